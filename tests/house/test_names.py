@@ -11,11 +11,13 @@ import pytest
 
 from tests.support.sources import committed, is_product, text, tree
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 450
 
 # Put together here, so that this file does not hold what it looks for.
-MACHINE_PATHS = [rf"(?<![\w./-])/{name}/" for name in ("work", "root", "farm", r"home/\w+", r"Users/\w+")] + [r"\.\./sha" + "red"]
+MACHINE_PATHS = [rf"(?<![\w./-])/{name}/" for name in ("work", "root", "farm", r"home/\w+", r"Users/\w+")] + [r"\.\./sha" + "red/"]
 REGISTRY_HOSTS = [
     name.replace("@", r"\.")
     for name in ("pypi@org", "pythonhosted@org", "npmjs@(org|com)", "deb@debian@org", "crates@io", "proxy@golang@org")
@@ -48,11 +50,11 @@ def test_product_code_is_finished() -> None:
 
 def test_functions_are_taken_in_at_a_glance() -> None:
     found = [
-        f"{path}:{node.lineno} {node.name}: {length(node)} lines"
+        f"{path}:{node.lineno} {node.name}: {own_length(node)} lines"
         for path in committed()
         if is_product(path)
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and length(node) > LONGEST_FUNCTION
+        if isinstance(node, Function) and own_length(node) > LONGEST_FUNCTION
     ]
     assert not found, f"longer than {LONGEST_FUNCTION} lines:\n" + "\n".join(found)
 
@@ -63,8 +65,21 @@ def test_files_hold_one_idea() -> None:
     assert not found, f"longer than {LONGEST_FILE} lines:\n" + "\n".join(found)
 
 
-def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    return (node.end_lineno or node.lineno) - node.lineno + 1
+def own_length(function: Function) -> int:
+    """A function's lines without those of the functions inside it: a blueprint factory is as long as its table of handlers."""
+    inner: list[Function] = []
+    waiting = list(ast.iter_child_nodes(function))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Function):
+            inner.append(node)
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return length(function) - sum(length(node) for node in inner)
+
+
+def length(function: Function) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
 
 
 def search(path: Path, patterns: list[str]) -> Iterator[str]:
