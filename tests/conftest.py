@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import ROOT, terraform as programs
 from tests.support.databases import Databases, PostgreSQLDatabases, SQLiteDatabases
-from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.postgres import PostgresServer, postgres_server, run_elsewhere
 
 MARKED_BY_FOLDER = ("browser", "cli", "db", "wire")
 
@@ -67,6 +67,29 @@ def database_url(databases: Databases) -> Iterator[str]:
     url = databases.empty()
     yield url
     databases.drop(url)
+
+
+@pytest.fixture
+def migrated_url(databases: Databases) -> Iterator[str]:
+    """The URL of a database with the core's tables, a copy of one that was migrated once: some ten milliseconds."""
+    url = databases.copy_of("migrated", migrate)
+    yield url
+    databases.drop(url)
+
+
+def migrate(url: str) -> None:
+    """Bring an empty database to the newest schema."""
+    from terrapod_core.db import Database
+    from terrapod_core.db.migrate import upgrade
+
+    async def work() -> None:
+        database = Database(url)
+        try:
+            await upgrade(database)
+        finally:
+            await database.close()
+
+    run_elsewhere(work())
 
 
 @pytest.fixture(scope="session")
