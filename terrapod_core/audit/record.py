@@ -1,0 +1,57 @@
+"""Writing entries."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from terrapod_core import ids
+from terrapod_core.audit.models import AuditEntry
+from terrapod_core.authz import Actor
+from terrapod_core.db import Database, UnitOfWork
+
+
+@dataclass(frozen=True)
+class RequestInfo:
+    """What an entry says about the request it came in."""
+
+    id: str
+    address: str | None
+
+
+REQUEST: Final[ContextVar[RequestInfo | None]] = ContextVar("terrapod_request", default=None)
+"""The request being served; `None` in background work. Set by `web`."""
+
+
+def record(uow: UnitOfWork, actor: Actor, action: str, resource_type: str, resource_id: str, **detail: Any) -> None:
+    """Note a change in its own transaction: both are kept, or neither. `detail` holds names and values, never a secret."""
+    uow.add(_entry(uow.now(), actor, action, resource_type, resource_id, "allowed", detail))
+
+
+async def refused(db: Database, actor: Actor, action: str, resource_type: str, resource_id: str, **detail: Any) -> None:
+    """Note a refusal, in a transaction of its own: the refused change's was rolled back."""
+    async with db.uow() as uow:
+        uow.add(_entry(db.clock.now(), actor, action, resource_type, resource_id, "refused", detail))
+        await uow.commit()
+
+
+def _entry(
+    at: datetime, actor: Actor, action: str, resource_type: str, resource_id: str, outcome: str, detail: dict[str, Any]
+) -> AuditEntry:
+    request = REQUEST.get()
+    return AuditEntry(
+        id=ids.new("audit"),
+        at=at,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_name=actor.name,
+        action=action,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        outcome=outcome,
+        detail=detail,
+        request_id=request.id if request else None,
+        address=request.address if request else None,
+    )

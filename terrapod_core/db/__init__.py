@@ -1,0 +1,10 @@
+"""The database: one engine, one unit of work, one outbox. No table of any room lives here."""
+
+from __future__ import annotations
+
+from terrapod_core.db.base import Base, JSONValue, Sealed, UTCDateTime
+from terrapod_core.db.database import Database
+from terrapod_core.db.outbox import OutboxRow
+from terrapod_core.db.unit_of_work import UnitOfWork
+
+__all__ = ["Base", "Database", "JSONValue", "OutboxRow", "Sealed", "UTCDateTime", "UnitOfWork"]

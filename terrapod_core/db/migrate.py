@@ -1,0 +1,118 @@
+"""The schema, brought up to date: the core's migrations first, then each plugin's, all in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from terrapod_core.db.database import Database
+from terrapod_core.plugin.migrations import Migrations
+
+CORE: Final = "core"
+VERSION_TABLE: Final = "alembic_version"
+LOCK: Final = 0x6D696772617465
+"""PostgreSQL's advisory lock while migrating, so that replicas that start together do it once: `migrate` in ASCII."""
+
+
+class SchemaNewer(Exception):
+    """The database was written by a newer Terrapod; this one would not understand it."""
+
+
+@dataclass(frozen=True)
+class SchemaState:
+    """How far one set of migrations is."""
+
+    owner: str
+    """`core`, or the plugin's name."""
+    current: str | None
+    """The revision in the database; `None` before the first."""
+    head: str | None
+    """The newest revision this installation has."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.current == self.head
+
+
+@dataclass(frozen=True)
+class _Source:
+    owner: str
+    directory: Path
+    version_table: str
+
+    def config(self, connection: Connection) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.set_main_option("version_locations", str(self.directory))
+        config.set_main_option("path_separator", "newline")
+        config.attributes.update({"connection": connection, "version_table": self.version_table})
+        return config
+
+    def state(self, connection: Connection) -> SchemaState:
+        script = ScriptDirectory.from_config(self.config(connection))
+        context = MigrationContext.configure(connection, opts={"version_table": self.version_table})
+        current = context.get_current_revision()
+        if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+            raise SchemaNewer(
+                f"the database is at revision {current} of {self.owner}, which this version does not know: it was written by a newer "
+                "Terrapod. Start that version, or restore a backup made before the upgrade"
+            )
+        return SchemaState(self.owner, current, script.get_current_head())
+
+
+def _sources(plugins: Mapping[str, Migrations]) -> list[_Source]:
+    found = [_Source(CORE, Path(__file__).parent / "migrations" / "versions", VERSION_TABLE)]
+    for name, migrations in sorted(plugins.items()):
+        module = import_module(migrations.package)
+        found.append(_Source(name, Path(module.__path__[0]), migrations.version_table))
+    return found
+
+
+async def states(db: Database, plugins: Mapping[str, Migrations] | None = None) -> list[SchemaState]:
+    """How far each set of migrations is. Raises `SchemaNewer`."""
+    sources = _sources(plugins or {})
+    async with db.engine.connect() as connection:
+        return await connection.run_sync(lambda sync: [source.state(sync) for source in sources])
+
+
+async def upgrade(db: Database, plugins: Mapping[str, Migrations] | None = None) -> list[SchemaState]:
+    """Bring everything up to date; returns what was behind. Raises `SchemaNewer` and changes nothing then."""
+    sources = _sources(plugins or {})
+    async with db.engine.begin() as connection:
+        await _exclusively(db, connection)
+        behind = await connection.run_sync(
+            lambda sync: [state for state in (source.state(sync) for source in sources) if not state.is_current]
+        )
+        names = {state.owner for state in behind}
+        for source in sources:
+            if source.owner in names:
+                await connection.run_sync(_upgrade, source)
+    return behind
+
+
+async def _exclusively(db: Database, connection: AsyncConnection) -> None:
+    if not db.is_sqlite:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+
+
+def _upgrade(connection: Connection, source: _Source) -> None:
+    command.upgrade(source.config(connection), "head")
+
+
+def write_revision(connection: Connection, metadata: Any, message: str, revision: str) -> None:
+    """Write the next core revision from what `metadata` has and the database has not; for maintainers (`nox -s revision`)."""
+    source = _sources({})[0]
+    config = source.config(connection)
+    config.attributes["metadata"] = metadata
+    command.revision(config, message=message, autogenerate=True, rev_id=revision)

@@ -1,0 +1,53 @@
+"""Identifiers: a prefix that says what it is, and 16 base58 characters nobody can guess (`ws-2uPXtbAVfmCkwGsT`)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Final
+
+ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+"""Base58: no `0 O I l`, so that an id read aloud is an id typed right (HashiCorp's own ids use the same)."""
+
+LENGTH: Final = 16
+
+PREFIXES: Final[dict[str, str]] = {
+    "apply": "applies",
+    "at": "authentication-tokens",
+    "audit": "audit-entries",
+    "code": "authorization codes of `terraform login`",
+    "cv": "configuration-versions",
+    "event": "events in the outbox",
+    "job": "jobs",
+    "org": "organizations (attribute external-id)",
+    "plan": "plans",
+    "prj": "projects",
+    "re": "run-events",
+    "req": "requests",
+    "role": "role-assignments",
+    "run": "runs",
+    "session": "sessions",
+    "sv": "state-versions",
+    "tag": "tags",
+    "tb": "tag-bindings",
+    "user": "users",
+    "var": "vars",
+    "wsc": "comments",
+    "ws": "workspaces",
+    "wsout": "state-version-outputs",
+}
+"""Every prefix in use, and the resource type it belongs to."""
+
+_VALID = re.compile(rf"^([a-z]+)-[{ALPHABET}]{{{LENGTH}}}$")
+
+
+def new(prefix: str) -> str:
+    """A fresh id; 93 bits from the system's generator. `KeyError` for a prefix not in `PREFIXES`."""
+    PREFIXES[prefix]
+    return f"{prefix}-" + "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+
+
+def is_id(text: str, prefix: str) -> bool:
+    """Whether `text` has the form of an id of this kind; says nothing about its existence."""
+    match = _VALID.match(text)
+    return match is not None and match[1] == prefix

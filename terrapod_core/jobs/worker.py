@@ -1,0 +1,188 @@
+"""The loops that carry jobs out: relay, claim, run, retry; and the clock for periodic work.
+
+Truth is in the tables. A wake-up after a commit makes it quick; a look every second makes it certain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from terrapod_core import ids
+from terrapod_core.clock import Clock
+from terrapod_core.db import Database, OutboxRow
+from terrapod_core.errors import Unavailable
+from terrapod_core.jobs.leader import Leader
+from terrapod_core.jobs.models import Job
+from terrapod_core.jobs.registry import Jobs, Periodic
+
+LOOK_SECONDS: Final = 1.0
+CLAIM: Final = timedelta(minutes=5)
+"""A handler that takes longer is taken for dead and its job is given to another."""
+
+CONCURRENCY: Final = 4
+RELAY_BATCH: Final = 100
+
+log = structlog.get_logger("terrapod.jobs")
+
+
+class Worker:
+    """Runs the jobs of one process until stopped."""
+
+    def __init__(self, db: Database, jobs: Jobs, clock: Clock) -> None:
+        self._db = db
+        self._jobs = jobs
+        self._clock = clock
+        self._leader = Leader(db)
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._running: set[asyncio.Task[None]] = set()
+        db.on_commit(self._committed)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._tasks = [asyncio.create_task(self._loop(), name="jobs")]
+        self._tasks += [asyncio.create_task(self._by_the_clock(each), name=f"jobs:{each.name}") for each in self._jobs.periodic]
+
+    async def stop(self, grace: float = 20.0) -> None:
+        """Take no new job, give running ones `grace` seconds, then let go: what is unfinished stays in the table."""
+        self._stopping = True
+        self._wake.set()
+        for task in self._tasks[1:]:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=grace)
+        for task in (*self._tasks, *self._running):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._running, return_exceptions=True)
+        await self._leader.release()
+
+    async def drain(self) -> None:
+        """Run everything that is due, here and now, until nothing is; for tests and one-off commands."""
+        while await self.relay() or await self._run_one():
+            pass
+
+    def _committed(self, news: bool) -> None:
+        if news:
+            self._wake.set()
+
+    async def _loop(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                while await self.relay():
+                    pass
+                while len(self._running) < CONCURRENCY and not self._stopping:
+                    job = await self._claim()
+                    if job is None:
+                        break
+                    self._spawn(job)
+            except Unavailable as error:
+                log.warning("jobs wait for the database", error=error.detail)
+            except Exception:
+                log.exception("the job loop stumbled and goes on")
+            try:
+                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                continue
+
+    def _spawn(self, job: Job) -> None:
+        task = asyncio.create_task(self._carry_out(job), name=f"job:{job.name}")
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a job could not be accounted for", error=repr(task.exception()))
+
+    async def relay(self) -> bool:
+        """Turn a batch of outbox rows into jobs, in one transaction; `False` when there was none."""
+        if not await self._db.read(lambda session: session.execute(select(OutboxRow.id).limit(1)).first()):
+            return False
+        async with self._db.uow() as uow:
+            query = select(OutboxRow).order_by(OutboxRow.created_at).limit(RELAY_BATCH).with_for_update(skip_locked=True)
+            rows = list((await uow.session.execute(query)).scalars())
+            now = uow.now()
+            for row in rows:
+                for name in self._jobs.listeners.get(row.event, ()):
+                    uow.add(Job(id=ids.new("job"), name=name, payload=row.payload, run_at=now, attempts=0, created_at=now))
+            await uow.session.execute(delete(OutboxRow).where(OutboxRow.id.in_([row.id for row in rows])))
+            await uow.commit()
+        return bool(rows)
+
+    async def _run_one(self) -> bool:
+        job = await self._claim()
+        if job is None:
+            return False
+        await self._carry_out(job)
+        return True
+
+    async def _claim(self) -> Job | None:
+        now = self._clock.now()
+        free = or_(Job.claimed_until.is_(None), Job.claimed_until < now)
+        due = select(Job.id).where(Job.dead_at.is_(None), Job.run_at <= now, free).order_by(Job.run_at).limit(1)
+
+        def waiting(session: Session) -> bool:
+            return session.execute(due).first() is not None
+
+        # A look by the readers first: most looks find nothing, and SQLite's one writer is not for looking.
+        if not await self._db.read(waiting):
+            return None
+        async with self._db.uow() as uow:
+            claim = (
+                update(Job)
+                .where(Job.id == due.with_for_update(skip_locked=True).scalar_subquery())
+                .values(claimed_until=now + CLAIM, attempts=Job.attempts + 1)
+                .returning(Job)
+                .execution_options(synchronize_session=False)
+            )
+            job = (await uow.session.execute(claim)).scalar_one_or_none()
+            await uow.commit()
+            return job
+
+    async def _carry_out(self, job: Job) -> None:
+        handler = self._jobs.handlers.get(job.name)
+        try:
+            if handler is None:
+                raise LookupError(f"no handler is called {job.name}; was its plugin removed?")
+            await handler.run(job.payload)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises, the job is accounted for
+            await self._failed(job, error, retries=handler.retries if handler else 0)
+            return
+        async with self._db.uow() as uow:
+            await uow.session.execute(delete(Job).where(Job.id == job.id))
+            await uow.commit()
+
+    async def _failed(self, job: Job, error: Exception, *, retries: int) -> None:
+        dead = job.attempts > retries and not isinstance(error, Unavailable)
+        log.warning("job failed", job=job.name, id=job.id, attempt=job.attempts, dead=dead, exc_info=error)
+        now = self._clock.now()
+        pause = timedelta(seconds=min(2.0 ** min(job.attempts, 10), 300))
+        async with self._db.uow() as uow:
+            await uow.session.execute(
+                update(Job)
+                .where(Job.id == job.id)
+                .values(
+                    claimed_until=None, run_at=now + pause, last_error=f"{type(error).__name__}: {error}", dead_at=now if dead else None
+                )
+            )
+            await uow.commit()
+
+    async def _by_the_clock(self, periodic: Periodic) -> None:
+        while True:
+            await asyncio.sleep(periodic.every.total_seconds())
+            try:
+                if await self._leader.is_mine():
+                    await periodic.run()
+            except Unavailable as error:
+                log.warning("periodic work waits for the database", work=periodic.name, error=error.detail)
+            except Exception:
+                log.exception("periodic work failed and is tried again next time", work=periodic.name)

@@ -1,0 +1,23 @@
+"""What a computed attribute may know about the request it is rendered for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """The circumstances of one response.
+
+    `actor` is whoever asks, `base_url` the server's absolute URL without a slash at its end, `now` the aware moment of the
+    request. `extra` carries what a route loaded for the whole page in one query (labels by workspace id, say), so that no
+    attribute asks the database for itself.
+    """
+
+    actor: object
+    base_url: str
+    now: datetime
+    extra: Mapping[str, Any] = field(default_factory=dict)

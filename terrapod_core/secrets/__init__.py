@@ -1,0 +1,18 @@
+"""Secrets at rest: the instance's keys, sealed columns, and the framed format of encrypted objects.
+
+    Keyring           the keys in force: seals columns, wraps the data keys of objects, derives signing keys
+    new_key           a fresh key as settings text
+    KeyringError      the keys of this installation are missing or malformed (raised at start)
+    SecretUnreadable  sealed bytes that no key opens: damaged, moved, or under a key that is gone
+    Signer            short signed tokens under a derived key
+
+Keys kept under the data directory protect a stolen copy of the *database or object store*, not a copy of the whole data
+directory: whoever holds both holds the secrets.
+"""
+
+from __future__ import annotations
+
+from terrapod_core.secrets.keyring import Keyring, KeyringError, SecretUnreadable, new_key
+from terrapod_core.secrets.signing import Signer
+
+__all__ = ["Keyring", "KeyringError", "SecretUnreadable", "Signer", "new_key"]

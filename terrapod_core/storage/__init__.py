@@ -1,0 +1,19 @@
+"""Where bytes live and who may fetch them by link.
+
+Objects           states, plans, logs and configurations: compressed, encrypted, ranged, over the chosen backend
+ObjectKind        what an object is; decides where it lies
+Stored            what `put` tells about an object, for the caller's row
+Capabilities      signed links (`/c/<token>`) that allow one thing to whoever holds them
+Purpose           what a link allows
+Capability        what a verified link said
+PhaseTokens       the credential of the runner of one phase
+PhaseClaim        what a verified phase token said
+"""
+
+from __future__ import annotations
+
+from terrapod_core.storage.capabilities import Capabilities, Capability, Purpose
+from terrapod_core.storage.objects import ObjectKind, Objects, Stored
+from terrapod_core.storage.phase_tokens import PhaseClaim, PhaseTokens
+
+__all__ = ["Capabilities", "Capability", "ObjectKind", "Objects", "PhaseClaim", "PhaseTokens", "Purpose", "Stored"]

@@ -1,0 +1,56 @@
+"""Streams on their way in and out: looked through as they pass, and opened before anything is promised."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Final, Protocol
+
+BATCH: Final = 1 << 18
+"""Bytes that are worth a hop to a thread."""
+
+
+class Inspector(Protocol):
+    """Looks at a stream. Synchronous; may compute much, and raise whatever should end the stream."""
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes."""
+        ...
+
+    def finish(self) -> None:
+        """There are no more."""
+        ...
+
+
+async def batches(chunks: AsyncIterable[bytes], size: int = BATCH) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of at least `size`, the last one excepted."""
+    held: list[bytes] = []
+    length = 0
+    async for chunk in chunks:
+        held.append(chunk)
+        length += len(chunk)
+        if length >= size:
+            yield held[0] if len(held) == 1 else b"".join(held)
+            held, length = [], 0
+    if length:
+        yield b"".join(held)
+
+
+async def inspected(chunks: AsyncIterable[bytes], inspector: Inspector) -> AsyncIterator[bytes]:
+    """The same bytes, each piece once the inspector has seen it; what it raises ends the stream. It works in a thread."""
+    async for batch in batches(chunks):
+        await asyncio.to_thread(inspector.feed, batch)
+        yield batch
+    await asyncio.to_thread(inspector.finish)
+
+
+async def opened(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same stream, once its first piece is there: an object that cannot be read is an answer, not a broken download."""
+    first = await anext(chunks, b"")
+    return _joined(first, chunks)
+
+
+async def _joined(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in chunks:
+        yield chunk

@@ -1,0 +1,158 @@
+"""What routes call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from quart import Response, g, request
+
+from terrapod_core.authz import Actor
+from terrapod_core.db import Database
+from terrapod_core.errors import NotAcceptable, Unauthorized
+from terrapod_core.jsonapi import Includes, Page, Query, Ref, Rendering, Resource, parse, parse_action, parse_refs
+from terrapod_core.settings import Settings
+from terrapod_core.web import bodies
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+Authenticate = Callable[[str], Awaitable[Actor | None]]
+"""Turns the text of a bearer token into its actor, or `None`."""
+
+JSON: Final = "application/json"
+JSON_API: Final = "application/vnd.api+json"
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Web:
+    """One per application: the glue between Quart's request and the rooms."""
+
+    def __init__(self, settings: Settings, db: Database, includes: Includes, authenticate: Authenticate) -> None:
+        self.settings = settings
+        self.db = db
+        self.includes = includes
+        self._authenticate = authenticate
+        self.stopping = asyncio.Event()
+        """Set when the server is going down: long polls and log tails end themselves."""
+
+    # -- who asks
+
+    async def actor(self) -> Actor:
+        """The one whose token came with the request; raises `Unauthorized` without a valid one."""
+        known: Actor | None = g.get("actor")
+        if known is not None:
+            return known
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthorized("send an API token: Authorization: Bearer <token>")
+        actor = await self._authenticate(token.strip())
+        if actor is None:
+            raise Unauthorized("the token is unknown, expired or revoked")
+        g.actor = actor
+        return actor
+
+    def bearer(self) -> str:
+        """The bearer token as sent, for credentials that are not people's; raises `Unauthorized` when there is none."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthorized("send a bearer token")
+        return token.strip()
+
+    # -- what it asks
+
+    async def body(self, into: type[T], *, limit: int | None = None) -> T:
+        """The request's JSON:API document as `into`; `BadRequest` or `Invalid` says what is wrong with it."""
+        return parse(await bodies.json_bytes(request, limit or self.settings.limits.json_bytes), into)
+
+    async def raw_json(self, *, limit: int | None = None) -> bytes:
+        """The bytes of a JSON body that is no JSON:API document."""
+        return await bodies.json_bytes(request, limit or self.settings.limits.json_bytes)
+
+    async def refs(self) -> list[Ref]:
+        """The identifiers in a relationship document."""
+        return parse_refs(await bodies.json_bytes(request, self.settings.limits.json_bytes))
+
+    async def comment(self) -> str | None:
+        """The comment that may come with an action (`{}`, an empty body, or `{"comment": "…"}`)."""
+        return parse_action(await bodies.json_bytes(request, self.settings.limits.json_bytes))
+
+    async def form(self) -> dict[str, str]:
+        """A submitted HTML form."""
+        return await bodies.form(request)
+
+    def upload(self, limit: int, what: str) -> AsyncIterator[bytes]:
+        """The body in pieces as they arrive, at most `limit` bytes; `what` it is called when it is too large."""
+        return bodies.pieces(request, limit, what)
+
+    def query(self) -> Query:
+        """Paging, filters, search, sort and includes of the request."""
+        return Query.parse(request.args.items(multi=True))
+
+    # -- what it gets
+
+    def rendering(self, actor: Actor | None) -> Rendering:
+        """What attribute getters are given beside the object."""
+        return Rendering(actor=actor, base_url=self.base_url(), now=self.db.clock.now(), extra={})
+
+    async def document(self, resource: Resource, found: Any, *, status: int = 200, meta: Mapping[str, Any] | None = None) -> Response:
+        """One thing, with what the request asks to include."""
+        rendering = self.rendering(g.get("actor"))
+        included = await self._included(rendering, resource, [found])
+        return self.json(resource.document(found, rendering, included=included, meta=meta), status=status)
+
+    async def listing(self, resource: Resource, page: Page[Any], *, meta: Mapping[str, Any] | None = None) -> Response:
+        """A page of things."""
+        rendering = self.rendering(g.get("actor"))
+        included = await self._included(rendering, resource, page.items)
+        url = self.base_url() + request.full_path.rstrip("?")
+        return self.json(resource.listing(page, rendering, url=url, included=included, meta=meta))
+
+    async def unpaged(self, resource: Resource, found: Sequence[Any]) -> Response:
+        """A list that the real service does not page (variables, run events)."""
+        return await self.listing(resource, Page.whole(found))
+
+    def json(self, encoded: bytes, *, status: int = 200, content_type: str | None = None) -> Response:
+        """Encoded JSON with the type that was negotiated."""
+        return Response(encoded, status=status, content_type=content_type or self.negotiated())
+
+    def empty(self, status: int = 204) -> Response:
+        """No document."""
+        return Response(b"", status=status, content_type=self.negotiated())
+
+    def negotiated(self) -> str:
+        """`application/json`, as the contract says, unless the client names JSON:API; `NotAcceptable` when it takes neither.
+
+        terraform asks for JSON:API and honours the snapshot interval only in an answer of that type.
+        """
+        accept = request.headers.get("Accept", "")
+        if JSON_API in accept:
+            return JSON_API
+        if not accept or JSON in accept or "*/*" in accept or "application/*" in accept:
+            return JSON
+        raise NotAcceptable(f"this endpoint answers {JSON_API} or {JSON}")
+
+    async def _included(self, rendering: Rendering, resource: Resource, found: Sequence[Any]) -> Sequence[Any]:
+        include = self.query().include if "include" in request.args else ()
+        if not include or not found:
+            return ()
+        return await self.db.read(lambda session: self.includes.resolve(session, rendering, resource, found, include))
+
+    # -- where it is
+
+    def base_url(self) -> str:
+        """The absolute base of every URL handed out, without a slash at its end.
+
+        The setting, else what the request came to; a `Host` that is not loopback is not believed without the setting.
+        """
+        if self.settings.external_url:
+            return self.settings.external_url.rstrip("/")
+        host = request.host
+        if host.rsplit(":", 1)[0] in LOOPBACK or host in LOOPBACK:
+            return f"{request.scheme}://{host}"
+        return f"{request.scheme}://127.0.0.1:{self.settings.server.port}"
+
+    def absolute(self, path: str) -> str:
+        """A path of this server as an absolute URL."""
+        return self.base_url() + path
