@@ -18,6 +18,8 @@ TESTING_DOOR = "terrapod_core.testing"
 
 def test_a_room_imports_only_rooms_below_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    # It would switch off every logger made so far, and later tests read what those say.
+    monkeypatch.setattr("logging.config.dictConfig", lambda config: None)
     code = lint_imports(config_filename=str(ROOT / ".importlinter"), no_cache=True, no_logo=True)
     told = capsys.readouterr().out
     assert code == 0, (

@@ -1,0 +1,101 @@
+"""The plugin API: all that a plugin may import.
+
+A plugin is a distribution with an entry point in the group `terrapod`, whose name says its kind and its own name
+(`storage-s3`), and whose module implements hooks of `terrapod_core.plugin.hookspecs` under `@hookimpl`.
+"""
+
+from __future__ import annotations
+
+from terrapod_core.clock import Clock
+from terrapod_core.plugin._manager import Plugins
+from terrapod_core.plugin._records import PluginRecord, PluginState
+from terrapod_core.plugin.auth import (
+    AuthProvider,
+    Callback,
+    Form,
+    FormField,
+    Identity,
+    LoginRefused,
+    LoginRequest,
+    PasswordRefused,
+    PasswordStore,
+    Redirect,
+    StoredPassword,
+    SupportsPasswords,
+)
+from terrapod_core.plugin.context import ContextFactory, PluginContext, PluginContexts
+from terrapod_core.plugin.events import (
+    ConfigurationUploaded,
+    Event,
+    RunCreated,
+    RunStatusChanged,
+    StateVersionFinalized,
+    UnknownEvent,
+    WorkspaceDeleted,
+    WorkspaceUnlocked,
+)
+from terrapod_core.plugin.hookspecs import hookimpl
+from terrapod_core.plugin.migrations import Migrations
+from terrapod_core.plugin.runners import (
+    JSON,
+    UNDELIVERED_STATE,
+    Handle,
+    LaunchFailed,
+    PhaseSpec,
+    PhaseState,
+    RunnerBackend,
+    SupportsCapacity,
+    SupportsIsolation,
+)
+from terrapod_core.plugin.settings import PluginSettings
+from terrapod_core.plugin.storage import ObjectInfo, ObjectMissing, StorageBackend, SupportsSignedURLs, check_key
+from terrapod_core.settings import SettingsError, setting
+
+__all__ = [
+    "JSON",
+    "UNDELIVERED_STATE",
+    "AuthProvider",
+    "Callback",
+    "Clock",
+    "ConfigurationUploaded",
+    "ContextFactory",
+    "Event",
+    "Form",
+    "FormField",
+    "Handle",
+    "Identity",
+    "LaunchFailed",
+    "LoginRefused",
+    "LoginRequest",
+    "Migrations",
+    "ObjectInfo",
+    "ObjectMissing",
+    "PasswordRefused",
+    "PasswordStore",
+    "PhaseSpec",
+    "PhaseState",
+    "PluginContext",
+    "PluginContexts",
+    "PluginRecord",
+    "PluginSettings",
+    "PluginState",
+    "Plugins",
+    "Redirect",
+    "RunCreated",
+    "RunStatusChanged",
+    "RunnerBackend",
+    "SettingsError",
+    "StateVersionFinalized",
+    "StorageBackend",
+    "StoredPassword",
+    "SupportsCapacity",
+    "SupportsIsolation",
+    "SupportsPasswords",
+    "SupportsSignedURLs",
+    "UnknownEvent",
+    "WorkspaceDeleted",
+    "WorkspaceUnlocked",
+    "check_key",
+    "hookimpl",
+    "setting",
+]

@@ -1,0 +1,63 @@
+"""All that a plugin gets of the server. A new need becomes a new field; the core's sessions and services never do."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol
+
+from terrapod_core import __version__
+from terrapod_core.clock import Clock
+from terrapod_core.plugin.auth import PasswordStore
+from terrapod_core.plugin.settings import PluginSettings
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    S = TypeVar("S", bound=PluginSettings, default=Any)
+else:
+    from typing import TypeVar
+
+    S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class PluginContext(Generic[S]):
+    """What a `register_*` hook is called with. `PluginContext[MySettings]` says of which class its `settings` are."""
+
+    settings: S
+    """What `register_settings` declared, filled in; a bare `PluginSettings` when it declared nothing."""
+    log: logging.Logger
+    """`terrapod.plugins.<name>`. Never log a secret."""
+    clock: Clock
+    core_version: str
+    data_dir: Path
+    """Absolute. A plugin keeps to a directory of its own in it, and makes it with mode 0700."""
+    passwords: PasswordStore = field(repr=False)
+
+
+class ContextFactory(Protocol):
+    """Makes the context of one plugin; `Plugins` asks it once per hook."""
+
+    def __call__(self, plugin: str, settings: PluginSettings) -> PluginContext: ...
+
+
+@dataclass(frozen=True)
+class PluginContexts:
+    """The factory that the server uses: every plugin gets the same parts, and its own settings and log."""
+
+    clock: Clock
+    data_dir: Path
+    passwords: PasswordStore
+    core_version: str = __version__
+
+    def __call__(self, plugin: str, settings: PluginSettings) -> PluginContext:
+        return PluginContext(
+            settings=settings,
+            log=logging.getLogger(f"terrapod.plugins.{plugin}"),
+            clock=self.clock,
+            core_version=self.core_version,
+            data_dir=self.data_dir.absolute(),
+            passwords=self.passwords,
+        )

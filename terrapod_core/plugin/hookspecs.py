@@ -1,0 +1,64 @@
+"""What the core asks a plugin, once, at the start. Every hook is optional; a plugin without any is a mistake.
+
+Implement one by a module-level function of the same name under `@hookimpl`. It may leave out arguments it does not need.
+When it raises, the plugin is listed as failed with the reason and the server goes on without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pluggy
+
+from terrapod_core.plugin.auth import AuthProvider
+from terrapod_core.plugin.context import PluginContext
+from terrapod_core.plugin.migrations import Migrations
+from terrapod_core.plugin.runners import RunnerBackend
+from terrapod_core.plugin.settings import PluginSettings
+from terrapod_core.plugin.storage import StorageBackend
+
+PROJECT: Final = "terrapod"
+"""Also the entry-point group that plugins are found by."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def register_settings() -> type[PluginSettings]:  # type: ignore[empty-body]
+    """The plugin's settings: a frozen dataclass that extends `PluginSettings`.
+
+    It is filled from the section and the variables that the entry point's name gives: `vcs-github` reads `[vcs.github]` and
+    `TERRAPOD_VCS__GITHUB__…`. A plugin without this hook has no settings, and its section must be empty.
+    """
+
+
+@hookspec
+def register_storage_backends(context: PluginContext) -> Sequence[StorageBackend]:  # type: ignore[empty-body]
+    """Storage backends, each under a name of its own; `[storage] backend` chooses one for the whole server."""
+
+
+@hookspec
+def register_auth_providers(context: PluginContext) -> Sequence[AuthProvider]:  # type: ignore[empty-body]
+    """Ways to sign in, each under a name of its own; all of them are offered on the sign-in page."""
+
+
+@hookspec
+def register_runner_backends(context: PluginContext) -> Sequence[RunnerBackend]:  # type: ignore[empty-body]
+    """Runner backends, each under a name of its own; `[runner] backend` chooses the one for runs outside agent pools."""
+
+
+@hookspec
+def register_migrations() -> Migrations:  # type: ignore[empty-body]
+    """The alembic migrations of the plugin's own tables, run after the core's whenever the core's are run."""
+
+
+HOOKS: Final = {
+    "register_settings": "settings",
+    "register_storage_backends": "storage backend",
+    "register_auth_providers": "auth provider",
+    "register_runner_backends": "runner backend",
+    "register_migrations": "migrations",
+}
+"""Every hook, and what a plugin that implements it provides."""

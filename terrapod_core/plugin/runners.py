@@ -1,0 +1,123 @@
+"""Where phases run. A phase is the plan or the apply of one run, carried out by the runner program.
+
+A backend starts that program somewhere and says whether it still lives. Everything else (configuration, variables, state,
+log, report) goes between the program and the server over HTTP, in the phase's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
+
+JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
+"""A value that JSON can carry."""
+
+Handle: TypeAlias = Mapping[str, JSON]
+"""What a backend needs to find a phase again, also after a restart of the server. It is stored: no secrets in it."""
+
+
+UNDELIVERED_STATE: Final = "undelivered.tfstate"
+"""A file of this name in the work directory is a state that the program could not hand in. A backend that keeps work
+directories never removes it: it may be the only account of what an apply made."""
+
+
+class LaunchFailed(Exception):
+    """The program could not be started; nothing of it is left behind. The text is the run's error message."""
+
+
+@dataclass(frozen=True)
+class PhaseSpec:
+    """A phase to run."""
+
+    run_id: str
+    phase_id: str
+    """The id of the plan or apply."""
+    phase: Literal["plan", "apply"]
+    epoch: int
+    """Counts the launches of this phase: the server hears only the latest."""
+    url: str
+    """Base of the server as the program reaches it."""
+    token: str = field(repr=False)
+    """Bearer token of this phase. It must not reach arguments, environment or disk, where terraform could read it."""
+    certificate: str | None
+    """PEM that the server shows and that the program trusts, exactly; `None` for plain HTTP or a public authority."""
+    program: tuple[str, ...]
+    """The runner program and its arguments, to be started where terrapod-core is installed."""
+    engines_dir: str | None
+    """Where terraform and tofu binaries are looked for first; `None` leaves `PATH`."""
+    organization: str
+    workspace: str
+    """Names, for labels a person reads."""
+
+
+@dataclass(frozen=True)
+class PhaseState:
+    """Whether the program lives. How the phase went is not the backend's to say: the program reports that itself."""
+
+    running: bool
+    detail: str
+    """For people: `running`, `ended with exit code 1: …`."""
+
+
+@runtime_checkable
+class RunnerBackend(Protocol):
+    """Starts, watches and ends runner programs. Every call with a handle is safe to repeat."""
+
+    @property
+    def name(self) -> str:
+        """What `[runner] backend` says to choose it."""
+        ...
+
+    async def launch(self, phase: PhaseSpec) -> Handle:
+        """Start the program. What an earlier launch for the same run left, dead or alive, is ended first.
+
+        The program reads one JSON object from its standard input: `url`, `token`, `phase-id`, `run-id`, `certificate`,
+        `work-dir`, `engines-dir`, `state-transport`. It outlives the server. Raises `LaunchFailed`.
+        """
+        ...
+
+    async def poll(self, handle: Handle) -> PhaseState:
+        """Whether it still runs; a phase that was forgotten does not."""
+        ...
+
+    async def cancel(self, handle: Handle, *, force: bool) -> None:
+        """Ask the program to stop; one that has ended has stopped.
+
+        Without `force` terraform gets the interrupt of a Ctrl-C. With it terraform is killed, while the program may still
+        hand in the state it holds; if the program cannot be reached, or has not ended some seconds later when asked again,
+        everything that belongs to it is killed.
+        """
+        ...
+
+    async def forget(self, handle: Handle) -> None:
+        """Remove what is left of a phase, on disk and among processes; nothing left is fine."""
+        ...
+
+
+@runtime_checkable
+class SupportsCapacity(Protocol):
+    """A backend that runs only so many phases at a time. Without it the core asks no limit."""
+
+    @property
+    def capacity(self) -> int:
+        """How many phases may run at once; at least 1."""
+        ...
+
+
+@runtime_checkable
+class SupportsIsolation(Protocol):
+    """A backend that says how far a phase is kept from the server and from other phases.
+
+    Without it a backend counts as isolated by its nature (another machine, a container).
+    """
+
+    @property
+    def isolation(self) -> Literal["none", "sandbox"]:
+        """`none`: terraform runs as the server's own user, so only platform admins may run it."""
+        ...
+
+    @property
+    def allow_unisolated_users(self) -> bool:
+        """The operator accepts that everybody who runs terraform here can read what the server can."""
+        ...

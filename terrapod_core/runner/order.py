@@ -1,0 +1,193 @@
+"""The two documents a phase starts from: the order on standard input, and the material the server answers to a claim."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .failures import PhaseFailed
+
+
+class BadOrder(Exception):
+    """Standard input holds no order this program understands; the text says which member is wrong."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Where the phase is, and where to work. `transport` is what the backend asked for; the material may say otherwise."""
+
+    url: str
+    token: str
+    phase_id: str
+    run_id: str
+    certificate: str | None
+    work_dir: Path
+    engines_dir: Path | None
+    transport: str
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Order:
+        """Read one JSON object (kebab-case members); raises `BadOrder`."""
+        try:
+            members = json.loads(raw)
+        except ValueError as error:
+            raise BadOrder(f"standard input must be one JSON object: {error}") from None
+        if not isinstance(members, dict):
+            raise BadOrder("standard input must be one JSON object")
+        order = cls(
+            url=_text(members, "url").rstrip("/"),
+            token=_text(members, "token"),
+            phase_id=_text(members, "phase-id"),
+            run_id=_text(members, "run-id"),
+            certificate=_optional(members, "certificate"),
+            work_dir=Path(_text(members, "work-dir")),
+            engines_dir=_path(_optional(members, "engines-dir")),
+            transport=_optional(members, "state-transport") or "http",
+        )
+        if not order.url.startswith(("http://", "https://")):
+            raise BadOrder("`url` must start with http:// or https://")
+        if not order.work_dir.is_absolute():
+            raise BadOrder("`work-dir` must be an absolute path")
+        if order.transport not in ("http", "file"):
+            raise BadOrder("`state-transport` must be `http` or `file`")
+        return order
+
+
+def _text(members: Mapping[str, Any], name: str) -> str:
+    value = members.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadOrder(f"`{name}` must be a text that is not empty")
+    return value
+
+
+def _optional(members: Mapping[str, Any], name: str) -> str | None:
+    return None if members.get(name) is None else _text(members, name)
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A value for the engine: a Terraform variable, or (`hcl` false) one of its environment."""
+
+    key: str
+    value: str
+    hcl: bool
+    sensitive: bool
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What to plan; the same words as the CLI's flags."""
+
+    destroy: bool = False
+    refresh: bool = True
+    refresh_only: bool = False
+    targets: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    generate_config: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what is accepted: bytes, numbers of entries, and unpacked bytes per packed byte."""
+
+    log_bytes: int = 64 << 20
+    entries: int = 100_000
+    unpacked_bytes: int = 2 << 30
+    ratio: int = 200
+    path_bytes: int = 1024
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything the server says about the phase when it is claimed."""
+
+    phase: str
+    run_id: str
+    workspace_name: str
+    organization: str
+    project_name: str
+    renew_seconds: float
+    tool: str | None
+    version: str
+    working_directory: str
+    operation: Operation
+    variables: tuple[Variable, ...]
+    environment: tuple[Variable, ...]
+    has_state: bool
+    plan_digest: str | None
+    transport: str | None
+    limits: Limits
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Material:
+        """Read the answer to a claim; raises `PhaseFailed` when it is not one."""
+        try:
+            return cls._parse(document)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PhaseFailed(f"The server's material for this phase cannot be read: {type(error).__name__} {error}.") from error
+
+    @classmethod
+    def _parse(cls, document: Mapping[str, Any]) -> Material:
+        engine = document.get("engine") or {}
+        operation = document.get("operation") or {}
+        if document["phase"] not in ("plan", "apply"):
+            raise ValueError(f"unknown phase {document['phase']!r}")
+        if document.get("state-transport") not in (None, "http", "file"):
+            raise ValueError(f"unknown state-transport {document['state-transport']!r}")
+        return cls(
+            phase=document["phase"],
+            run_id=document["run-id"],
+            workspace_name=document.get("workspace-name") or "",
+            organization=document.get("organization") or "",
+            project_name=document.get("project-name") or "",
+            renew_seconds=max(0.05, float(document.get("renew-seconds") or 10)),
+            tool=engine.get("tool") or None,
+            version=engine.get("version") or "latest",
+            working_directory=document.get("working-directory") or "",
+            operation=_operation(operation),
+            variables=tuple(_variable(item) for item in document.get("variables") or ()),
+            environment=tuple(_variable(item) for item in document.get("environment") or ()),
+            has_state=document.get("state") is not None,
+            plan_digest=document.get("plan-digest"),
+            transport=document.get("state-transport"),
+            limits=_limits(document.get("limits") or {}),
+        )
+
+
+def _operation(members: Mapping[str, Any]) -> Operation:
+    return Operation(
+        destroy=bool(members.get("destroy", False)),
+        refresh=bool(members.get("refresh", True)),
+        refresh_only=bool(members.get("refresh-only", False)),
+        targets=tuple(str(address) for address in members.get("targets") or ()),
+        replaces=tuple(str(address) for address in members.get("replaces") or ()),
+        generate_config=bool(members.get("generate-config", False)),
+    )
+
+
+def _variable(members: Mapping[str, Any]) -> Variable:
+    value = members.get("value")
+    return Variable(
+        key=str(members["key"]),
+        value="" if value is None else str(value),
+        hcl=bool(members.get("hcl", False)),
+        sensitive=bool(members.get("sensitive", False)),
+    )
+
+
+def _limits(members: Mapping[str, Any]) -> Limits:
+    usual = Limits()
+    return Limits(
+        log_bytes=int(members.get("log-bytes") or usual.log_bytes),
+        entries=int(members.get("entries") or usual.entries),
+        unpacked_bytes=int(members.get("unpacked-bytes") or usual.unpacked_bytes),
+        ratio=int(members.get("ratio") or usual.ratio),
+        path_bytes=int(members.get("path-bytes") or usual.path_bytes),
+    )

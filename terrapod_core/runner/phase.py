@@ -1,0 +1,326 @@
+"""One phase from claim to report: the steps that plan and apply share, and the one place where every ending is turned into a report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from terrapod_core import __version__
+
+from . import engines, environment, workdir
+from .client import Server
+from .failures import Interrupted, PhaseFailed, PhaseGone, Refused
+from .interruption import Interruption
+from .log import PhaseLog
+from .loopback import LoopbackBackend
+from .masking import Masker, secrets_of
+from .notes import note
+from .order import Material, Order
+from .process import stream
+from .results import Counts, Tally
+from .state_file import StateFile
+from .states import NoState, StateKeeper
+from .unpack import unpack
+
+T = TypeVar("T")
+
+REPORTED, GONE, REFUSED = 0, 3, 4
+"""Exit statuses of the program: the server has the report; the phase was not ours any more; the server refused to hear it."""
+INIT_OUTPUT = 1 << 20
+"""Bytes of `init`'s output kept to be shown when it fails."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a phase ended, as the report says it."""
+
+    status: str
+    message: str | None = None
+    exit_code: int | None = None
+    has_changes: bool = False
+    counts: Counts = field(default_factory=Counts)
+    generated: bool = False
+
+    def document(self, log_size: int) -> dict[str, object]:
+        return {
+            "status": self.status,
+            "has-changes": self.has_changes,
+            "additions": self.counts.additions,
+            "changes": self.counts.changes,
+            "destructions": self.counts.destructions,
+            "imports": self.counts.imports,
+            "generated-configuration": self.generated,
+            "exit-code": self.exit_code,
+            "message": self.message,
+            "log-size": log_size,
+        }
+
+
+class Background(Generic[T]):
+    """Runs a function beside the caller; `result` waits, and raises what it raised."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
+        self._thread.start()
+
+    def _run(self, function: Callable[[], T]) -> None:
+        try:
+            self._value.append(function())
+        except BaseException as error:  # noqa: BLE001  # handed to the one who waits
+            self._error = error
+
+    def result(self) -> T:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+
+class Phase:
+    """The tools of one phase. `place`, `engine` and `var_files` are set by `gather`."""
+
+    place: Path
+    engine: engines.Engine
+    var_files: tuple[Path, ...]
+
+    def __init__(self, order: Order, material: Material, server: Server, interruption: Interruption) -> None:
+        self.order = order
+        self.material = material
+        self.server = server
+        self.interruption = interruption
+        self.layout = workdir.Layout(order.work_dir)
+        self.layout.create()
+        self.keeper = StateKeeper(self.layout.states, server, accepts=material.phase == "apply")
+        self.tally = Tally()
+        values = (*material.variables, *material.environment)
+        self.log = PhaseLog(
+            self.layout.phase / "log",
+            server,
+            masker=Masker(secrets_of((item.value, item.hcl) for item in values if item.sensitive)),
+            limit=material.limits.log_bytes,
+            hear=interruption.hear,
+        )
+        self.temporary = Path(tempfile.mkdtemp(prefix="tp-", dir="/tmp"))  # short: providers put their sockets there
+        self._announced = False
+        self.state_file: StateFile | None = None
+        self._prepare_environment()
+
+    def _prepare_environment(self) -> None:
+        own = environment.base(os.environ, home=self.layout.home, temporary=self.temporary, cli_config=self.layout.cli_config)
+        passed, self._notes = environment.of_workspace(self.material.environment, self.order.url)
+        if (self.material.transport or self.order.transport) == "file":
+            self.state_file = StateFile(self.layout.states / "terraform.tfstate", self.keeper)
+            backend = {}
+        else:
+            backend = LoopbackBackend(self.keeper).environment
+        self.reading_env = own | backend
+        """For commands that only read the plan: none of the workspace's variables."""
+        self.env = own | passed | environment.run_facts(self.material) | backend
+
+    def gather(self) -> None:
+        """Fetch and unpack what the phase works on, while the engine is looked for; then make the directory ready."""
+        choosing = Background(self._choose_engine)
+        try:
+            self._fetch()
+        finally:
+            self.engine = choosing.result()
+            self.announce(self.engine.title, self.engine.platform)
+        self.interruption.check()
+        self.place = workdir.enter(self.layout.configuration, self.material.working_directory)
+        workdir.clean(self.place)
+        workdir.write_override(self.place, self.state_file.path if self.state_file else None)
+        self.var_files = workdir.write_variables(self.layout.phase, self.material.variables)
+        if self.state_file is not None:
+            self.state_file.begin()
+
+    def _choose_engine(self) -> engines.Engine:
+        found = engines.find(
+            self.material.tool,
+            self.material.version,
+            engines_dir=self.order.engines_dir,
+            search_path=self.env["PATH"],
+            interruption=self.interruption,
+        )
+        self.server.post("/started", {"tool": found.tool, "version": found.version, "platform": found.platform})
+        return found
+
+    def _fetch(self) -> None:
+        archive = self.layout.phase / "configuration.tar.gz"
+        state = self.layout.states / "given.json"
+        if not self.server.download("/configuration", archive):
+            raise PhaseFailed("The server has no configuration for this run.")
+        if self.server.download("/state", state) and state.stat().st_size:
+            try:
+                self.keeper.begin_with(state)
+            except NoState as error:
+                raise PhaseFailed(f"The state the server sent cannot be used: {error}.") from error
+        elif self.material.has_state:
+            # Going on would plan to create everything once more.
+            raise PhaseFailed("The workspace has a state, but the server did not send it.")
+        if self.material.phase == "apply" and not self.server.download("/plan-file", self.layout.plan_file):
+            raise PhaseFailed("The server has no saved plan for this run: plan again.")
+        self.interruption.check()
+        unpack(archive, self.layout.configuration, self.material.limits)
+        archive.unlink()
+
+    def announce(self, title: str, platform: str) -> None:
+        """The three lines every log starts with: the CLI swallows the first three of an apply without looking at them."""
+        if not self._announced:
+            self._announced = True
+            self.log.say("\n".join((title, f"on {platform}", "Initializing plugins and modules...", *self._notes)))
+
+    def init(self, *flags: str, show_failure: bool = True) -> int:
+        """`init` with our backend; its output is shown only when it fails. The exit status. Raises `Interrupted`, `PhaseGone`."""
+        output = bytearray()
+
+        def keep(chunk: bytes) -> None:
+            output.extend(chunk)
+            del output[:-INIT_OUTPUT]
+
+        code = self.run(("init", "-input=false", "-reconfigure", *flags, *self.var_flags()), keep)
+        if code == 0:
+            workdir.check_backend(self.place, "http" if self.state_file is None else "local")
+        elif show_failure:
+            self.log.write(bytes(output))
+            raise PhaseFailed("Initialization failed; the log says why.", said=True, exit_code=code)
+        return code
+
+    def run(self, arguments: Sequence[str], sink: Callable[[bytes], None]) -> int:
+        """Run the engine in the working directory with the workspace's environment; nothing starts once the run was cancelled."""
+        self.interruption.check()
+        argv = (str(self.engine.path), *arguments)
+        code = stream(argv, cwd=self.place, env=self.env, interruption=self.interruption, sink=sink)
+        if self.interruption.gone is not None and code != 0:
+            raise self.interruption.gone
+        if self.interruption.requested and arguments[0] != "apply":
+            raise Interrupted(exit_code=code)
+        return code
+
+    def show(self, chunk: bytes) -> None:
+        """The sink of commands whose output is the log."""
+        self.tally.feed(chunk)
+        self.log.write(chunk)
+
+    def var_flags(self) -> tuple[str, ...]:
+        return tuple(f"-var-file={path}" for path in self.var_files)
+
+    def work(self) -> Outcome:
+        """Plan or apply; every ending but `PhaseGone` becomes an outcome."""
+        from .apply import apply
+        from .plan import plan
+
+        try:
+            return plan(self) if self.material.phase == "plan" else apply(self)
+        except PhaseFailed as failure:
+            return self._canceled(Interrupted()) if self.interruption.requested else self._failed(failure)
+        except Refused as refused:
+            return self._failed(PhaseFailed(f"The server refused a part of this phase: {refused.detail}"))
+        except Interrupted as interrupted:
+            return self._canceled(interrupted)
+        except PhaseGone:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, the run must end and say so
+            traceback.print_exc()
+            return self._failed(PhaseFailed(f"The runner failed: {type(error).__name__}; its own output says where."))
+
+    def _failed(self, failure: PhaseFailed) -> Outcome:
+        self._announce_late()
+        if not failure.said:
+            self.log.say(f"\nError: {failure.message}")
+        return Outcome("errored", failure.message, failure.exit_code)
+
+    def _canceled(self, interrupted: Interrupted) -> Outcome:
+        self._announce_late()
+        self.log.say(f"\n{interrupted.message}")
+        return Outcome("canceled", interrupted.message, interrupted.exit_code)
+
+    def _announce_late(self) -> None:
+        wanted = self.material
+        uname = os.uname()
+        machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(uname.machine, uname.machine)
+        self.announce(f"{engines.TITLES.get(wanted.tool or 'terraform')} ({wanted.version})", f"{uname.sysname.lower()}_{machine}")
+
+    def finish(self, outcome: Outcome) -> int:
+        """Wait for the state and the log to arrive, then report; the program's exit status. Raises `PhaseGone`."""
+        problem = self.keeper.finish()
+        if problem is not None:
+            if self.interruption.gone is not None:
+                raise self.interruption.gone
+            kept = self.layout.root / workdir.UNDELIVERED  # put there when the phase is closed
+            message = f"The server refused the state: {problem}. It is kept on {socket.gethostname()} in {kept}."
+            self.log.say(f"\nError: {message}")
+            outcome = Outcome("errored", message, outcome.exit_code, outcome.has_changes, outcome.counts)
+        size = self.log.close()
+        try:
+            self.server.post("/report", outcome.document(size))
+        except Refused as refused:
+            note(f"the server refused the report: {refused.detail}")
+            return REFUSED
+        return REPORTED
+
+    def close(self) -> None:
+        """Leave nothing behind but a state that nobody took."""
+        kept = self.keeper.keep_undelivered(self.layout.root)
+        if kept is not None:
+            note(f"the newest state was not delivered; it is kept in {kept}")
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.layout.clear()
+
+
+def carry_out(order: Order, interruption: Interruption) -> int:
+    """Claim the phase, do it, report it; the program's exit status."""
+    server = Server(order.url, order.token, order.phase_id, certificate=order.certificate, on_gone=interruption.abandon)
+    try:
+        claimed = server.post("/claim", {"runner": f"{socket.gethostname()} {os.getpid()}", "version": __version__})
+    except (PhaseGone, Refused) as error:
+        note(f"the phase cannot be claimed: {error}")
+        return GONE if isinstance(error, PhaseGone) else REFUSED
+    try:
+        material = Material.parse(claimed)
+        _renew(server, interruption, material.renew_seconds)
+        phase = Phase(order, material, server, interruption)
+    except (PhaseFailed, OSError) as error:
+        return _report_unstarted(server, f"The runner cannot start this phase: {error}")
+    try:
+        return phase.finish(phase.work())
+    except PhaseGone as gone:
+        note(f"the phase is gone: {gone.message}")
+        phase.keeper.finish()
+        return GONE
+    finally:
+        phase.close()
+
+
+def _report_unstarted(server: Server, message: str) -> int:
+    try:
+        server.post("/report", Outcome("errored", message).document(0))
+    except (PhaseGone, Refused) as error:
+        note(f"{message}; and the server did not take the report: {error}")
+        return GONE
+    return REPORTED
+
+
+def _renew(server: Server, interruption: Interruption, seconds: float) -> None:
+    """Keep the lease for as long as the program lives."""
+
+    def keep_renewing() -> None:
+        pause = threading.Event()
+        while not pause.wait(seconds):
+            try:
+                interruption.hear(server.post("/renew", {}).get("cancel"))
+            except PhaseGone:
+                return
+            except Refused as refused:
+                note(f"the server refused to renew the lease: {refused.detail}")
+
+    threading.Thread(target=keep_renewing, name="lease", daemon=True).start()

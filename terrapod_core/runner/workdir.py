@@ -1,0 +1,188 @@
+"""The directories of a phase, and the configuration made ready for our backend and nobody else's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .failures import PhaseFailed
+from .order import Variable
+
+SUFFIXES = (".tf", ".tf.json", ".tofu", ".tofu.json")
+OVERRIDE = "zzzz_terrapod_override.tf"
+UNDELIVERED = "undelivered.tfstate"
+
+CLI_CONFIG = """\
+disable_checkpoint = true
+
+# Said out loud, so that no directory of the configuration (terraform.d/plugins) is taken for a source of providers.
+provider_installation {
+  direct {}
+}
+"""
+
+_IDENTIFIER = re.compile(r"[^\W\d][\w-]*")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths under the work directory; the configuration lies at the same place in plan and apply (`path.cwd` is in the plan)."""
+
+    root: Path
+
+    @property
+    def configuration(self) -> Path:
+        """The unpacked archive."""
+        return self.root / "config"
+
+    @property
+    def phase(self) -> Path:
+        """Everything of ours, out of the configuration's reach."""
+        return self.root / "phase"
+
+    @property
+    def cli_config(self) -> Path:
+        return self.phase / "terraform.rc"
+
+    @property
+    def home(self) -> Path:
+        """The engine's HOME."""
+        return self.phase / "home"
+
+    @property
+    def plan_file(self) -> Path:
+        return self.phase / "saved.tfplan"
+
+    @property
+    def states(self) -> Path:
+        return self.phase / "states"
+
+    def create(self) -> None:
+        """Make the directories anew; what an earlier phase left is removed."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (self.configuration, self.phase):
+            remove(directory)
+        for directory in (self.phase, self.home, self.states):
+            directory.mkdir(mode=0o700)
+        write_new(self.cli_config, CLI_CONFIG)
+
+    def clear(self) -> None:
+        """Remove everything but state that could not be delivered: configuration, plan and variables are secrets."""
+        for entry in self.root.iterdir():
+            if entry.name != UNDELIVERED:
+                remove(entry)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, link or tree; nothing when it is not there."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file of ours, 0600, that must not be there yet, not even as a link."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def enter(configuration: Path, working_directory: str) -> Path:
+    """The directory the engine runs in, symbolic links resolved. Raises `PhaseFailed` when it is outside or holds no configuration."""
+    root = Path(os.path.realpath(configuration))
+    place = Path(os.path.realpath(root / working_directory))
+    shown = working_directory or "."
+    if place != root and root not in place.parents:
+        raise PhaseFailed(f"The working directory `{shown}` is outside of the configuration.")
+    if not place.is_dir():
+        raise PhaseFailed(f"The working directory `{shown}` does not exist in the configuration.")
+    if not any(_is_configuration(entry) for entry in place.iterdir()):
+        # With our override alone in it the engine would happily plan to destroy everything in the state.
+        raise PhaseFailed(f"The working directory `{shown}` holds no Terraform configuration (no *.tf or *.tf.json file).")
+    return place
+
+
+def _is_configuration(entry: Path) -> bool:
+    return entry.name.endswith(SUFFIXES) and not entry.name.startswith((".", "#")) and entry.is_file()
+
+
+def clean(place: Path) -> None:
+    """Remove what would be taken for state, a backend or a provider of this run: only `.terraform/modules` stays."""
+    for entry in place.iterdir():
+        if ".tfstate" in entry.name and not entry.name.endswith(SUFFIXES):
+            remove(entry)
+    data = place / ".terraform"
+    if data.is_symlink() or data.is_file():
+        data.unlink()
+    elif data.is_dir():
+        for entry in data.iterdir():
+            if entry.name != "modules":
+                remove(entry)
+
+
+def override_name(names: Iterable[str]) -> str:
+    """A name for our override file that sorts, by its bytes, after every override among `names`: the last one wins."""
+    overrides = sorted((os.fsencode(name) for name in names if _is_override(name)), reverse=True)
+    if not overrides or overrides[0] < os.fsencode(OVERRIDE):
+        return OVERRIDE
+    last = os.fsdecode(overrides[0])
+    name = last[: last.rindex("override.")].removesuffix("_") + "z_override.tf"
+    if len(os.fsencode(name)) > 255:
+        raise PhaseFailed(f"The override file `{last[:60]}…` has a name so long that none can follow it: rename it.")
+    return name
+
+
+def _is_override(name: str) -> bool:
+    stem = next((name.removesuffix(suffix) for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), None)
+    return stem is not None and (stem == "override" or stem.endswith("_override"))
+
+
+def write_override(place: Path, state_file: Path | None) -> None:
+    """Put our backend in the place of the configuration's: HTTP (its address comes by environment), or a state file."""
+    backend = 'backend "http" {}' if state_file is None else f'backend "local" {{\n    path = {quoted(str(state_file))}\n  }}'
+    try:
+        write_new(place / override_name(entry.name for entry in place.iterdir()), f"terraform {{\n  {backend}\n}}\n")
+    except OSError as error:
+        raise PhaseFailed(f"The backend's override file cannot be written into the configuration: {error.strerror}.") from error
+
+
+def check_backend(place: Path, expected: str) -> None:
+    """After `init`: raise `PhaseFailed` unless the engine took our backend and not one of the configuration."""
+    try:
+        backend = json.loads((place / ".terraform" / "terraform.tfstate").read_bytes())["backend"]["type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        backend = None
+    if backend != expected:
+        raise PhaseFailed(f"The configuration did not take the runner's backend but `{backend}`: nothing was run.")
+
+
+def write_variables(directory: Path, variables: Iterable[Variable]) -> tuple[Path, ...]:
+    """Write var files outside of the configuration, which beat everything inside; texts literally, expressions as they are."""
+    texts: dict[str, str] = {}
+    expressions: list[str] = []
+    for variable in variables:
+        if not _IDENTIFIER.fullmatch(variable.key):
+            raise PhaseFailed(f"`{variable.key}` cannot be the name of a Terraform variable.")
+        if variable.hcl:
+            # In parentheses an expression may span lines, and nothing after it can become another variable by accident.
+            expressions.append(f"{variable.key} = (\n{variable.value}\n)\n")
+        else:
+            texts[variable.key] = variable.value
+    written = []
+    if texts:
+        written.append(directory / "workspace.tfvars.json")
+        write_new(written[-1], json.dumps(texts))
+    if expressions:
+        written.append(directory / "workspace.tfvars")
+        write_new(written[-1], "".join(expressions))
+    return tuple(written)
+
+
+def quoted(text: str) -> str:
+    """An HCL string literal."""
+    return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")

@@ -1,0 +1,54 @@
+"""What the operator chose: `terrapod.toml` and `TERRAPOD_*` as frozen dataclasses, with where each value came from."""
+
+from __future__ import annotations
+
+from terrapod_core.settings._convert import Raw, build, nearest
+from terrapod_core.settings._fields import MASK, SettingsError, fields_of, masked, setting, variable
+from terrapod_core.settings._load import load
+from terrapod_core.settings._reference import Reference, reference, reference_of
+from terrapod_core.settings.schema import (
+    Bootstrap,
+    Database,
+    Limits,
+    Log,
+    PluginChoice,
+    Redis,
+    Runner,
+    Secrets,
+    Server,
+    Sessions,
+    Settings,
+    Storage,
+    Tokens,
+    Workspaces,
+)
+
+__all__ = [
+    "MASK",
+    "Bootstrap",
+    "Database",
+    "Limits",
+    "Log",
+    "PluginChoice",
+    "Raw",
+    "Redis",
+    "Reference",
+    "Runner",
+    "Secrets",
+    "Server",
+    "Sessions",
+    "Settings",
+    "SettingsError",
+    "Storage",
+    "Tokens",
+    "Workspaces",
+    "build",
+    "fields_of",
+    "load",
+    "masked",
+    "nearest",
+    "reference",
+    "reference_of",
+    "setting",
+    "variable",
+]

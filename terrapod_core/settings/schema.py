@@ -1,0 +1,290 @@
+"""The core's settings, drawn once: the loader reads them from here and the reference is printed from here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+from terrapod_core.settings._convert import Raw
+from terrapod_core.settings._fields import Field, fields_of, masked, setting
+
+Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
+
+MiB = 1 << 20
+GiB = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Where the server listens."""
+
+    host: str = setting("127.0.0.1", "Address to listen on.")
+    port: Port = setting(8080, "Port to listen on; 0 takes a free one.")
+    workers: Positive = setting(1, "Worker processes; more than one needs PostgreSQL.")
+    tls_cert: Path | None = setting(None, "PEM file with the certificate and its chain; serves HTTPS.")
+    tls_key: Path | None = setting(None, "PEM file with the certificate's private key.")
+    drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = setting(25, "How long requests and log readers may finish after SIGTERM.")
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together: set both, or neither")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """The server's own log."""
+
+    format: Literal["console", "json"] = setting("console", "For people, or one JSON object a line.", alias="TERRAPOD_LOG_FORMAT")
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "The least that is written.", alias="TERRAPOD_LOG_LEVEL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """Where rows are kept."""
+
+    url: str = setting(
+        "",
+        "`sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`.",
+        in_repr=False,
+        alias="TERRAPOD_DATABASE_URL",
+        shown_default="sqlite+aiosqlite:///<data_dir>/terrapod.db",
+    )
+    auto_upgrade: bool = setting(True, "Bring an older schema up to date at the start; `false` refuses to start instead.")
+    pool_size: Positive = setting(8, "Connections per process (PostgreSQL).")
+
+    def __post_init__(self) -> None:
+        if self.url and not self.url.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
+            scheme = self.url.partition("://")[0]
+            raise ValueError(f"url must begin with sqlite+aiosqlite:// or postgresql+asyncpg://, not with {masked(scheme, secret=False)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redis:
+    """An optional helper between several servers."""
+
+    url: str | None = setting(
+        None, "`redis://…` or `rediss://…`; turns on the Redis coordination plugin.", in_repr=False, alias="TERRAPOD_REDIS_URL"
+    )
+
+    def __post_init__(self) -> None:
+        if self.url and not self.url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("url must begin with redis://, rediss:// or unix://")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """Where objects (states, logs, archives) are kept."""
+
+    backend: str = setting("local", "The storage backend, by the name its plugin gives it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """Where runs outside agent pools are carried out."""
+
+    backend: str = setting("local", "The runner backend, by the name its plugin gives it.")
+    engines_dir: Path | None = setting(None, "Directory of terraform and tofu binaries, looked through before `PATH`.")
+    url: str | None = setting(None, "Base URL of this server as runs reach it.", shown_default="the address it listens on")
+
+    def __post_init__(self) -> None:
+        if self.url is not None:
+            check_base_url("url", self.url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secrets:
+    """Keys that stored secrets are encrypted under."""
+
+    keys: str | None = setting(
+        None,
+        "Comma-separated `id:base64key` of 32 bytes each, newest first. Made and kept in the data directory when absent on SQLite.",
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """The first admin; applying it again changes nothing."""
+
+    admin_email: str | None = setting(None, "E-mail address of the first admin.", shown_default="admin@localhost, when there is no user")
+    admin_password: str | None = setting(None, "Their password.", secret=True, shown_default="made and printed once")
+    admin_token: str | None = setting(None, "A fixed API token of theirs, at least 32 characters, for automation.", secret=True)
+
+    def __post_init__(self) -> None:
+        if self.admin_token is not None and not re.fullmatch(r"[!-~]{32,}", self.admin_token):
+            raise ValueError("admin_token must be at least 32 visible ASCII characters without spaces")
+        if self.admin_email is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", self.admin_email):
+            raise ValueError("admin_email must be an e-mail address")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginChoice:
+    """Which installed plugins are used, by entry-point name."""
+
+    enabled: tuple[str, ...] = setting((), "Only these.", shown_default="all that are installed")
+    disabled: tuple[str, ...] = setting((), "Not these.")
+    required: tuple[str, ...] = setting((), "Without these the server does not start.")
+    trace: bool = setting(False, "Log every call of a plugin's hook.", alias="TERRAPOD_TRACE_PLUGINS")
+
+    def __post_init__(self) -> None:
+        both = sorted(set(self.disabled) & {*self.required, *self.enabled})
+        if both:
+            raise ValueError(f"{', '.join(both)} cannot be disabled and {'required' if both[0] in self.required else 'enabled'} at once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """API tokens."""
+
+    default_days: Positive = setting(365, "Lifetime of a token made without one.")
+    max_days: Positive = setting(730, "The longest lifetime one may ask for.")
+
+    def __post_init__(self) -> None:
+        if self.default_days > self.max_days:
+            raise ValueError(f"default_days ({self.default_days}) must not be more than max_days ({self.max_days})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sessions:
+    """Sign-ins in a browser."""
+
+    idle_hours: Positive = setting(12, "A session ends when it was not used for so long.")
+    max_days: Positive = setting(7, "A session ends after this in any case.")
+    allow_plain_http: bool = setting(False, "Let people on other machines sign in without TLS; anybody on the way can read along.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The most the server takes; bytes where the name says so."""
+
+    json_bytes: Positive = setting(5 * MiB, "A JSON request body.")
+    configuration_bytes: Positive = setting(GiB, "A configuration archive, as uploaded.")
+    unpacked_bytes: Positive = setting(2 * GiB, "A configuration archive, unpacked.")
+    archive_entries: Positive = setting(100_000, "Files and directories in a configuration archive.")
+    state_bytes: Positive = setting(GiB, "A state.")
+    plan_bytes: Positive = setting(GiB, "A saved plan, its JSON, or provider schemas.")
+    log_bytes: Positive = setting(64 * MiB, "The log of one phase; the rest is dropped, and the log says so.")
+    pending_runs_per_workspace: Positive = setting(20, "Runs that wait in one workspace.")
+    pending_runs_per_user: Positive = setting(100, "Runs that wait of one user.")
+    workspaces_per_user: Positive = setting(100, "Workspaces owned by one user who is no platform admin.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspaces:
+    """Rules for workspaces."""
+
+    create: Literal["everyone", "admins"] = setting("everyone", "Who may create workspaces.")
+
+
+def check_base_url(name: str, url: str) -> None:
+    """`ValueError` unless `url` is an absolute http(s) URL with nothing behind host, port and path."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError(
+            f"{name} must be an absolute http:// or https:// URL without user, query or fragment, not {masked(url, secret=False)}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the operator chose. `load` makes it; tests may make it by hand."""
+
+    external_url: str | None = setting(
+        None, "The absolute base of every URL handed out.", shown_default="what the request came to, for loopback only"
+    )
+    data_dir: Path = setting(Path("terrapod-data"), "Directory of the database, objects and runs of a server that has nothing else.")
+    tfe_version: str = setting("v0.1.0", "Value of the header `X-TFE-Version`; `vYYYYMM-N` turns structured run output on.")
+
+    server: Server = field(default_factory=Server)
+    log: Log = field(default_factory=Log)
+    database: Database = field(default_factory=Database)
+    redis: Redis = field(default_factory=Redis)
+    storage: Storage = field(default_factory=Storage)
+    runner: Runner = field(default_factory=Runner)
+    secrets: Secrets = field(default_factory=Secrets)
+    bootstrap: Bootstrap = field(default_factory=Bootstrap)
+    plugins: PluginChoice = field(default_factory=PluginChoice)
+    tokens: Tokens = field(default_factory=Tokens)
+    sessions: Sessions = field(default_factory=Sessions)
+    limits: Limits = field(default_factory=Limits)
+    workspaces: Workspaces = field(default_factory=Workspaces)
+
+    plugin_sections: Mapping[tuple[str, str], Mapping[str, Raw]] = field(
+        default_factory=dict, repr=False, compare=False, metadata={"internal": True}
+    )
+    """What was given for plugins, by kind and name (`("runner", "local")`), not yet looked at."""
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False, metadata={"internal": True})
+    """Where each value came from: `database.url` -> a file's path, a variable's name, `the command line` or `default`."""
+
+    def __post_init__(self) -> None:
+        if self.external_url is not None:
+            check_base_url("external_url", self.external_url)
+            object.__setattr__(self, "external_url", self.external_url.rstrip("/"))
+        if not re.fullmatch(r"[!-~]+", self.tfe_version):
+            raise ValueError("tfe_version must be visible ASCII characters without spaces, as v0.1.0")
+        object.__setattr__(self, "data_dir", self.data_dir.absolute())
+        if not self.database.url:
+            url = f"sqlite+aiosqlite:///{self.data_dir / 'terrapod.db'}"
+            object.__setattr__(self, "database", replace(self.database, url=url))
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is SQLite, so that this machine holds everything."""
+        return self.database.url.startswith("sqlite")
+
+    def plugin_section(self, kind: str, name: str) -> Mapping[str, Raw]:
+        """What was given for the plugin `<kind>-<name>`: raw values with their origins; empty when nothing was.
+
+        Only the plugin knows its fields, so the plugin loader checks and converts them.
+        """
+        return self.plugin_sections.get((kind.replace("-", "_"), name.replace("-", "_")), {})
+
+    def show(self) -> list[tuple[str, str, str]]:
+        """Key, value with secrets masked, and origin of every setting of the core and of what was given for plugins."""
+        rows = [
+            (key, masked(value, secret=each.secret), self.origins.get(key, "default"))
+            for section, prefix in ((self, ""), *((getattr(self, name), f"{name}.") for name in SECTIONS))
+            for each in fields_of(type(section))
+            for key, value in [(prefix + each.name, getattr(section, each.name))]
+        ]
+        for (kind, name), given in sorted(self.plugin_sections.items()):
+            rows += [(f"{kind}.{name}.{key}", masked(raw.value, secret=sounds_secret(key)), raw.origin) for key, raw in given.items()]
+        return rows
+
+
+SECTIONS: Mapping[str, type] = {
+    "server": Server,
+    "log": Log,
+    "database": Database,
+    "redis": Redis,
+    "storage": Storage,
+    "runner": Runner,
+    "secrets": Secrets,
+    "bootstrap": Bootstrap,
+    "plugins": PluginChoice,
+    "tokens": Tokens,
+    "sessions": Sessions,
+    "limits": Limits,
+    "workspaces": Workspaces,
+}
+"""The core's sections by name."""
+
+
+def sounds_secret(name: str) -> bool:
+    """Whether a plugin's setting is masked by its name alone, before the plugin could say so."""
+    return re.search(r"secret|password|passphrase|token|key|credential|private", name.lower()) is not None
+
+
+def core_fields() -> Mapping[str, Field]:
+    """Every setting of the core by its full key."""
+    found = {each.name: each for each in fields_of(Settings)}
+    for name, section in SECTIONS.items():
+        found |= {f"{name}.{each.name}": each for each in fields_of(section)}
+    return found

@@ -1,0 +1,182 @@
+"""The simplest things that keep the contracts: for tests of whoever uses them. The kits run on these too."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from terrapod_core.plugin import (
+    Callback,
+    Clock,
+    Form,
+    FormField,
+    Handle,
+    Identity,
+    LoginRefused,
+    LoginRequest,
+    ObjectInfo,
+    ObjectMissing,
+    PhaseSpec,
+    PhaseState,
+    StoredPassword,
+    check_key,
+)
+
+START: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class FakeClock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, by: timedelta | None = None, **parts: float) -> None:
+        """Move on: `clock.advance(hours=1)`."""
+        self._now += by if by is not None else timedelta(**parts)
+
+    def set(self, now: datetime) -> None:
+        """Jump, also backwards."""
+        self._now = now
+
+
+class MemoryStorage:
+    """A `StorageBackend` in a dict: `objects` by key."""
+
+    name = "memory"
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._modified: dict[str, datetime] = {}
+        self._clock = clock or FakeClock()
+
+    async def write(self, key: str, chunks: AsyncIterable[bytes]) -> ObjectInfo:
+        check_key(key)
+        content = b"".join([chunk async for chunk in chunks])
+        self.objects[key] = content
+        self._modified[key] = self._clock.now()
+        return self._info(key)
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        content = self._content(key)[start:end]
+        for at in range(0, len(content), 1 << 16):
+            yield content[at : at + (1 << 16)]
+
+    async def info(self, key: str) -> ObjectInfo:
+        self._content(key)
+        return self._info(key)
+
+    async def delete(self, key: str) -> None:
+        self.objects.pop(check_key(key), None)
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        for key in [each for each in self.objects if each.startswith(prefix)]:
+            yield self._info(key)
+
+    def _content(self, key: str) -> bytes:
+        if check_key(key) not in self.objects:
+            raise ObjectMissing(key)
+        return self.objects[key]
+
+    def _info(self, key: str) -> ObjectInfo:
+        return ObjectInfo(key, len(self.objects[key]), self._modified[key])
+
+
+class FakeAuthProvider:
+    """An `AuthProvider` with one form field: whoever is in `people` under the word they type is signed in."""
+
+    name = "fake"
+    display_name = "Fake"
+
+    def __init__(self, people: dict[str, Identity] | None = None) -> None:
+        self.people = people or {}
+
+    async def begin(self, login: LoginRequest) -> Form:
+        return Form((FormField("word", "Password", "password"),))
+
+    async def finish(self, callback: Callback) -> Identity:
+        person = self.people.get(callback.values.get("word", ""))
+        if person is None:
+            raise LoginRefused("That did not work. Check what you typed.")
+        return person
+
+
+@dataclass
+class FakePhase:
+    """What a test sees of a phase that the fake runner was given."""
+
+    spec: PhaseSpec
+    running: bool = True
+    canceled: list[bool] = field(default_factory=list)
+    """Each cancel so far; `True` for a forced one."""
+
+
+class FakeRunnerBackend:
+    """A `RunnerBackend` that starts nothing: the test plays the runner program and calls `end` when it is done."""
+
+    name = "fake"
+    isolation: Final = "sandbox"
+    allow_unisolated_users = False
+
+    def __init__(self, capacity: int = 2) -> None:
+        self.capacity = capacity
+        self.phases: dict[int, FakePhase] = {}
+        """Everything launched and not forgotten, by the number in its handle."""
+        self._launched = 0
+
+    async def launch(self, phase: PhaseSpec) -> Handle:
+        for other in self.phases.values():
+            if other.spec.run_id == phase.run_id:
+                other.running = False
+        self._launched += 1
+        self.phases[self._launched] = FakePhase(phase)
+        return {"number": self._launched}
+
+    async def poll(self, handle: Handle) -> PhaseState:
+        phase = self._phase(handle)
+        running = phase is not None and phase.running
+        return PhaseState(running, "running" if running else "ended")
+
+    async def cancel(self, handle: Handle, *, force: bool) -> None:
+        phase = self._phase(handle)
+        if phase is not None and phase.running:
+            phase.canceled.append(force)
+            phase.running = not force
+
+    async def forget(self, handle: Handle) -> None:
+        self.phases.pop(self._number(handle), None)
+
+    def end(self, handle: Handle) -> None:
+        """The program of this phase ends by itself."""
+        self.phases[self._number(handle)].running = False
+
+    def _phase(self, handle: Handle) -> FakePhase | None:
+        return self.phases.get(self._number(handle))
+
+    @staticmethod
+    def _number(handle: Handle) -> int:
+        number = handle["number"]
+        assert isinstance(number, int), "this is no handle of the fake runner"
+        return number
+
+
+class MemoryPasswords:
+    """A `PasswordStore` in a dict."""
+
+    def __init__(self, *stored: StoredPassword) -> None:
+        self._by_email = {each.email.lower(): each for each in stored}
+
+    async def find(self, email: str) -> StoredPassword | None:
+        return self._by_email.get(email.lower())
+
+    async def save(self, user_id: str, new_hash: str) -> None:
+        for email, each in self._by_email.items():
+            if each.user_id == user_id:
+                self._by_email[email] = replace(each, hash=new_hash)
+                return
+        raise KeyError(user_id)

@@ -1,0 +1,164 @@
+"""Jobs: from an event in the outbox to work done, once, or retried, or laid aside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from terrapod_core.db import Base, Database, OutboxRow
+from terrapod_core.jobs import Job, Jobs, Worker
+from terrapod_core.jobs.worker import CLAIM
+from terrapod_core.plugin import WorkspaceDeleted, WorkspaceUnlocked
+from terrapod_core.testing import FakeClock
+
+
+@pytest.fixture
+async def db(database_url: str, clock: FakeClock) -> AsyncIterator[Database]:
+    database = Database(database_url, clock=clock)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all, tables=[Base.metadata.tables[name] for name in ("jobs", "outbox")])
+    yield database
+    await database.close()
+
+
+async def unlock(db: Database, *ids: str) -> None:
+    async with db.uow() as uow:
+        for each in ids:
+            uow.emit(WorkspaceUnlocked(workspace_id=each))
+        await uow.commit()
+
+
+async def count(db: Database, table: type[Base]) -> int:
+    return await db.read(lambda session: session.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+async def test_each_listener_hears_each_event_once(db: Database, clock: FakeClock) -> None:
+    heard: list[tuple[str, str]] = []
+    jobs = Jobs()
+
+    async def first(event: WorkspaceUnlocked) -> None:
+        heard.append(("first", event.workspace_id))
+
+    async def second(event: WorkspaceUnlocked) -> None:
+        heard.append(("second", event.workspace_id))
+
+    jobs.on(WorkspaceUnlocked, "test.first", first)
+    jobs.on(WorkspaceUnlocked, "test.second", second)
+    worker = Worker(db, jobs, clock)
+    await unlock(db, "ws-1", "ws-2")
+    await worker.drain()
+    assert sorted(heard) == [("first", "ws-1"), ("first", "ws-2"), ("second", "ws-1"), ("second", "ws-2")]
+    assert await count(db, Job) == 0
+    assert await count(db, OutboxRow) == 0
+
+
+async def test_news_nobody_listens_for_is_dropped(db: Database, clock: FakeClock) -> None:
+    async with db.uow() as uow:
+        uow.emit(WorkspaceDeleted(workspace_id="ws-1"))
+        await uow.commit()
+    await Worker(db, Jobs(), clock).drain()
+    assert await count(db, OutboxRow) == 0
+
+
+async def test_a_failing_job_is_tried_again_later_and_then_laid_aside_with_its_error(db: Database, clock: FakeClock) -> None:
+    tries = 0
+    jobs = Jobs()
+
+    async def fail(event: WorkspaceUnlocked) -> None:
+        nonlocal tries
+        tries += 1
+        raise RuntimeError("the other side said no")
+
+    jobs.on(WorkspaceUnlocked, "test.fail", fail, retries=2)
+    worker = Worker(db, jobs, clock)
+    await unlock(db, "ws-1")
+    for _ in range(6):
+        await worker.drain()
+        clock.advance(timedelta(minutes=10))
+    assert tries == 3
+    dead = await db.read(lambda session: session.execute(select(Job)).scalar_one())
+    assert dead.dead_at is not None
+    assert dead.last_error == "RuntimeError: the other side said no"
+
+
+async def test_one_failing_listener_does_not_hold_up_another(db: Database, clock: FakeClock) -> None:
+    heard: list[str] = []
+    jobs = Jobs()
+
+    async def fail(event: WorkspaceUnlocked) -> None:
+        raise RuntimeError("no")
+
+    async def hear(event: WorkspaceUnlocked) -> None:
+        heard.append(event.workspace_id)
+
+    jobs.on(WorkspaceUnlocked, "test.fail", fail)
+    jobs.on(WorkspaceUnlocked, "test.hear", hear)
+    worker = Worker(db, jobs, clock)
+    await unlock(db, "ws-1")
+    await worker.drain()
+    assert heard == ["ws-1"]
+
+
+async def test_the_job_of_a_worker_that_died_is_taken_over(db: Database, clock: FakeClock) -> None:
+    heard: list[str] = []
+    jobs = Jobs()
+
+    async def hear(event: WorkspaceUnlocked) -> None:
+        heard.append(event.workspace_id)
+
+    jobs.on(WorkspaceUnlocked, "test.hear", hear)
+    dead, alive = Worker(db, jobs, clock), Worker(db, jobs, clock)
+    await unlock(db, "ws-1")
+    await dead.relay()
+    assert await dead._claim() is not None  # and nothing after it: the process is gone
+    await alive.drain()
+    assert heard == []
+    clock.advance(CLAIM + timedelta(seconds=1))
+    await alive.drain()
+    assert heard == ["ws-1"]
+
+
+async def test_many_workers_share_the_work_without_doing_any_of_it_twice(db: Database, clock: FakeClock) -> None:
+    heard: list[str] = []
+    jobs = Jobs()
+
+    async def hear(event: WorkspaceUnlocked) -> None:
+        await asyncio.sleep(0)
+        heard.append(event.workspace_id)
+
+    jobs.on(WorkspaceUnlocked, "test.hear", hear)
+    await unlock(db, *(f"ws-{number}" for number in range(60)))
+    await asyncio.gather(*(Worker(db, jobs, clock).drain() for _ in range(4)))
+    await Worker(db, jobs, clock).drain()
+    assert sorted(heard) == sorted(f"ws-{number}" for number in range(60))
+
+
+async def test_a_running_worker_is_woken_by_a_commit(db: Database, clock: FakeClock) -> None:
+    done = asyncio.Event()
+    jobs = Jobs()
+
+    async def hear(event: WorkspaceUnlocked) -> None:
+        done.set()
+
+    jobs.on(WorkspaceUnlocked, "test.hear", hear)
+    worker = Worker(db, jobs, clock)
+    worker.start()
+    try:
+        await unlock(db, "ws-1")
+        await asyncio.wait_for(done.wait(), 10)
+    finally:
+        await worker.stop()
+
+
+async def test_one_process_leads_at_a_time(db: Database, clock: FakeClock) -> None:
+    first, second = Worker(db, Jobs(), clock), Worker(db, Jobs(), clock)
+    assert await first._leader.is_mine()
+    # On SQLite there is one process, and it always leads.
+    assert await second._leader.is_mine() is db.is_sqlite
+    await first._leader.release()
+    assert await second._leader.is_mine()
+    await second._leader.release()
