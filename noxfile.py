@@ -98,7 +98,11 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Links lead somewhere, and what the guides name exists."""
+    """Write the generated reference anew and check the rest; with `-- --check` nothing is written, and a stale page fails."""
+    check = "--check" in session.posargs
+    python(session, "-m", "tests.docs.generate", *(["--check"] if check else []))
+    if check:
+        session.posargs.remove("--check")
     pytest(session, "tests/docs")
 
 
@@ -144,3 +148,9 @@ def export(session: nox.Session, target: str, choice: list[str]) -> None:
     if any(re.search(r"https?://", line) for line in lines):
         session.error(f"{target} names a package registry")
     path.write_text(f"# {Path(target).stem}: made by `nox -s lock` from pyproject.toml; do not edit.\n" + "\n".join(lines) + "\n")
+
+
+@nox.session
+def revision(session: nox.Session) -> None:
+    """Write the next core migration from the difference between models and schema: `nox -s revision -- 0002 "What changes"`."""
+    python(session, "-m", "tests.support.revision", *session.posargs)

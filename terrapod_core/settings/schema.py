@@ -27,7 +27,7 @@ class Server:
 
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on; 0 takes a free one.")
-    workers: Positive = setting(1, "Worker processes; more than one needs PostgreSQL.")
+    workers: Positive = setting(1, "Worker processes; only 1 is possible yet, start several servers on PostgreSQL instead.")
     tls_cert: Path | None = setting(None, "PEM file with the certificate and its chain; serves HTTPS.")
     tls_key: Path | None = setting(None, "PEM file with the certificate's private key.")
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = setting(25, "How long requests and log readers may finish after SIGTERM.")
@@ -70,7 +70,10 @@ class Redis:
     """An optional helper between several servers."""
 
     url: str | None = setting(
-        None, "`redis://…` or `rediss://…`; turns on the Redis coordination plugin.", in_repr=False, alias="TERRAPOD_REDIS_URL"
+        None,
+        "`redis://…` or `rediss://…`; for a coordination plugin, of which there is none yet.",
+        in_repr=False,
+        alias="TERRAPOD_REDIS_URL",
     )
 
     def __post_init__(self) -> None:

@@ -47,9 +47,14 @@ async def whole(request: Request, limit: int, what: str = "request body") -> byt
 
 async def json_bytes(request: Request, limit: int) -> bytes:
     """The bytes of a JSON body; raises `UnsupportedMediaType` when the client says it is something else."""
+    check_json(request)
+    return await whole(request, limit)
+
+
+def check_json(request: Request) -> None:
+    """Raise `UnsupportedMediaType` when the client says that its body is not JSON."""
     if request.content_type and request.mimetype not in JSON_TYPES:
         raise UnsupportedMediaType(f"send application/vnd.api+json, not {request.mimetype}")
-    return await whole(request, limit)
 
 
 async def form(request: Request) -> dict[str, str]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
 import structlog
 from quart import Blueprint, Response
 
+from terrapod_core.errors import Unavailable
+from terrapod_core.plugin import StorageBackend
+
 Check = Callable[[], Awaitable[str | None]]
 """Asks one part whether it works; returns what to add to `healthy`, or `None`; raises when it does not work."""
 
 CHECK_SECONDS: Final = 2.0
+STORAGE_SECONDS: Final = 60.0
+PROBE_KEY: Final = "health/probe"
 JSON: Final = "application/json"
 
 DISCOVERY: Final = {
@@ -36,7 +42,7 @@ DISCOVERY: Final = {
 log = structlog.get_logger("terrapod.health")
 
 
-def routes(checks: Mapping[str, Check], detail: Mapping[str, object]) -> Blueprint:
+def routes(checks: Mapping[str, Check], detail: Callable[[], Mapping[str, object]]) -> Blueprint:
     """`checks` are asked by `/ready`; `detail` is shown beside them (how runs are isolated, failed plugins)."""
     service = Blueprint("service", __name__)
     discovery = msgspec.json.encode(DISCOVERY)
@@ -59,10 +65,43 @@ def routes(checks: Mapping[str, Check], detail: Mapping[str, object]) -> Bluepri
     async def ready() -> Response:
         results = dict(zip(checks, await asyncio.gather(*(_ask(name, check) for name, check in checks.items())), strict=True))
         well = all(result.startswith("healthy") for result in results.values())
-        document = {"status": "ready" if well else "unavailable", "checks": results, **({"detail": detail} if detail else {})}
+        document = {"status": "ready" if well else "unavailable", "checks": results, "detail": detail()}
         return Response(msgspec.json.encode(document), status=200 if well else 503, content_type=JSON)
 
     return service
+
+
+class StorageCheck:
+    """Writes and reads a tiny object, once a minute; in between it tells what it found."""
+
+    def __init__(self, backend: StorageBackend) -> None:
+        self._backend = backend
+        self._asked = 0.0
+        self._problem: str | None = None
+        self._lock = asyncio.Lock()
+
+    async def __call__(self) -> str | None:
+        async with self._lock:
+            now = time.monotonic()
+            if not self._asked or self._problem is not None or now - self._asked > STORAGE_SECONDS:
+                self._problem = await self._problem_now()
+                self._asked = now
+        if self._problem is not None:
+            raise Unavailable(self._problem)
+        return None
+
+    async def _problem_now(self) -> str | None:
+        probe = b"terrapod is here"
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield probe
+
+        try:
+            await self._backend.write(PROBE_KEY, chunks())
+            found = b"".join([piece async for piece in self._backend.read(PROBE_KEY)])
+        except Exception as error:  # noqa: BLE001 - whatever the backend raises, it does not work
+            return f"the storage {self._backend.name} does not work: {error}"
+        return None if found == probe else f"the storage {self._backend.name} gives back other bytes than were written"
 
 
 async def _ask(name: str, check: Check) -> str:

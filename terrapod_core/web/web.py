@@ -86,6 +86,11 @@ class Web:
         """The body in pieces as they arrive, at most `limit` bytes; `what` it is called when it is too large."""
         return bodies.pieces(request, limit, what)
 
+    def json_upload(self, limit: int, what: str) -> AsyncIterator[bytes]:
+        """The same for a JSON document too large to be held; raises `UnsupportedMediaType` when the client says it is something else."""
+        bodies.check_json(request)
+        return bodies.pieces(request, limit, what)
+
     def query(self) -> Query:
         """Paging, filters, search, sort and includes of the request."""
         return Query.parse(request.args.items(multi=True))

@@ -21,7 +21,9 @@ from terrapod_core.plugin import WorkspaceUnlocked
 async def db(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all, tables=[Base.metadata.tables[name] for name in ("jobs", "outbox", "audit_entries")])
+        await connection.run_sync(
+            Base.metadata.create_all, tables=[Base.metadata.tables[name] for name in ("jobs", "outbox", "audit_entries")]
+        )
     yield database
     await database.close()
 

@@ -65,7 +65,11 @@ async def test_tagged_compares_key_and_value_as_terraform_asks(full: House) -> N
         ("search[tags]", "env,app"),
     )
     assert await full.names(ALICE, *asked) == ["net_prod"]
-    assert await full.names(ALICE, ("filter[tagged][0][key]", "env"), ("filter[tagged][0][value]", "")) == ["NetXprod", "net_dev", "net_prod"]
+    assert await full.names(ALICE, ("filter[tagged][0][key]", "env"), ("filter[tagged][0][value]", "")) == [
+        "NetXprod",
+        "net_dev",
+        "net_prod",
+    ]
 
 
 async def test_a_project_filters(full: House) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from terrapod_core.authz import Actor, ActorKind, PlatformRole
 from terrapod_core.errors import Forbidden, Invalid, NotFound
 from terrapod_core.jsonapi import Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
@@ -156,8 +157,12 @@ async def test_a_workspace_moves_between_projects_of_its_owner(house: House) -> 
 async def test_many_workspaces_move_all_or_none(house: House) -> None:
     project = await house.projects.create(ALICE, CreateProject(name="nets"))
     mine, theirs = await house.workspace(ALICE, "mine"), await house.workspace(BOB, "theirs")
+    both = [Ref("workspaces", mine.id), Ref("workspaces", theirs.id)]
+    with pytest.raises(Invalid, match=theirs.id):
+        await house.workspaces.move_to_project(ALICE, project.id, both)
+    watcher = Actor(ActorKind.USER, ALICE.id, "alice", platform=frozenset({PlatformRole.AUDIT}))
     with pytest.raises(Forbidden, match=theirs.id):
-        await house.workspaces.move_to_project(ALICE, project.id, [Ref("workspaces", mine.id), Ref("workspaces", theirs.id)])
+        await house.workspaces.move_to_project(watcher, project.id, both)
     assert (await house.workspaces.read(ALICE, mine.id)).project_id == DEFAULT_PROJECT_ID
     await house.workspaces.move_to_project(ALICE, project.id, [Ref("workspaces", mine.id)])
     assert (await house.workspaces.read(ALICE, mine.id)).project_id == project.id

@@ -6,7 +6,7 @@ from terrapod_core.errors import Forbidden, Invalid, NotFound
 from terrapod_core.jsonapi import Query, Ref
 from terrapod_core.workspaces import Workspace, queries
 from terrapod_core.workspaces.documents import UpdateWorkspace
-from tests.support.rooms import ALICE, AUDITOR, BOB, House
+from tests.support.rooms import ALICE, AUDITOR, BOB, ROOT, House
 
 
 def ref(workspace: Workspace) -> Ref:
@@ -38,8 +38,6 @@ async def test_a_workspace_one_may_not_see_is_refused_as_one_that_is_not_there(h
 
 async def test_replacing_keeps_consumers_that_the_actor_cannot_see(house: House) -> None:
     net, one, bobs = await house.workspace(ALICE, "net"), await house.workspace(ALICE, "one"), await house.workspace(BOB, "bobs")
-    from tests.support.rooms import ROOT
-
     await house.workspaces.sharing.add(ROOT, net.id, [ref(bobs)])
     await house.workspaces.sharing.replace(ALICE, net.id, [ref(one)])
     assert await shares(house, net, bobs)

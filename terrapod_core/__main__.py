@@ -1,0 +1,7 @@
+"""`python -m terrapod_core` is `terrapod`."""
+
+from __future__ import annotations
+
+from terrapod_core.cli import main
+
+main()

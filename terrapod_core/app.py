@@ -1,0 +1,320 @@
+"""The composition root: the only place where rooms meet. Everything is made here and handed to what needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from terrapod_core import accounts, configurations, organizations, projects, runs, states, variables, workspaces
+from terrapod_core.accounts import routes as accounts_routes
+from terrapod_core.accounts.authentication import actor_of
+from terrapod_core.authz import Actor, Authorizer, PlatformRoleAssignment
+from terrapod_core.clock import Clock, SystemClock
+from terrapod_core.configurations import (
+    handlers as configurations_handlers,
+    resources as configurations_resources,
+    routes as configurations_routes,
+)
+from terrapod_core.db import Database
+from terrapod_core.db.migrate import states as schema_states, upgrade
+from terrapod_core.jobs import Jobs, Worker
+from terrapod_core.jsonapi import Includes
+from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
+from terrapod_core.plugin import PluginContexts, Plugins, RunnerBackend, SupportsIsolation
+from terrapod_core.projects import queries as projects_queries, resources as projects_resources, routes as projects_routes
+from terrapod_core.runs import (
+    phase_routes as runs_phase_routes,
+    queries as runs_queries,
+    resources as runs_resources,
+    routes as runs_routes,
+)
+from terrapod_core.runs.handlers import Handlers as RunHandlers
+from terrapod_core.runs.links import Links
+from terrapod_core.runs.material import Materials
+from terrapod_core.runs.outcome import Outcomes
+from terrapod_core.runs.phases import Phases
+from terrapod_core.secrets import Keyring
+from terrapod_core.settings import Settings, SettingsError, load
+from terrapod_core.states import (
+    handlers as states_handlers,
+    queries as states_queries,
+    resources as states_resources,
+    routes as states_routes,
+)
+from terrapod_core.storage import Capabilities, Objects, PhaseTokens, Purpose
+from terrapod_core.variables import handlers as variables_handlers, routes as variables_routes
+from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, service as service_routes
+from terrapod_core.web.dress import dress
+from terrapod_core.web.failures import Failures
+from terrapod_core.workspaces import (
+    handlers as workspaces_handlers,
+    label_routes as workspaces_label_routes,
+    queries as workspaces_queries,
+    resources as workspaces_resources,
+    routes as workspaces_routes,
+)
+from terrapod_core.workspaces.service import Limits as WorkspaceLimits
+
+LOG_MARGIN: Final = 256 * 1024
+"""The runner ends its text at the limit; the server leaves room for what it adds itself."""
+
+log = structlog.get_logger("terrapod")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the first start made."""
+
+    admin_email: str | None = None
+    admin_password: str | None = field(default=None, repr=False)
+    """Shown once; `None` when it was given, or the admin was there already."""
+
+
+async def prepare(settings: Settings, *, bootstrap: bool = True) -> Prepared:
+    """Bring the schema up to date and see to the first admin. Safe to repeat, and for several processes at once.
+
+    Raises `SettingsError` when the schema is old and `database.auto_upgrade` is off, `SchemaNewer` when it is too new.
+    """
+    terrapod = Terrapod(settings, jobs=False)
+    try:
+        migrations = terrapod.plugins.migrations()
+        if settings.database.auto_upgrade:
+            for state in await upgrade(terrapod.db, migrations):
+                log.info("schema upgraded", part=state.owner, before=state.current, now=state.head)
+        else:
+            behind = [state.owner for state in await schema_states(terrapod.db, migrations) if not state.is_current]
+            if behind:
+                raise SettingsError(f"the schema of {', '.join(behind)} is old and database.auto_upgrade is off: run `terrapod db upgrade`")
+        if not bootstrap:
+            return Prepared()
+        await terrapod.projects.ensure_default()
+        first = await terrapod.people.first_start.apply(settings.bootstrap)
+        return Prepared(first.email, first.password) if first is not None else Prepared()
+    finally:
+        await terrapod.db.close()
+
+
+def create_app(settings: Settings | None = None, *, plugins: Plugins | None = None) -> TerrapodQuart:
+    """The ASGI application, for any server; prepares the database at its startup. Settings are read when none are given."""
+    chosen = settings or load()
+    terrapod = Terrapod(chosen, plugins=plugins)
+
+    @terrapod.app.before_serving
+    async def first() -> None:
+        await prepare(chosen)
+
+    # Quart runs these in order, and the constructor registered `startup` first.
+    terrapod.app.before_serving_funcs.insert(0, terrapod.app.before_serving_funcs.pop())
+    return terrapod.app
+
+
+class Terrapod:
+    """One process's services, its routes, and (with `jobs`) its background work."""
+
+    def __init__(self, settings: Settings, *, plugins: Plugins | None = None, clock: Clock | None = None, jobs: bool = True) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.plugins = plugins or Plugins.discover(settings)
+        self._refuse_failed()
+        self.db = Database(settings.database.url, clock=self.clock, pool_size=settings.database.pool_size)
+        self.keyring = Keyring.load(settings.secrets.keys, settings.data_dir, settings.embedded)
+        self.authz = Authorizer()
+        self._open_plugins()
+        self._open_rooms()
+        self._open_runs()
+        self.jobs = Jobs()
+        self._register_jobs()
+        self.worker = Worker(self.db, self.jobs, self.clock) if jobs else None
+        self.app = self._build()
+
+    # -- making the parts
+
+    def _refuse_failed(self) -> None:
+        failed = self.plugins.failed_required
+        if failed:
+            reasons = "; ".join(f"{record.name}: {record.reason or 'not loaded'}" for record in failed)
+            raise SettingsError(f"required plugins are not loaded ({reasons})")
+
+    def _open_plugins(self) -> None:
+        contexts = PluginContexts(clock=self.clock, data_dir=self.settings.data_dir, passwords=accounts.UserPasswords(self.db))
+        self.storage_backend = self.plugins.choose(
+            self.plugins.storage_backends(contexts), self.settings.storage.backend, "storage.backend"
+        )
+        self.runner_backend: RunnerBackend = self.plugins.choose(
+            self.plugins.runner_backends(contexts), self.settings.runner.backend, "runner.backend"
+        )
+        self.objects = Objects(self.storage_backend, self.keyring)
+        self.capabilities = Capabilities(self.keyring, self.clock)
+        self.people = accounts.open_accounts(self.db, self.keyring, self.settings, self.authz, self.plugins.auth_providers(contexts))
+        self.accounts, self.tokens = self.people.accounts, self.people.tokens
+
+    def _open_rooms(self) -> None:
+        settings, limits = self.settings, self.settings.limits
+        self.projects = projects.Projects(self.db, self.authz, workspaces_queries.count_by_project(self.authz))
+        self.workspaces = workspaces.Workspaces(
+            self.db,
+            self.authz,
+            self.projects,
+            pending_state=states_queries.pending_state,
+            runs_with_status=runs_queries.ids_with_status,
+            limits=WorkspaceLimits(limits.workspaces_per_user, everyone_creates=settings.workspaces.create == "everyone"),
+        )
+        self.configurations = configurations.Configurations(
+            self.db, self.authz, self.workspaces, self.objects, self.capabilities, limits, runs_queries.configuration_in_use
+        )
+        self.states = states.States(
+            self.db, self.authz, self.workspaces, self.objects, self.capabilities, self.keyring, limits, runs_queries.workspace_of
+        )
+        self.variables = variables.Variables(self.db, self.authz, self.keyring, settings)
+
+    def _open_runs(self) -> None:
+        backend, limits = self.runner_backend, self.settings.limits
+        isolation = runs.Isolation(isolated=True, allow_users=True)
+        if isinstance(backend, SupportsIsolation):
+            isolation = runs.Isolation(isolated=backend.isolation != "none", allow_users=backend.allow_unisolated_users)
+        self.isolation = isolation
+        self.phase_tokens = PhaseTokens(self.keyring, self.clock)
+        self.logs = runs.Logs(self.db, self.objects, self.keyring)
+        self.links = Links(self.capabilities, self.clock, self.authz)
+        self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, _actor)
+        self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door)
+        self.runs = runs.Runs(self.db, self.authz, self.workspaces, self.logs, self.keyring, self.settings, isolation, self.dispatcher.wake)
+        materials = Materials(self.variables, self.states, self.keyring, self.settings, projects_queries.name_of)
+        self.phases = Phases(
+            self.db,
+            self.objects,
+            self.logs,
+            self.states,
+            self.configurations,
+            materials,
+            self.outcomes,
+            limits.log_bytes + LOG_MARGIN,
+            self.dispatcher.wake,
+        )
+
+    def _door(self) -> runs.RunnerDoor:
+        """How the runner program of a phase reaches this server."""
+        server = self.settings.server
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, f"[{server.host}]" if ":" in server.host else server.host)  # noqa: S104
+        scheme = "https" if server.tls_cert is not None else "http"
+        own = self.settings.runner.url is None
+        return runs.RunnerDoor(
+            url=(self.settings.runner.url or f"{scheme}://{host}:{server.port}").rstrip("/"),
+            certificate=server.tls_cert.read_text() if own and server.tls_cert is not None else None,
+            program=(sys.executable, "-I", "-m", "terrapod_core.runner"),
+            engines_dir=str(self.settings.runner.engines_dir.absolute()) if self.settings.runner.engines_dir is not None else None,
+        )
+
+    def _register_jobs(self) -> None:
+        configurations_handlers.register(self.jobs, self.configurations)
+        states_handlers.register(self.jobs, self.states)
+        workspaces_handlers.handlers(self.jobs, self.workspaces)
+        variables_handlers.handlers(self.jobs, self.variables)
+        RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, _actor, self.dispatcher.wake).register(self.jobs)
+
+    # -- the application
+
+    def _build(self) -> TerrapodQuart:
+        app = TerrapodQuart("terrapod_core")
+        app.url_map.strict_slashes = False
+        app.config["BODY_TIMEOUT"] = None
+        includes = Includes()
+        self.web = Web(self.settings, self.db, includes, self.people.authentication.authenticate)
+        failures = Failures(app, self.db)
+        dress(app, self.settings)
+        self._register_includes(includes)
+        for blueprint in self._api():
+            app.register_blueprint(blueprint, url_prefix="/api/v2")
+        app.register_blueprint(runs_phase_routes.routes(self.phases, self.phase_tokens, self.settings, self.web))
+        app.register_blueprint(accounts_routes.oauth_routes(self.people, self.web))
+        app.register_blueprint(self._capability_routes().routes())
+        app.register_blueprint(service_routes.routes(self._checks(), self._detail))
+        app.before_serving(self.startup)
+        app.after_serving(self.shutdown)
+        return app
+
+    def _api(self) -> list[Any]:
+        return [
+            organizations_routes.routes(organizations.Organizations(), self.web),
+            projects_routes.routes(self.projects, self.web),
+            workspaces_routes.routes(self.workspaces, self.web),
+            workspaces_label_routes.label_routes(self.workspaces, self.web),
+            variables_routes.routes(self.variables, self.web),
+            configurations_routes.routes(self.configurations, self.web),
+            states_routes.routes(self.states, self.web),
+            runs_routes.routes(self.runs, self.links, self.objects, self.web),
+            accounts_routes.routes(self.people, self.web),
+        ]
+
+    def _register_includes(self, includes: Includes) -> None:
+        organizations_resources.includes(includes)
+        projects_resources.includes(includes, self.authz, workspaces_queries.count_by_project(self.authz))
+        workspaces_resources.includes(includes, self.authz)
+        configurations_resources.includes(includes, self.configurations)
+        states_resources.includes(includes, self.states)
+        accounts.register_includes(includes, self.authz)
+        runs_resources.includes(includes, self.authz, self.links.load)
+
+    def _capability_routes(self) -> CapabilityRoutes:
+        links = CapabilityRoutes(self.capabilities)
+        configurations_routes.links(self.configurations, self.web, links)
+        states_routes.links(self.states, self.web, links)
+        links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(self.logs))
+        return links
+
+
+    def _checks(self) -> dict[str, service_routes.Check]:
+        return {"database": self._ask_database, "redis": self._ask_redis, "storage": service_routes.StorageCheck(self.storage_backend)}
+
+    def _detail(self) -> dict[str, object]:
+        plugins = {record.name: record.reason for record in self.plugins.records if record.state.value == "failed"}
+        kept = "sandbox" if self.isolation.isolated else "none"
+        return {"isolation": kept, **({"failed-plugins": plugins} if plugins else {})}
+
+    async def _ask_database(self) -> str | None:
+        await self.db.ping()
+        return None
+
+    async def _ask_redis(self) -> str | None:
+        return None
+
+    # -- living
+
+    async def startup(self) -> None:
+        """Begin background work."""
+        if not self.isolation.isolated:
+            log.warning("runs execute without isolation: only platform admins may start them", setting="runner.local.isolation")
+        if self.worker is not None:
+            self.worker.start()
+            self.dispatcher.start()
+
+    async def drain(self) -> None:
+        """Take no new work; let long answers end themselves."""
+        self.web.stopping.set()
+        await self.dispatcher.stop()
+
+    async def shutdown(self) -> None:
+        """End background work and let go of the database. Phases that run go on without the server."""
+        await self.drain()
+        if self.worker is not None:
+            await self.worker.stop(grace=min(10.0, float(self.settings.server.drain_seconds)))
+        await self.people.authentication.settle()
+        await asyncio.shield(self.db.close())
+
+
+def _actor(session: Session, user_id: str) -> Actor | None:
+    """A user as they are now; `None` when disabled or gone."""
+    user = session.get(accounts.User, user_id)
+    if user is None or user.disabled_at is not None:
+        return None
+    roles: Sequence[str] = (
+        session.execute(select(PlatformRoleAssignment.role).where(PlatformRoleAssignment.user_id == user_id)).scalars().all()
+    )
+    return actor_of(user, roles)

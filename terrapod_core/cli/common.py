@@ -1,0 +1,104 @@
+"""What every command shares: settings, exit codes, logging, a database for one task."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import structlog
+
+from terrapod_core.errors import TerrapodError
+from terrapod_core.settings import Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from terrapod_core.app import Terrapod
+
+T = TypeVar("T")
+
+
+class UsageProblem(click.ClickException):
+    """Wrong usage or settings: one clear line, exit code 2."""
+
+    exit_code = 2
+
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of the database and files.  [default: ./terrapod-data]",
+)
+
+
+def load_settings(data_dir: Path | None, given: Mapping[str, object]) -> Settings:
+    """The settings in force, with what the command line says on top (`None` says nothing). Raises `UsageProblem`."""
+    overrides = {key: value for key, value in {"data_dir": data_dir, **given}.items() if value is not None}
+    try:
+        return load(overrides=overrides)
+    except SettingsError as error:
+        raise UsageProblem(str(error)) from error
+
+
+def configure_logging(settings: Settings) -> None:
+    """Structured logs on standard error: for people, or one JSON object a line."""
+    level = getattr(logging, settings.log.level.upper())
+    renderer: Any = structlog.processors.JSONRenderer() if settings.log.format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if settings.log.format == "json":
+        shared.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # These say a line for every statement or connection below a warning.
+    for noisy in ("aiosqlite", "asyncio", "alembic", "hypercorn.access", "httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def run(task: Callable[[], Awaitable[T]]) -> T:
+    """Run an asynchronous command to its end."""
+
+    async def whole() -> T:
+        return await task()
+
+    return asyncio.run(whole())
+
+
+def with_terrapod(data_dir: Path | None, act: Callable[[Terrapod], Awaitable[T]]) -> T:
+    """Do one thing with the services over a prepared database, without serving. Domain errors become exit code 1."""
+    from terrapod_core.app import Terrapod, prepare  # a second of imports that `terrapod plugins list` does without
+
+    settings = load_settings(data_dir, {})
+    configure_logging(replace(settings, log=replace(settings.log, level="warning")))
+
+    async def task() -> T:
+        await prepare(settings, bootstrap=False)
+        terrapod = Terrapod(settings, jobs=False)
+        try:
+            return await act(terrapod)
+        except TerrapodError as error:
+            raise click.ClickException(error.detail) from error
+        finally:
+            await terrapod.db.close()
+
+    try:
+        return run(task)
+    except SettingsError as error:
+        raise UsageProblem(str(error)) from error

@@ -1,0 +1,178 @@
+"""`terrapod serve` and `terrapod worker`: one process that serves, works, or both."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import uvloop
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config
+
+from terrapod_core.app import Prepared, Terrapod, prepare
+from terrapod_core.cli import dev_tls
+from terrapod_core.cli.common import UsageProblem, configure_logging, data_dir_option, load_settings
+from terrapod_core.settings import Settings
+
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+BACKLOG: Final = 2048
+"""Hypercorn's own 100 makes a thousand listeners wait eight seconds to connect."""
+
+KEEP_ALIVE_SECONDS: Final = 75
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.  [default: 8080]")
+@data_dir_option
+@click.option("--no-jobs", is_flag=True, help="Serve only; leave background work to `terrapod worker` (needs PostgreSQL).")
+@click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate and chain, PEM.")
+@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its private key, PEM.")
+@click.option("--dev-tls", is_flag=True, help="HTTPS with a certificate authority of this machine's own.")
+def serve(
+    host: str | None, port: int | None, data_dir: Path | None, no_jobs: bool, tls_cert: Path | None, tls_key: Path | None, dev_tls: bool
+) -> None:
+    """The server. With no configuration: SQLite and files under --data-dir, runs as child processes."""
+    given = {"server.host": host, "server.port": port, "server.tls_cert": tls_cert, "server.tls_key": tls_key}
+    settings = load_settings(data_dir, given)
+    if dev_tls:
+        settings = _with_dev_tls(settings)
+    _check(settings, no_jobs=no_jobs)
+    configure_logging(settings)
+    with _alone(settings):
+        uvloop.run(_serve(settings, jobs=not no_jobs))
+
+
+@click.command()
+@data_dir_option
+def worker(data_dir: Path | None) -> None:
+    """Background work only, beside servers started with --no-jobs (needs PostgreSQL)."""
+    settings = load_settings(data_dir, {})
+    if settings.embedded:
+        raise UsageProblem(
+            "a worker of its own needs PostgreSQL (setting database.url); on SQLite `terrapod serve` does the background work"
+        )
+    if settings.runner.url is None and settings.external_url is None:
+        raise UsageProblem("a worker starts runs that report to a server: set runner.url or external_url to that server's address")
+    configure_logging(settings)
+    uvloop.run(_work(settings))
+
+
+def _with_dev_tls(settings: Settings) -> Settings:
+    files = dev_tls.ensure(settings.data_dir / "dev-tls")
+    click.echo(f"HTTPS with a development certificate. To trust it:\n  export SSL_CERT_FILE={files.authority}\n", err=True)
+    return replace(settings, server=replace(settings.server, tls_cert=files.certificate, tls_key=files.key))
+
+
+def _check(settings: Settings, *, no_jobs: bool) -> None:
+    server = settings.server
+    if server.host not in LOOPBACK and settings.external_url is None:
+        raise UsageProblem(
+            f"listening on {server.host} needs the address that clients use, for the URLs handed out: "
+            "set external_url (TERRAPOD_EXTERNAL_URL)"
+        )
+    if settings.embedded and no_jobs:
+        raise UsageProblem("--no-jobs needs PostgreSQL (setting database.url): on SQLite one process does everything")
+    if server.workers > 1:
+        raise UsageProblem(
+            "server.workers: several worker processes of one server are not available yet; start several servers on PostgreSQL"
+        )
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """On SQLite one server at a time has the data directory; commands beside it are welcome."""
+    if not settings.embedded:
+        yield
+        return
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(settings.data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UsageProblem(
+            f"another server has {settings.data_dir} already; one SQLite database has one server. Stop it, or use PostgreSQL for several"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _serve(settings: Settings, *, jobs: bool) -> None:
+    prepared = await prepare(settings)
+    sockets = _config(settings).create_sockets()
+    bound = (sockets.secure_sockets or sockets.insecure_sockets)[0]
+    settings = replace(settings, server=replace(settings.server, port=bound.getsockname()[1]))
+    config = _config(settings)
+    config.bind = [f"fd://{bound.fileno()}"]
+    terrapod = Terrapod(settings, jobs=jobs)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _greet(settings, prepared)
+
+    async def until_told() -> None:
+        await stop.wait()
+        # Before Hypercorn closes connections: long polls and log tails end themselves, no new work is taken.
+        await terrapod.drain()
+
+    await hypercorn_serve(terrapod.app, config, shutdown_trigger=until_told)
+
+
+async def _work(settings: Settings) -> None:
+    await prepare(settings)
+    terrapod = Terrapod(settings, jobs=True)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await terrapod.startup()
+    await stop.wait()
+    await terrapod.drain()
+    await terrapod.shutdown()
+
+
+def _config(settings: Settings) -> Config:
+    server = settings.server
+    config = Config()
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    config.bind = [f"{host}:{server.port}"]
+    config.backlog = BACKLOG
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    config.keep_alive_max_requests = 1_000_000
+    config.graceful_timeout = float(server.drain_seconds)
+    config.shutdown_timeout = float(server.drain_seconds)
+    config.include_server_header = False
+    config.errorlog = None
+    if server.tls_cert is not None and server.tls_key is not None:
+        config.certfile, config.keyfile = str(server.tls_cert), str(server.tls_key)
+        _refuse_bad_tls(config)
+    return config
+
+
+def _refuse_bad_tls(config: Config) -> None:
+    try:
+        context: Any = config.create_ssl_context()
+        assert context is not None
+    except (ssl.SSLError, OSError) as error:
+        raise UsageProblem(f"the TLS files cannot be used ({error}); check server.tls_cert and server.tls_key") from error
+
+
+def _greet(settings: Settings, prepared: Prepared) -> None:
+    server = settings.server
+    scheme = "https" if server.tls_cert is not None else "http"
+    address = settings.external_url or f"{scheme}://{'localhost' if server.host in LOOPBACK else server.host}:{server.port}"
+    click.echo(f"Terrapod listens at {address}", err=True)
+    if prepared.admin_email is not None and prepared.admin_password is not None:
+        click.echo("\n  First start: an admin was made. This is shown once.", err=True)
+        click.echo(f"    e-mail    {prepared.admin_email}\n    password  {prepared.admin_password}", err=True)
+        click.echo(f"    sign in   {address}/app\n", err=True)

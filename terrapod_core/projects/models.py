@@ -1,0 +1,37 @@
+"""The table of projects."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from terrapod_core.db import Base
+from terrapod_core.organizations import DEFAULT_PROJECT_ID
+
+DEFAULT_NAME: Final = "Default Project"
+
+
+class Project(Base):
+    """One project. `owner_id` is `None` for the default project, which belongs to nobody and is read by everybody."""
+
+    __tablename__ = "projects"
+    __table_args__ = (Index("ix_projects_owner_id", "owner_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    # Sorted by bytes on both databases.
+    name: Mapped[str] = mapped_column(String(40).with_variant(String(40, collation="C"), "postgresql"), unique=True)
+    description: Mapped[str | None]
+    owner_id: Mapped[str | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    workspace_count = 0
+    """How many workspaces the one who asked sees in it; set on what `queries` returns, not a column."""
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the one that always exists."""
+        return self.id == DEFAULT_PROJECT_ID

@@ -1,0 +1,57 @@
+"""What projects look like on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.jsonapi import Includes, Rendering, Resource, attr, to_one
+from terrapod_core.organizations import NAME
+from terrapod_core.projects.models import Project
+from terrapod_core.projects.queries import CountWorkspaces, visible, with_counts
+
+_AUTHZ: Final = Authorizer()
+
+
+def _permissions(project: Project, rendering: Rendering) -> dict[str, bool]:
+    actor = rendering.actor
+    admin = isinstance(actor, Actor) and _AUTHZ.allows(actor, Permission.PROJECT_UPDATE, project)
+    return {
+        "can-read": True,
+        "can-update": admin,
+        "can-destroy": admin and not project.is_default,
+        "can-create-workspace": admin or project.is_default,
+        "can-move-workspace": admin,
+        "can-manage-tags": False,
+        "can-manage-teams": False,
+        "can-read-teams": False,
+        "can-manage-varsets": False,
+    }
+
+
+PROJECT: Final = Resource(
+    type="projects",
+    attributes=[
+        attr("name", writable=True),
+        attr("description", writable=True),
+        attr("created_at"),
+        attr("updated_at"),
+        attr("default_execution_mode", from_=lambda _project: "remote"),
+        attr("workspace_count"),
+        attr("is_default"),
+        attr("permissions", from_=_permissions),
+    ],
+    relationships=[to_one("organization", "organizations", id_from=lambda _project: NAME, related=f"/api/v2/organizations/{NAME}")],
+    links={"self": "/api/v2/projects/{id}"},
+)
+
+
+def includes(registry: Includes, authz: Authorizer, count_workspaces: CountWorkspaces) -> None:
+    """Let `include=project` work everywhere."""
+
+    def load(session: Any, actor: Any, wanted: Sequence[str]) -> Sequence[Project]:
+        found = session.execute(visible(authz, actor).where(Project.id.in_(wanted))).scalars().all()
+        return with_counts(session, count_workspaces, actor, found)
+
+    registry.add(PROJECT, load)

@@ -1,0 +1,252 @@
+"""Hands queued phases to the runner backend, and notices those whose runner is gone.
+
+Truth is in the rows: this loop may be killed at any point. A phase's lease is set before its program is started, so a crash
+between the two costs a lease period and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from terrapod_core.db import Database, UnitOfWork
+from terrapod_core.errors import Unavailable
+from terrapod_core.plugin import LaunchFailed, PhaseSpec, RunnerBackend, SupportsCapacity
+from terrapod_core.runs import queries
+from terrapod_core.runs.logs import Logs
+from terrapod_core.runs.models import Phase, Run
+from terrapod_core.runs.outcome import Outcomes
+from terrapod_core.runs.phases import LEASE
+from terrapod_core.runs.status import FINAL, Cancel, PhaseStatus, RunStatus
+from terrapod_core.storage import PhaseTokens
+from terrapod_core.storage.phase_tokens import PhaseName
+from terrapod_core.workspaces import Workspace, queries as workspaces_queries
+
+LOOK_SECONDS: Final = 1.0
+DEAF_AFTER: Final = timedelta(seconds=15)
+"""When a look came this much late, the server was down (or its database was): nobody could be heard, so nobody is lost."""
+
+PHASE_LIFE: Final = timedelta(days=2)
+"""How long a phase's token is good; its lease ends it earlier."""
+
+FORCE_AGAIN: Final = timedelta(seconds=10)
+
+log = structlog.get_logger("terrapod.dispatch")
+
+
+@dataclass(frozen=True)
+class RunnerDoor:
+    """How the runner program is started and how it reaches this server."""
+
+    url: str
+    certificate: str | None
+    program: tuple[str, ...]
+    engines_dir: str | None
+
+
+class Dispatcher:
+    """One per process that does background work."""
+
+    def __init__(
+        self,
+        db: Database,
+        backend: RunnerBackend,
+        outcomes: Outcomes,
+        logs: Logs,
+        tokens: PhaseTokens,
+        door: Callable[[], RunnerDoor],
+    ) -> None:
+        self._db = db
+        self._backend = backend
+        self._outcomes = outcomes
+        self._logs = logs
+        self._tokens = tokens
+        self._door = door
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._told: dict[tuple[str, int, str], float] = {}
+        self._heard_at = db.clock.now() - 2 * DEAF_AFTER
+
+    def wake(self) -> None:
+        """Look now."""
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin to look; returns at once."""
+        self._task = asyncio.create_task(self._loop(), name="dispatch")
+
+    async def stop(self) -> None:
+        """Launch nothing more. Phases that run go on without the server."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _loop(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self.look()
+            except Unavailable as error:
+                log.warning("dispatch waits for the database", error=error.detail)
+            except Exception:
+                log.exception("dispatch stumbled and goes on")
+            try:
+                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """One pass: forgive after an outage, find the lost, pass cancels on, launch what fits, tidy up."""
+        now = self._db.clock.now()
+        if now - self._heard_at > DEAF_AFTER:
+            await self._forgive()
+        self._heard_at = now
+        launched, waiting, ended = await self._db.read(lambda s: (queries.launched(s), queries.launchable(s), _ended(s)))
+        for phase in launched:
+            await self._watch(phase)
+        await self._launch(waiting, len(launched))
+        for phase in ended:
+            await self._forget(phase)
+        self._heard_at = self._db.clock.now()
+
+    async def _forgive(self) -> None:
+        """Give every holder a full period: nobody was there to hear them renew."""
+        async with self._db.uow() as uow:
+            held = Phase.lease_expires_at.is_not(None) & Phase.finished_at.is_(None)
+            await uow.session.execute(update(Phase).where(held).values(lease_expires_at=uow.now() + LEASE))
+            await uow.commit()
+
+    # -- launching
+
+    async def _launch(self, waiting: list[Phase], running: int) -> None:
+        capacity = self._backend.capacity if isinstance(self._backend, SupportsCapacity) else None
+        for index, phase in enumerate(waiting):
+            if capacity is not None and running + index >= capacity:
+                await self._tell_waiting(waiting[index:], capacity)
+                return
+            spec = await self._take(phase.id)
+            if spec is not None:
+                await self._start(spec)
+
+    async def _take(self, phase_id: str) -> PhaseSpec | None:
+        """Mark the phase as being launched; `None` when somebody else was quicker."""
+        door = self._door()
+        async with self._db.uow() as uow:
+            phase = await uow.session.get(Phase, phase_id, with_for_update={"skip_locked": True}, populate_existing=True)
+            if phase is None or phase.status != PhaseStatus.QUEUED or phase.lease_expires_at is not None:
+                return None
+            run = await uow.session.get_one(Run, phase.run_id)
+            workspace = await uow.session.get_one(Workspace, run.workspace_id)
+            phase.epoch += 1
+            phase.launches += 1
+            phase.backend = self._backend.name
+            phase.lease_expires_at = uow.now() + LEASE
+            await uow.commit()
+        kind: PhaseName = "plan" if phase.kind == "plan" else "apply"
+        token = self._tokens.issue(run.id, phase.id, kind, phase.epoch, self._db.clock.now() + PHASE_LIFE)
+        return PhaseSpec(
+            run_id=run.id,
+            phase_id=phase.id,
+            phase=kind,
+            epoch=phase.epoch,
+            url=door.url,
+            token=token,
+            certificate=door.certificate,
+            program=door.program,
+            engines_dir=door.engines_dir,
+            organization="default",
+            workspace=workspace.name,
+        )
+
+    async def _start(self, spec: PhaseSpec) -> None:
+        try:
+            handle = await self._backend.launch(spec)
+        except LaunchFailed as error:
+            log.warning("a phase could not be started", phase=spec.phase_id, error=str(error))
+            why = f"the runner could not be started: {error}"
+            await self._locked(spec.phase_id, spec.epoch, partial(self._outcomes.failed, why=why))
+            return
+        async with self._db.uow() as uow:
+            mine = (Phase.id == spec.phase_id) & (Phase.epoch == spec.epoch)
+            await uow.session.execute(update(Phase).where(mine).values(handle=dict(handle)))
+            await uow.commit()
+
+    async def _tell_waiting(self, waiting: list[Phase], capacity: int) -> None:
+        """Say in the log why nothing happens. Not for an apply: terraform's CLI swallows the first three lines of its log."""
+        for known in (phase for phase in waiting if phase.kind == "plan" and phase.log_size == 0):
+            async with self._db.uow() as uow:
+                phase = await uow.session.get_one(Phase, known.id, with_for_update=True)
+                if phase.status == PhaseStatus.QUEUED and phase.log_size == 0:
+                    busy = "the one runner is" if capacity == 1 else f"all {capacity} runners are"
+                    self._logs.open(uow, phase, f"Waiting: {busy} busy with other runs.\n")
+                    await uow.commit()
+
+    # -- watching
+
+    async def _watch(self, phase: Phase) -> None:
+        if phase.lease_expires_at is not None and phase.lease_expires_at < self._db.clock.now():
+            log.warning("a runner was not heard for a lease period", phase=phase.id, run=phase.run_id)
+            await self._lost(phase)
+            return
+        if phase.handle is None:
+            return
+        if phase.cancel != Cancel.NONE:
+            await self._pass_on(phase)
+        if not (await self._backend.poll(phase.handle)).running:
+            log.warning("a runner ended without a report", phase=phase.id, run=phase.run_id)
+            await self._lost(phase)
+
+    async def _pass_on(self, phase: Phase) -> None:
+        key = (phase.id, phase.epoch, phase.cancel)
+        told, now = self._told.get(key), self._db.clock.now().timestamp()
+        force = phase.cancel == Cancel.FORCE
+        if told is None or (force and now - told > FORCE_AGAIN.total_seconds()):
+            self._told[key] = now
+            await self._backend.cancel(phase.handle or {}, force=force)
+
+    async def _lost(self, phase: Phase) -> None:
+        await self._locked(phase.id, phase.epoch, self._outcomes.lost)
+        if phase.handle is not None:
+            await self._backend.cancel(phase.handle, force=True)
+
+    async def _locked(self, phase_id: str, epoch: int, act: Callable[[UnitOfWork, Workspace, Run, Phase], Awaitable[None]]) -> None:
+        """Do something to a phase under the locks, unless it has ended or was launched again meanwhile."""
+        async with self._db.uow() as uow:
+            of_phase = select(Run.id, Run.workspace_id).join(Phase, Phase.run_id == Run.id).where(Phase.id == phase_id)
+            found = (await uow.session.execute(of_phase)).one_or_none()
+            if found is None:
+                return
+            run_id, workspace_id = found
+            workspace = await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id))
+            run = await uow.session.get(Run, run_id, with_for_update=True, populate_existing=True)
+            phase = await uow.session.get(Phase, phase_id, with_for_update=True, populate_existing=True)
+            if workspace is None or run is None or phase is None or phase.is_final or phase.epoch != epoch:
+                return
+            await act(uow, workspace, run, phase)
+            await uow.commit()
+        self.wake()
+
+    async def _forget(self, phase: Phase) -> None:
+        if phase.handle is None or (await self._backend.poll(phase.handle)).running:
+            return
+        await self._backend.forget(phase.handle)
+        self._told = {key: told for key, told in self._told.items() if key[0] != phase.id}
+        async with self._db.uow() as uow:
+            await uow.session.execute(update(Phase).where(Phase.id == phase.id).values(handle=None))
+            await uow.commit()
+
+
+def _ended(session: Session) -> list[Phase]:
+    """Phases whose backend still keeps something; a run's plan and apply share a directory, so only once the run is over."""
+    over = (*FINAL, RunStatus.PLANNED_AND_SAVED)
+    query = select(Phase).join(Run, Run.id == Phase.run_id)
+    query = query.where(Phase.finished_at.is_not(None), Phase.handle.is_not(None), Run.status.in_(over)).limit(20)
+    return list(session.execute(query).scalars())

@@ -1,0 +1,117 @@
+"""What happens after news: a configuration that queues its own run, a freed workspace, an ended phase, a deleted workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from terrapod_core.authz import Actor
+from terrapod_core.configurations import queries as configurations
+from terrapod_core.db import Database
+from terrapod_core.errors import TerrapodError
+from terrapod_core.jobs import Jobs
+from terrapod_core.jsonapi import Ref
+from terrapod_core.plugin.events import ConfigurationUploaded, RunStatusChanged, WorkspaceDeleted, WorkspaceUnlocked
+from terrapod_core.runs import queries, queue
+from terrapod_core.runs.logs import Logs
+from terrapod_core.runs.models import Phase, Run
+from terrapod_core.runs.outcome import ActorOf
+from terrapod_core.runs.requests import CreateRun
+from terrapod_core.runs.service import Runs
+from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
+from terrapod_core.storage import Objects
+from terrapod_core.workspaces import Workspaces, queries as workspaces_queries
+
+log = structlog.get_logger("terrapod.runs")
+
+
+class Handlers:
+    """Listens for what concerns runs. Each may be called twice for one piece of news."""
+
+    def __init__(
+        self,
+        db: Database,
+        runs: Runs,
+        workspaces: Workspaces,
+        objects: Objects,
+        logs: Logs,
+        actor_of: ActorOf,
+        wake: Callable[[], None],
+    ) -> None:
+        self._db = db
+        self._runs = runs
+        self._workspaces = workspaces
+        self._objects = objects
+        self._logs = logs
+        self._actor_of = actor_of
+        self._wake = wake
+
+    def register(self, jobs: Jobs) -> None:
+        """Listen."""
+        jobs.on(WorkspaceUnlocked, "runs.admit", self.admit)
+        jobs.on(RunStatusChanged, "runs.seal-logs", self.seal_logs)
+        jobs.on(ConfigurationUploaded, "runs.queue-run", self.queue_run)
+        jobs.on(WorkspaceDeleted, "runs.remove-workspace", self.remove_workspace)
+
+    async def admit(self, event: WorkspaceUnlocked) -> None:
+        """Let the next run have the workspace that was unlocked."""
+        async with self._db.uow() as uow:
+            workspace = await uow.run(lambda session: workspaces_queries.for_update(session, event.workspace_id))
+            if workspace is not None and await queue.admit(uow, self._workspaces, workspace) is not None:
+                await uow.commit()
+        self._wake()
+
+    async def seal_logs(self, event: RunStatusChanged) -> None:
+        """Move the logs of phases that have ended into the store."""
+        for phase_id in await self._db.read(lambda session: _unsealed(session, event.run_id)):
+            await self._logs.seal(phase_id)
+
+    async def queue_run(self, event: ConfigurationUploaded) -> None:
+        """The upload of a version with `auto-queue-runs` asks for a run; what its uploader may not do is not done."""
+        actor = await self._db.read(lambda session: self._uploader(session, event.configuration_version_id))
+        if actor is None:
+            return
+        new = CreateRun(
+            workspace=Ref(type="workspaces", id=event.workspace_id),
+            configuration_version=Ref(type="configuration-versions", id=event.configuration_version_id),
+        )
+        try:
+            await self._runs.create(actor, new, source="tfe-configuration-version", message="Queued by the upload of its configuration")
+        except TerrapodError as error:
+            if error.status >= 500:
+                raise
+            log.info("an upload queued no run", configuration_version=event.configuration_version_id, reason=error.detail)
+
+    async def remove_workspace(self, event: WorkspaceDeleted) -> None:
+        """End what runs in a deleted workspace, and remove what its runs left in the store. The rows go with the workspace's."""
+        async with self._db.uow() as uow:
+            found = await uow.run(lambda session: queries.of_workspace(session, event.workspace_id))
+            for run, phase in found:
+                if not run.is_final:
+                    queue.move(uow, run, RunStatus.CANCELED)
+                if not phase.is_final:
+                    # A higher epoch: whatever its runner still sends is refused, and the runner stops.
+                    phase.epoch += 1
+                    phase.status, phase.finished_at = PhaseStatus.CANCELED.value, uow.now()
+                    phase.cancel, phase.lease_expires_at = Cancel.FORCE.value, None
+            await uow.commit()
+        self._wake()
+        for _, phase in found:
+            for key in (phase.log_key, phase.plan_file_key, phase.plan_json_key, phase.provider_schemas_key):
+                if key is not None:
+                    await self._objects.delete(key)
+
+    def _uploader(self, session: Session, version_id: str) -> Actor | None:
+        version = configurations.by_id(session, version_id)
+        used = session.execute(select(Run.id).where(Run.configuration_version_id == version_id).limit(1)).first()
+        if version is None or not version.auto_queue_runs or used or version.created_by_id is None:
+            return None
+        return self._actor_of(session, version.created_by_id)
+
+
+def _unsealed(session: Session, run_id: str) -> list[str]:
+    query = select(Phase.id).where(Phase.run_id == run_id, Phase.finished_at.is_not(None), Phase.log_key.is_(None), Phase.log_size > 0)
+    return list(session.execute(query).scalars())

@@ -1,0 +1,119 @@
+"""A phase's log: appended in order, read by offset, bracketed by STX and ETX as terraform's log reader expects.
+
+While a phase runs its text lies in the database in the chunks in which it came, so that appending is one row in the
+transaction that checks the offset. Once it has ended, a job moves it into one object of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from terrapod_core.db import Database, UnitOfWork
+from terrapod_core.errors import NotFound
+from terrapod_core.runs.models import LogChunk, Phase
+from terrapod_core.secrets import Keyring
+from terrapod_core.storage import ObjectKind, Objects
+
+STX: Final = b"\x02"
+ETX: Final = b"\x03"
+CHUNK_BYTES: Final = 1024 * 1024
+"""The most that one append may bring; a read need not look further back than this."""
+
+READ_BYTES: Final = 1024 * 1024
+COLUMN: Final = "log_chunks.data"
+
+
+class Logs:
+    """Reads and writes logs; the rights to do so were checked by the caller."""
+
+    def __init__(self, db: Database, objects: Objects, keyring: Keyring) -> None:
+        self._db = db
+        self._objects = objects
+        self._keyring = keyring
+
+    def append(self, uow: UnitOfWork, phase: Phase, data: bytes) -> None:
+        """Add bytes at the end; the phase's row is locked by the caller."""
+        if not data:
+            return
+        row = f"{phase.id}/{phase.log_size}"
+        sealed = self._keyring.seal(data, column=COLUMN, row=row)
+        uow.add(LogChunk(phase_id=phase.id, start=phase.log_size, size=len(data), data=sealed))
+        phase.log_size += len(data)
+
+    def open(self, uow: UnitOfWork, phase: Phase, line: str = "") -> None:
+        """Begin the log, with a line of the server's own; does nothing when it has begun."""
+        if phase.log_size == 0:
+            self.append(uow, phase, STX + line.encode())
+            phase.log_head = phase.log_size
+
+    def close(self, uow: UnitOfWork, phase: Phase, line: str = "") -> None:
+        """End the log, with a last line of the server's own, so that every reader stops."""
+        self.open(uow, phase)
+        self.append(uow, phase, line.encode() + ETX)
+
+    async def read(self, phase_id: str, offset: int, limit: int) -> bytes:
+        """At most `limit` bytes from `offset`; empty beyond the end. Raises `NotFound` for an unknown phase."""
+        limit = max(0, min(limit, READ_BYTES))
+
+        def look(session: Session) -> tuple[str | None, list[Any]] | None:
+            found = session.execute(select(Phase.log_key).where(Phase.id == phase_id)).one_or_none()
+            if found is None:
+                return None
+            if found.log_key is not None:
+                return found.log_key, []
+            chunks = (
+                select(LogChunk.start, LogChunk.size, LogChunk.data)
+                .where(LogChunk.phase_id == phase_id, LogChunk.start > offset - CHUNK_BYTES - len(STX), LogChunk.start < offset + limit)
+                .order_by(LogChunk.start)
+            )
+            return None, list(session.execute(chunks).all())
+
+        found = await self._db.read(look)
+        if found is None:
+            raise NotFound("there is no such log")
+        key, chunks = found
+        if key is not None:
+            return b"".join([piece async for piece in self._objects.get(ObjectKind.LOG, phase_id, key, offset, offset + limit)])
+        text = b"".join(
+            self._opened(phase_id, chunk.start, chunk.data)[max(0, offset - chunk.start) :]
+            for chunk in chunks
+            if chunk.start + chunk.size > offset
+        )
+        return text[:limit]
+
+    async def seal(self, phase_id: str) -> None:
+        """Move an ended log into the store. Safe to repeat: the row decides which object counts."""
+
+        def whole(session: Session) -> tuple[bool, list[int]]:
+            phase = session.get(Phase, phase_id)
+            if phase is None or not phase.is_final or phase.log_key is not None:
+                return False, []
+            return True, list(
+                session.execute(select(LogChunk.start).where(LogChunk.phase_id == phase_id).order_by(LogChunk.start)).scalars()
+            )
+
+        due, starts = await self._db.read(whole)
+        if not due or not starts:
+            return
+        stored = await self._objects.put(ObjectKind.LOG, phase_id, self._chunks(phase_id, starts), limit=None)
+        async with self._db.uow() as uow:
+            phase = await uow.session.get(Phase, phase_id, with_for_update=True)
+            if phase is None or phase.log_key is not None:
+                await self._objects.delete(stored.key)
+                return
+            phase.log_key = stored.key
+            await uow.session.execute(delete(LogChunk).where(LogChunk.phase_id == phase_id))
+            await uow.commit()
+
+    async def _chunks(self, phase_id: str, starts: list[int]) -> AsyncIterator[bytes]:
+        for start in starts:
+            key = (phase_id, start)
+            sealed = await self._db.read(lambda session, key=key: session.get_one(LogChunk, key).data)  # type: ignore[misc]
+            yield self._opened(phase_id, start, sealed)
+
+    def _opened(self, phase_id: str, start: int, sealed: bytes) -> bytes:
+        return self._keyring.open(sealed, column=COLUMN, row=f"{phase_id}/{start}")

@@ -1,0 +1,111 @@
+"""What a runner is given to carry out its phase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from terrapod_core.db import UnitOfWork
+from terrapod_core.runs.models import Phase, Run
+from terrapod_core.runs.requests import variables_of
+from terrapod_core.runs.service import VARIABLES_COLUMN
+from terrapod_core.secrets import Keyring
+from terrapod_core.settings import Settings
+from terrapod_core.states import States
+from terrapod_core.variables import Variables
+from terrapod_core.workspaces import Workspace
+
+RENEW_SECONDS: Final = 10
+UNPACK_LIMITS: Final = {"entries": 100_000, "unpacked-bytes": 2 * 1024**3, "ratio": 200, "path-bytes": 1024}
+
+ProjectName = Callable[[Session, str | None], str]
+
+
+class Materials:
+    """Gathers it from the rooms that have it."""
+
+    def __init__(self, variables: Variables, states: States, keyring: Keyring, settings: Settings, project_name: ProjectName) -> None:
+        self._variables = variables
+        self._states = states
+        self._keyring = keyring
+        self._settings = settings
+        self._project_name = project_name
+
+    async def refusal(self, uow: UnitOfWork, run: Run, workspace: Workspace, phase: Phase) -> str | None:
+        """Why an apply must not begin: its plan is gone, or the state has moved since; `None` when it may."""
+        if phase.kind == "plan":
+            return None
+        plan = await uow.session.get_one(Phase, run.plan_id)
+        if plan.plan_file_key is None or plan.plan_file_digest is None:
+            return "the saved plan is gone; make a new plan"
+        current = await uow.run(lambda session: self._states.current(session, workspace.id))
+        now = (current.serial, current.lineage) if current is not None else (None, None)
+        if now != (run.state_serial, run.state_lineage):
+            return (
+                f"the state has moved since this plan was made (from serial {_serial(run.state_serial)} to {_serial(now[0])}); "
+                "nothing was changed, make a new plan"
+            )
+        return None
+
+    async def of(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> dict[str, Any]:
+        """The document of `POST …/claim`. Notes on the run which state the plan is made from."""
+        current = await uow.run(lambda session: self._states.current(session, workspace.id))
+        state = {"serial": current.serial, "lineage": current.lineage} if current is not None else None
+        plan = phase
+        if phase.kind == "plan":
+            run.state_serial = current.serial if current is not None else None
+            run.state_lineage = current.lineage if current is not None else None
+        else:
+            plan = await uow.session.get_one(Phase, run.plan_id)
+        variables, environment = await uow.run(lambda session: self._inputs(session, workspace, run))
+        return {
+            "phase": phase.kind,
+            "run-id": run.id,
+            "workspace-id": workspace.id,
+            "workspace-name": workspace.name,
+            "organization": "default",
+            "project-name": await uow.run(lambda session: self._project_name(session, workspace.project_id)),
+            "renew-seconds": RENEW_SECONDS,
+            "engine": {"tool": run.engine or workspace.execution_backend, "version": run.terraform_version},
+            "working-directory": workspace.working_directory or "",
+            "operation": {
+                "destroy": run.is_destroy,
+                "refresh": run.refresh,
+                "refresh-only": run.refresh_only,
+                "targets": run.target_addrs,
+                "replaces": run.replace_addrs,
+                "generate-config": run.allow_config_generation,
+            },
+            "variables": variables,
+            "environment": environment,
+            "state": state,
+            "plan-digest": plan.plan_file_digest if phase.kind == "apply" else None,
+            "limits": {"log-bytes": self._settings.limits.log_bytes, **UNPACK_LIMITS},
+        }
+
+    def _inputs(self, session: Session, workspace: Workspace, run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Terraform variables, by key, run variables winning over the workspace's; and the environment."""
+        terraform: dict[str, dict[str, Any]] = {}
+        environment: list[dict[str, Any]] = []
+        for variable in self._variables.effective(session, workspace.id):
+            if variable.category == "env":
+                environment.append({"key": variable.key, "value": variable.value, "sensitive": variable.sensitive})
+            else:
+                terraform[variable.key] = {
+                    "key": variable.key,
+                    "value": variable.value,
+                    "hcl": variable.hcl,
+                    "sensitive": variable.sensitive,
+                }
+        if run.variables is not None:
+            for given in variables_of(self._keyring.open(run.variables, column=VARIABLES_COLUMN, row=run.id)):
+                # `-var` may override a sensitive variable: it stays masked.
+                sensitive = terraform.get(given.key, {}).get("sensitive", False)
+                terraform[given.key] = {"key": given.key, "value": given.value, "hcl": True, "sensitive": sensitive}
+        return list(terraform.values()), environment
+
+
+def _serial(serial: int | None) -> str:
+    return "none" if serial is None else str(serial)

@@ -1,0 +1,181 @@
+"""Tables: runs, their phases (the plan and the apply), the text a phase prints, and what happened to a run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from terrapod_core.db import Base, Sealed
+from terrapod_core.errors import InvalidTransition
+from terrapod_core.runs.status import ALLOWED, CANCELABLE, CONFIRMABLE, DISCARDABLE, FINAL, Cancel, PhaseStatus, RunStatus
+
+
+class Run(Base):
+    """One request to plan, and perhaps to apply, a configuration on a workspace. Its inputs never change after creation."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_workspace", "workspace_id", "created_at", "id"),
+        Index("ix_runs_status", "status", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
+    configuration_version_id: Mapped[str]
+    plan_id: Mapped[str]
+    apply_id: Mapped[str]
+    status: Mapped[str]
+    message: Mapped[str]
+    source: Mapped[str]
+    trigger_reason: Mapped[str]
+    is_destroy: Mapped[bool]
+    refresh: Mapped[bool]
+    refresh_only: Mapped[bool]
+    plan_only: Mapped[bool]
+    save_plan: Mapped[bool]
+    auto_apply: Mapped[bool]
+    allow_empty_apply: Mapped[bool]
+    allow_config_generation: Mapped[bool]
+    target_addrs: Mapped[list[str]]
+    replace_addrs: Mapped[list[str]]
+    variables: Mapped[bytes | None] = mapped_column(Sealed)
+    """Run variables (`-var`), sealed: a JSON list of `{key, value}` whose values are HCL expressions."""
+    terraform_version: Mapped[str]
+    """What was asked for until the plan has begun, then the exact version that made it."""
+    engine: Mapped[str | None]
+    """`terraform` or `tofu`, once the plan has begun."""
+    has_changes: Mapped[bool] = mapped_column(default=False)
+    state_serial: Mapped[int | None]
+    """Serial of the state the plan was made from; `None` for none."""
+    state_lineage: Mapped[str | None]
+    created_by_id: Mapped[str | None]
+    confirmed_by_id: Mapped[str | None]
+    canceled_by_id: Mapped[str | None]
+    failure: Mapped[str | None]
+    """Why it errored, when the log cannot say it."""
+    status_timestamps: Mapped[dict[str, str]]
+    created_at: Mapped[datetime]
+    canceled_at: Mapped[datetime | None]
+    force_cancel_available_at: Mapped[datetime | None]
+
+    def move_to(self, status: RunStatus, now: datetime) -> None:
+        """The only writer of `status`; stamps the moment. Raises `InvalidTransition` for a step the table does not have."""
+        if status not in ALLOWED[RunStatus(self.status)]:
+            raise InvalidTransition(f"a run that is {self.status} cannot become {status}")
+        self.status = status
+        stamp = f"{status.value.replace('_', '-')}-at"
+        self.status_timestamps = {**self.status_timestamps, stamp: now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it will never move again."""
+        return self.status in FINAL
+
+    @property
+    def holds_workspace(self) -> bool:
+        """Whether this run takes the workspace for itself before it plans; plan-only runs and saved plans run beside others."""
+        return not (self.plan_only or self.save_plan)
+
+    @property
+    def is_confirmable(self) -> bool:
+        """Whether its state allows a confirmation."""
+        return self.status in CONFIRMABLE and (self.has_changes or self.allow_empty_apply)
+
+    @property
+    def is_discardable(self) -> bool:
+        """Whether its state allows to discard it."""
+        return self.status in DISCARDABLE
+
+    @property
+    def is_cancelable(self) -> bool:
+        """Whether its state allows to cancel it, and nobody has."""
+        return self.status in CANCELABLE and self.canceled_at is None
+
+    def is_force_cancelable(self, now: datetime) -> bool:
+        """Whether a cancel has had its time and did not end it."""
+        return not self.is_final and self.force_cancel_available_at is not None and now >= self.force_cancel_available_at
+
+
+class Phase(Base):
+    """A plan or an apply: one execution of terraform by one runner."""
+
+    __tablename__ = "phases"
+    __table_args__ = (Index("ix_phases_queue", "status", "kind", "queued_at"), Index("ix_phases_run", "run_id"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    """`plan` or `apply`."""
+    status: Mapped[str]
+    epoch: Mapped[int] = mapped_column(default=0)
+    """Grows with each launch and loss; a runner of an older epoch can change nothing."""
+    launches: Mapped[int] = mapped_column(default=0)
+    lease_expires_at: Mapped[datetime | None]
+    """Set while a runner has it (or is being started)."""
+    backend: Mapped[str | None]
+    handle: Mapped[dict[str, Any] | None]
+    claimed_by: Mapped[str | None]
+    cancel: Mapped[str] = mapped_column(default=Cancel.NONE.value)
+    queued_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    has_changes: Mapped[bool] = mapped_column(default=False)
+    generated_configuration: Mapped[bool] = mapped_column(default=False)
+    additions: Mapped[int] = mapped_column(default=0)
+    changes: Mapped[int] = mapped_column(default=0)
+    destructions: Mapped[int] = mapped_column(default=0)
+    imports: Mapped[int] = mapped_column(default=0)
+    log_head: Mapped[int] = mapped_column(default=0)
+    """Bytes that the server put before the runner's text (STX, a line about waiting)."""
+    log_size: Mapped[int] = mapped_column(default=0)
+    """All bytes of the log so far, ETX included once it has ended."""
+    log_key: Mapped[str | None]
+    """Where the finished log lies in the store; until then it lies in `log_chunks`."""
+    plan_file_key: Mapped[str | None]
+    plan_file_digest: Mapped[str | None]
+    plan_json_key: Mapped[str | None]
+    provider_schemas_key: Mapped[str | None]
+    report_digest: Mapped[str | None]
+    """SHA-256 of the accepted report, so that its repetition is recognised."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has ended."""
+        return self.finished_at is not None
+
+    @property
+    def timestamps(self) -> dict[str, datetime]:
+        """`status-timestamps`: only the moments that were reached."""
+        moments = {"queued-at": self.queued_at, "started-at": self.started_at}
+        if self.finished_at is not None:
+            names = {PhaseStatus.FINISHED: "finished-at", PhaseStatus.ERRORED: "errored-at", PhaseStatus.CANCELED: "canceled-at"}
+            moments[names.get(PhaseStatus(self.status), "finished-at")] = self.finished_at
+        return {name: moment for name, moment in moments.items() if moment is not None}
+
+
+class LogChunk(Base):
+    """A stretch of a running phase's log, as it came."""
+
+    __tablename__ = "log_chunks"
+
+    phase_id: Mapped[str] = mapped_column(ForeignKey("phases.id", ondelete="CASCADE"), primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)
+    size: Mapped[int]
+    data: Mapped[bytes] = mapped_column(Sealed)
+
+
+class RunEvent(Base):
+    """One thing that happened to a run, for people."""
+
+    __tablename__ = "run_events"
+    __table_args__ = (Index("ix_run_events_run", "run_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    action: Mapped[str]
+    description: Mapped[str]
+    actor_id: Mapped[str | None]
+    created_at: Mapped[datetime]

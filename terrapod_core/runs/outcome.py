@@ -1,0 +1,139 @@
+"""What becomes of a run when a phase of it has ended, or was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.db import UnitOfWork
+from terrapod_core.errors import Invalid
+from terrapod_core.runs import queue
+from terrapod_core.runs.logs import Logs
+from terrapod_core.runs.models import Phase, Run
+from terrapod_core.runs.requests import Report
+from terrapod_core.runs.service import end_phases, note
+from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
+from terrapod_core.workspaces import Workspace, Workspaces
+
+MAX_PLAN_LAUNCHES: Final = 2
+"""A lost plan is tried once more; then something is wrong that a third try will not mend."""
+
+MAX_UNCLAIMED_LAUNCHES: Final = 3
+
+ActorOf = Callable[[Session, str], Actor | None]
+"""Finds a user as they are now; `None` for one who is disabled or gone."""
+
+
+class Outcomes:
+    """Decides and writes; the caller holds the locks and commits.
+
+    Everything a client reads once the log has ended (has-changes, status, counts) is written in the same transaction as the
+    log's ETX: the CLI looks at the run the moment the log is over, and exits without applying if it finds no changes.
+    """
+
+    def __init__(self, workspaces: Workspaces, authz: Authorizer, logs: Logs, actor_of: ActorOf) -> None:
+        self._workspaces = workspaces
+        self._authz = authz
+        self._logs = logs
+        self._actor_of = actor_of
+
+    async def reported(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, report: Report) -> None:
+        """Take a runner's report as true. Raises `Invalid` for a status that is none."""
+        if report.status not in ("finished", "errored", "canceled"):
+            raise Invalid(f"{report.status!r} is no way for a phase to end")
+        phase.has_changes = report.has_changes
+        phase.generated_configuration = report.generated_configuration
+        phase.additions, phase.changes = report.additions, report.changes
+        phase.destructions, phase.imports = report.destructions, report.imports
+        if report.status == "finished":
+            await self._finished(uow, workspace, run, phase)
+        elif report.status == "canceled":
+            await self._ended(uow, workspace, run, phase, RunStatus.CANCELED, report.message)
+        else:
+            await self._ended(uow, workspace, run, phase, RunStatus.ERRORED, report.message)
+
+    async def failed(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, why: str) -> None:
+        """End a phase that could not begin; the reason goes into its log, where people look."""
+        await self._ended(uow, workspace, run, phase, RunStatus.ERRORED, why, line=f"\nError: {why}\n")
+
+    async def lost(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
+        """The runner is gone. A plan is tried once more; an apply is not, because it may have changed things."""
+        phase.epoch += 1
+        claimed = phase.claimed_by is not None
+        if phase.cancel != Cancel.NONE:
+            await self._ended(
+                uow, workspace, run, phase, RunStatus.CANCELED, None, line="\nThe run was cancelled; its runner did not answer.\n"
+            )
+        elif not claimed and phase.launches < MAX_UNCLAIMED_LAUNCHES:
+            queue.enqueue(phase, uow.now())
+        elif phase.kind == "plan" and claimed and phase.launches < MAX_PLAN_LAUNCHES:
+            self._retry_plan(uow, run, phase)
+        elif phase.kind == "plan" or not claimed:
+            await self.failed(uow, workspace, run, phase, f"the runner of this {phase.kind} was lost; start a new run")
+        else:
+            why = (
+                "the runner of this apply was lost while it may have been changing things; check the workspace's state against what exists "
+                "(a refresh-only run shows the difference) before the next apply"
+            )
+            await self.failed(uow, workspace, run, phase, why)
+
+    def _retry_plan(self, uow: UnitOfWork, run: Run, phase: Phase) -> None:
+        note(uow, run, "retried", "the runner of the plan was lost; the plan is made again")
+        self._logs.append(uow, phase, b"\nThe runner of this plan was lost. Trying once more.\n\n")
+        # What the second runner sends counts from here.
+        phase.log_head = phase.log_size
+        queue.move(uow, run, RunStatus.PLAN_QUEUED)
+        queue.enqueue(phase, uow.now())
+
+    async def _finished(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
+        self._close(uow, phase, PhaseStatus.FINISHED)
+        if phase.kind == "apply":
+            queue.move(uow, run, RunStatus.APPLIED)
+            note(uow, run, "applied", "the apply has finished")
+            await queue.release(uow, self._workspaces, workspace, run)
+            return
+        run.has_changes = phase.has_changes
+        if run.plan_only or not (run.has_changes or run.allow_empty_apply):
+            queue.move(uow, run, RunStatus.PLANNED_AND_FINISHED)
+            note(uow, run, "planned", "the plan has finished" if run.has_changes else "the plan has finished: no changes")
+            await end_phases(uow, self._logs, run, PhaseStatus.UNREACHABLE)
+            await queue.release(uow, self._workspaces, workspace, run)
+        elif run.save_plan:
+            queue.move(uow, run, RunStatus.PLANNED_AND_SAVED)
+            note(uow, run, "planned", "the plan is saved and waits to be applied")
+        else:
+            queue.move(uow, run, RunStatus.PLANNED)
+            note(uow, run, "planned", "the plan has finished")
+            if run.auto_apply and run.canceled_at is None:
+                await self._auto_apply(uow, workspace, run)
+
+    async def _auto_apply(self, uow: UnitOfWork, workspace: Workspace, run: Run) -> None:
+        """Go on alone, if the one who asked for it may still apply; else a person decides."""
+        creator_id = run.created_by_id
+        creator = await uow.run(lambda session: self._actor_of(session, creator_id)) if creator_id is not None else None
+        if creator is None or not self._authz.allows(creator, Permission.RUN_APPLY, workspace):
+            note(uow, run, "held", "the run's creator may not apply any more; somebody has to confirm")
+            return
+        note(uow, run, "confirmed", "applied automatically")
+        await queue.start_apply(uow, run)
+
+    async def _ended(
+        self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, status: RunStatus, why: str | None, *, line: str = ""
+    ) -> None:
+        self._close(uow, phase, PhaseStatus.CANCELED if status is RunStatus.CANCELED else PhaseStatus.ERRORED, line)
+        run.failure = why
+        if status is RunStatus.CANCELED and run.canceled_at is None:
+            run.canceled_at = uow.now()
+        queue.move(uow, run, status)
+        note(uow, run, status.value, why or f"the {phase.kind} ended: {status.value}")
+        await end_phases(uow, self._logs, run, PhaseStatus.UNREACHABLE)
+        await queue.release(uow, self._workspaces, workspace, run)
+
+    def _close(self, uow: UnitOfWork, phase: Phase, status: PhaseStatus, line: str = "") -> None:
+        phase.status = status.value
+        phase.finished_at = uow.now()
+        phase.lease_expires_at = None
+        self._logs.close(uow, phase, line)

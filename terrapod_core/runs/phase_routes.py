@@ -1,0 +1,114 @@
+"""The phase protocol on the wire, and the reading of logs by link."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from quart import Blueprint, Response, request
+
+from terrapod_core.errors import BadRequest, NotFound
+from terrapod_core.jsonapi import parse_plain
+from terrapod_core.runs.logs import CHUNK_BYTES, Logs
+from terrapod_core.runs.phases import Phases
+from terrapod_core.runs.requests import Claim, Report, Started
+from terrapod_core.settings import Settings
+from terrapod_core.storage import Capability, ObjectKind, PhaseClaim, PhaseTokens
+from terrapod_core.web import Web, stream
+from terrapod_core.web.bodies import whole
+
+OCTETS = "application/octet-stream"
+LOG_LIMIT = 65536
+"""What a reader gets who names no limit."""
+
+ARTIFACTS = {
+    "plan-file": ObjectKind.PLAN_FILE,
+    "plan-json": ObjectKind.PLAN_JSON,
+    "provider-schemas": ObjectKind.PROVIDER_SCHEMAS,
+}
+
+
+def routes(phases: Phases, tokens: PhaseTokens, settings: Settings, web: Web) -> Blueprint:
+    """`/api/runner/v1`: only a phase's own token opens it, and only for that phase."""
+    api = Blueprint("phases", __name__, url_prefix="/api/runner/v1/phases/<phase_id>")
+
+    def claimed(phase_id: str) -> PhaseClaim:
+        claim = tokens.verify(web.bearer())
+        if claim.phase_id != phase_id:
+            raise NotFound("this token is for another phase")
+        return claim
+
+    def answer(document: dict[str, object]) -> Response:
+        return Response(msgspec.json.encode(document), content_type="application/json")
+
+    @api.post("/claim")
+    async def claim(phase_id: str) -> Response:
+        return answer(await phases.claim(claimed(phase_id), parse_plain(await web.raw_json(), Claim)))
+
+    @api.post("/started")
+    async def started(phase_id: str) -> Response:
+        await phases.started(claimed(phase_id), parse_plain(await web.raw_json(), Started))
+        return Response(b"", status=204)
+
+    @api.get("/configuration")
+    async def configuration(phase_id: str) -> Response:
+        chunks, size = await phases.configuration(claimed(phase_id))
+        return stream(chunks, size=size, content_type=OCTETS)
+
+    @api.get("/state")
+    async def get_state(phase_id: str) -> Response:
+        found = await phases.state(claimed(phase_id))
+        return Response(b"", status=204) if found is None else stream(found[0], size=found[1], content_type=OCTETS)
+
+    @api.put("/state")
+    async def put_state(phase_id: str) -> Response:
+        token = claimed(phase_id)
+        serial, lineage, md5 = _number("serial"), request.args.get("lineage", ""), request.args.get("md5", "")
+        chunks = web.upload(settings.limits.state_bytes, "state")
+        return answer(await phases.put_state(token, serial, lineage, md5, chunks))
+
+    @api.get("/plan-file")
+    async def get_plan_file(phase_id: str) -> Response:
+        return stream(await phases.plan_file(claimed(phase_id)), size=None, content_type=OCTETS)
+
+    @api.put("/<any('plan-file','plan-json','provider-schemas'):artifact>")
+    async def put_artifact(phase_id: str, artifact: str) -> Response:
+        limit = settings.limits.plan_bytes
+        return answer(await phases.put_artifact(claimed(phase_id), ARTIFACTS[artifact], web.upload(limit, artifact), limit))
+
+    @api.put("/log")
+    async def put_log(phase_id: str) -> Response:
+        token = claimed(phase_id)
+        return answer(await phases.append_log(token, _number("offset"), await whole(request, CHUNK_BYTES, "piece of log")))
+
+    @api.post("/renew")
+    async def renew(phase_id: str) -> Response:
+        return answer(await phases.renew(claimed(phase_id)))
+
+    @api.post("/report")
+    async def report(phase_id: str) -> Response:
+        await phases.report(claimed(phase_id), parse_plain(await web.raw_json(), Report))
+        return answer({})
+
+    return api
+
+
+def log_reader(logs: Logs) -> Callable[[Capability], Awaitable[Response]]:
+    """What a log link answers: the bytes asked for, 200 and nothing beyond the end (any other status ends the CLI's reading)."""
+
+    async def read(capability: Capability) -> Response:
+        text = await logs.read(capability.object_id, _number("offset", 0), _number("limit", LOG_LIMIT))
+        response = Response(text, content_type="text/plain; charset=utf-8")
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return read
+
+
+def _number(name: str, default: int | None = None) -> int:
+    text = request.args.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadRequest(f"{name} must be a number of at least 0", parameter=name)
+    return int(text)

@@ -1,0 +1,244 @@
+"""The server's side of the phase protocol (docs/reference/phase-protocol.md): what a runner may ask and tell about its phase."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from terrapod_core import audit
+from terrapod_core.authz import Actor, ActorKind
+from terrapod_core.configurations import Configurations
+from terrapod_core.db import Database, UnitOfWork
+from terrapod_core.errors import Conflict, Invalid, NotFound
+from terrapod_core.runs import queue
+from terrapod_core.runs.logs import CHUNK_BYTES, Logs
+from terrapod_core.runs.material import Materials
+from terrapod_core.runs.models import Phase, Run
+from terrapod_core.runs.outcome import Outcomes
+from terrapod_core.runs.requests import Claim, Report, Started
+from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
+from terrapod_core.states import States
+from terrapod_core.storage import ObjectKind, Objects, PhaseClaim
+from terrapod_core.workspaces import Workspace, queries as workspaces_queries
+
+LEASE: Final = timedelta(seconds=60)
+"""A runner that is not heard for this long, while the server was up to hear it, has lost its phase."""
+
+RENEW_SECONDS: Final = 10
+LOG_FULL: Final = "\n[the log is longer than the limit; terraform goes on, the rest is not kept]\n"
+
+
+class LeaseLost(Conflict):
+    """The phase is somebody else's now, or has ended."""
+
+    def __init__(self) -> None:
+        super().__init__("this phase is not yours any more: stop", code="lease_lost", meta={"lost": True})
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a call works on; the run's workspace, the run and the phase are locked."""
+
+    workspace: Workspace
+    run: Run
+    phase: Phase
+
+
+class Phases:
+    """One method a call of the protocol; each first proves that the caller's lease is the phase's."""
+
+    def __init__(
+        self,
+        db: Database,
+        objects: Objects,
+        logs: Logs,
+        states: States,
+        configurations: Configurations,
+        materials: Materials,
+        outcomes: Outcomes,
+        log_limit: int,
+        wake: Callable[[], None],
+    ) -> None:
+        self._db = db
+        self._objects = objects
+        self._logs = logs
+        self._states = states
+        self._configurations = configurations
+        self._materials = materials
+        self._outcomes = outcomes
+        self._log_limit = log_limit
+        self._wake = wake
+
+    async def claim(self, claim: PhaseClaim, who: Claim) -> dict[str, Any]:
+        """Take the phase: the run begins to plan or to apply. The same runner may ask again and gets the same."""
+        async with self._db.uow() as uow:
+            held = await self._held(uow, claim)
+            phase, run = held.phase, held.run
+            if phase.claimed_by is None:
+                refusal = await self._materials.refusal(uow, held.run, held.workspace, phase)
+                if refusal is not None:
+                    await self._outcomes.failed(uow, held.workspace, run, phase, refusal)
+                    await uow.commit()
+                    self._wake()
+                    raise LeaseLost
+                phase.claimed_by = who.runner
+                phase.status = PhaseStatus.RUNNING.value
+                phase.started_at = uow.now()
+                self._logs.open(uow, phase)
+                queue.move(uow, run, RunStatus.PLANNING if phase.kind == "plan" else RunStatus.APPLYING)
+            elif phase.claimed_by != who.runner:
+                raise LeaseLost
+            phase.lease_expires_at = uow.now() + LEASE
+            material = await self._materials.of(uow, held.workspace, run, phase)
+            await uow.commit()
+        return material
+
+    async def started(self, claim: PhaseClaim, engine: Started) -> None:
+        """Note which engine makes the plan; its apply will need the same."""
+        async with self._db.uow() as uow:
+            held = await self._held(uow, claim)
+            if held.phase.kind == "plan":
+                held.run.engine = engine.tool
+                held.run.terraform_version = engine.version
+                await uow.commit()
+
+    async def configuration(self, claim: PhaseClaim) -> tuple[AsyncIterator[bytes], int]:
+        """The archive to unpack, and its size in bytes."""
+        run = await self._read(claim)
+        return await self._configurations.content_of(run.configuration_version_id)
+
+    async def state(self, claim: PhaseClaim) -> tuple[AsyncIterator[bytes], int] | None:
+        """The workspace's current state and its size; `None` when there is none."""
+        run = await self._read(claim)
+        current = await self._db.read(lambda session: self._states.current(session, run.workspace_id))
+        return None if current is None else (self._states.content(current), current.size)
+
+    async def plan_file(self, claim: PhaseClaim) -> AsyncIterator[bytes]:
+        """The plan that this apply applies; `NotFound` when it is gone."""
+        run = await self._read(claim)
+        plan = await self._db.read(lambda session: session.get_one(Phase, run.plan_id))
+        if plan.plan_file_key is None:
+            raise NotFound("the saved plan is gone; make a new plan")
+        return self._objects.get(ObjectKind.PLAN_FILE, run.plan_id, plan.plan_file_key)
+
+    async def append_log(self, claim: PhaseClaim, offset: int, data: bytes) -> dict[str, Any]:
+        """Add text at `offset` (in the runner's own bytes). `Conflict` with `meta.size` when that is not the end."""
+        if len(data) > CHUNK_BYTES:
+            raise Invalid(f"at most {CHUNK_BYTES} bytes can be sent at once")
+        async with self._db.uow() as uow:
+            phase = await self._phase(uow, claim)
+            size = phase.log_size - phase.log_head
+            if offset != size:
+                raise Conflict(f"the log holds {size} bytes", meta={"size": size})
+            if phase.log_size + len(data) > self._log_limit:
+                raise Conflict("the log is full", code="log_full", meta={"size": size, "full": True})
+            self._logs.append(uow, phase, data)
+            self._renew(uow, phase)
+            await uow.commit()
+        return {"size": size + len(data), "cancel": phase.cancel}
+
+    async def renew(self, claim: PhaseClaim) -> dict[str, Any]:
+        """Keep the lease, and hear whether to stop."""
+        async with self._db.uow() as uow:
+            phase = await self._phase(uow, claim)
+            self._renew(uow, phase)
+            await uow.commit()
+        return {"cancel": phase.cancel}
+
+    async def put_artifact(self, claim: PhaseClaim, kind: ObjectKind, chunks: AsyncIterator[bytes], limit: int) -> dict[str, Any]:
+        """Keep the plan file, the plan's JSON or the providers' schemas of a plan; the last whole one counts."""
+        await self._read(claim)
+        stored = await self._objects.put(kind, claim.phase_id, chunks, limit=limit)
+        column = {
+            ObjectKind.PLAN_FILE: "plan_file_key",
+            ObjectKind.PLAN_JSON: "plan_json_key",
+            ObjectKind.PROVIDER_SCHEMAS: "provider_schemas_key",
+        }[kind]
+        async with self._db.uow() as uow:
+            phase = await self._phase(uow, claim)
+            replaced = getattr(phase, column)
+            setattr(phase, column, stored.key)
+            if kind is ObjectKind.PLAN_FILE:
+                phase.plan_file_digest = stored.sha256
+            await uow.commit()
+        if replaced is not None:
+            await self._objects.delete(replaced)
+        return {"digest": stored.sha256}
+
+    async def put_state(self, claim: PhaseClaim, serial: int, lineage: str, md5: str, chunks: AsyncIterator[bytes]) -> dict[str, Any]:
+        """Keep a state terraform wrote. From a runner that lost its lease it is kept beside, never as the current one."""
+        if claim.phase != "apply":
+            raise Conflict("a plan writes no state")
+
+        def look(session: Session) -> tuple[Run, bool]:
+            phase = session.get(Phase, claim.phase_id)
+            if phase is None:
+                raise LeaseLost
+            return session.get_one(Run, phase.run_id), phase.epoch != claim.epoch or phase.is_final
+
+        run, late = await self._db.read(look)
+        actor = Actor(ActorKind.PHASE, claim.phase_id, f"the apply of {run.id}")
+        version = await self._states.put_from_phase(
+            run.workspace_id, run.id, actor, serial=serial, lineage=lineage, md5=md5, chunks=chunks, rescued=late
+        )
+        return {"state-version": version.id, "rescued": late}
+
+    async def report(self, claim: PhaseClaim, report: Report) -> None:
+        """How it ended. The same report again is fine; another one after it is not."""
+        digest = hashlib.sha256(msgspec.json.encode(report)).hexdigest()
+        async with self._db.uow() as uow:
+            known = await uow.session.get(Phase, claim.phase_id)
+            if known is not None and known.report_digest == digest and known.epoch == claim.epoch:
+                return
+            held = await self._held(uow, claim)
+            held.phase.report_digest = digest
+            await self._outcomes.reported(uow, held.workspace, held.run, held.phase, report)
+            actor = Actor(ActorKind.PHASE, claim.phase_id, f"the {held.phase.kind} of {held.run.id}")
+            audit.record(uow, actor, f"run.{held.phase.kind}-ended", "runs", held.run.id, status=report.status)
+            await uow.commit()
+        self._wake()
+
+    # -- whose it is
+
+    def _renew(self, uow: UnitOfWork, phase: Phase) -> None:
+        phase.lease_expires_at = uow.now() + LEASE
+
+    async def _read(self, claim: PhaseClaim) -> Run:
+        def look(session: Session) -> Run:
+            phase = session.get(Phase, claim.phase_id)
+            _mine(phase, claim)
+            return session.get_one(Run, claim.run_id)
+
+        return await self._db.read(look)
+
+    async def _phase(self, uow: UnitOfWork, claim: PhaseClaim) -> Phase:
+        phase = await uow.session.get(Phase, claim.phase_id, with_for_update=True, populate_existing=True)
+        return _mine(phase, claim)
+
+    async def _held(self, uow: UnitOfWork, claim: PhaseClaim) -> Held:
+        """Workspace, run, phase, locked in that order everywhere, so that no two transactions wait for each other."""
+        workspace_id = (await uow.session.execute(select(Run.workspace_id).where(Run.id == claim.run_id))).scalar_one_or_none()
+        if workspace_id is None:
+            raise LeaseLost
+        workspace = await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id))
+        run = await uow.session.get(Run, claim.run_id, with_for_update=True, populate_existing=True)
+        phase = await self._phase(uow, claim)
+        if workspace is None or run is None:
+            raise LeaseLost
+        return Held(workspace, run, phase)
+
+
+def _mine(phase: Phase | None, claim: PhaseClaim) -> Phase:
+    if phase is None or phase.is_final or phase.epoch != claim.epoch:
+        raise LeaseLost
+    return phase
+
+
+__all__ = ["LEASE", "RENEW_SECONDS", "Cancel", "LeaseLost", "Phases"]

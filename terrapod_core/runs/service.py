@@ -1,0 +1,378 @@
+"""Runs, as people and programs handle them: create, look, confirm, discard, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from msgspec import UNSET
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from terrapod_core import audit, ids
+from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.authz.gate import missing
+from terrapod_core.configurations import ConfigurationVersion, queries as configurations
+from terrapod_core.db import Database, UnitOfWork
+from terrapod_core.errors import Conflict, Forbidden, Invalid, InvalidTransition, Problem
+from terrapod_core.jsonapi import Page, PageRequest, Ref
+from terrapod_core.plugin.events import RunCreated
+from terrapod_core.runs import queries, queue
+from terrapod_core.runs.logs import Logs
+from terrapod_core.runs.models import Phase, Run, RunEvent
+from terrapod_core.runs.queries import RunFilters, RunView
+from terrapod_core.runs.requests import CreateRun, json_of
+from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
+from terrapod_core.secrets import Keyring
+from terrapod_core.settings import Settings
+from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
+
+FORCE_CANCEL_AFTER: Final = timedelta(seconds=60)
+VARIABLES_COLUMN: Final = "runs.variables"
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How far the runner backend keeps terraform from the server, and so who may run it."""
+
+    isolated: bool
+    allow_users: bool
+
+    def check(self, actor: Actor) -> None:
+        """Raise `Forbidden` (code `runner_not_isolated`) when this actor's configuration must not be executed here."""
+        if self.isolated or self.allow_users or actor.is_platform_admin:
+            return
+        raise Forbidden(
+            "runs on this server execute as the server itself, without isolation, so only platform admins may start them; "
+            "use execution mode `local`, or ask an operator (setting runner.local.allow_unisolated_users)",
+            code="runner_not_isolated",
+        )
+
+
+class Runs:
+    """The runs of all workspaces."""
+
+    def __init__(
+        self,
+        db: Database,
+        authz: Authorizer,
+        workspaces: Workspaces,
+        logs: Logs,
+        keyring: Keyring,
+        settings: Settings,
+        isolation: Isolation,
+        wake: Callable[[], None],
+    ) -> None:
+        self._db = db
+        self._authz = authz
+        self._workspaces = workspaces
+        self._logs = logs
+        self._keyring = keyring
+        self._limits = settings.limits
+        self._isolation = isolation
+        self._wake = wake
+
+    # -- reading
+
+    async def show(self, actor: Actor, run_id: str) -> RunView:
+        """One run; `NotFound` when it is absent or its workspace is not visible."""
+
+        def look(session: Session) -> RunView:
+            view = queries.by_id(session, run_id)
+            if view is None:
+                raise missing("run")
+            self._authz.require(actor, Permission.RUN_READ, view.workspace, noun="run")
+            return view
+
+        return await self._db.read(look)
+
+    async def phase(self, actor: Actor, phase_id: str, permission: Permission = Permission.RUN_READ) -> tuple[Phase, RunView]:
+        """A plan or apply and its run, for those with the permission."""
+
+        def look(session: Session) -> tuple[Phase, RunView]:
+            found = queries.of_phase(session, phase_id)
+            if found is None:
+                raise missing("plan or apply")
+            self._authz.require(actor, permission, found[1].workspace, noun="run")
+            return found
+
+        return await self._db.read(look)
+
+    async def page(self, actor: Actor, wanted: PageRequest, filters: RunFilters, workspace_id: str | None = None) -> Page[RunView]:
+        """Runs of one workspace, or of all that the actor sees; newest first."""
+
+        def look(session: Session) -> Page[RunView]:
+            if workspace_id is not None:
+                workspace = workspaces_queries.by_id(session, workspace_id)
+                if workspace is None:
+                    raise missing("workspace")
+                self._authz.require(actor, Permission.RUN_READ, workspace)
+            return queries.page(session, actor, self._authz, wanted, filters, workspace_id=workspace_id)
+
+        return await self._db.read(look)
+
+    async def queue(self, actor: Actor, wanted: PageRequest) -> Page[RunView]:
+        """The waiting runs the actor sees, in the order of service."""
+        return await self._db.read(lambda session: queries.queue(session, actor, self._authz, wanted))
+
+    async def capacity(self) -> tuple[int, int]:
+        """Runs pending, runs running."""
+        return await self._db.read(queries.capacity)
+
+    async def events(self, actor: Actor, run_id: str) -> list[RunEvent]:
+        """What happened to the run, oldest first."""
+        await self.show(actor, run_id)
+        return await self._db.read(lambda session: queries.events(session, run_id))
+
+    # -- creating
+
+    async def create(self, actor: Actor, new: CreateRun, *, source: str = "tfe-api", message: str = "") -> RunView:
+        """Queue a run; `message` is the default one. It may be admitted at once.
+
+        Raises `NotFound`/`Forbidden` by the gate, `Forbidden` (`runner_not_isolated`), `Invalid` for a document that does not fit
+        the workspace, `Conflict` when too many runs wait already.
+        """
+        new.check()
+        async with self._db.uow() as uow:
+            workspace = await self._locked(uow, new.workspace.id)
+            configuration = await self._configuration(uow, workspace, new.configuration_version)
+            plan_only = configuration.speculative or (new.plan_only is not UNSET and bool(new.plan_only))
+            self._authz.require(actor, Permission.RUN_PLAN if plan_only else Permission.RUN_APPLY, workspace)
+            self._isolation.check(actor)
+            self._check_workspace(workspace, new)
+            await self._check_queue(uow, workspace)
+            run = await self._start(uow, actor, workspace, configuration, new, plan_only=plan_only, source=source, message=message)
+            if run.holds_workspace:
+                await queue.admit(uow, self._workspaces, workspace)
+            else:
+                await uow.flush()
+                await queue.start_plan(uow, run)
+            await uow.commit()
+        self._wake()
+        return await self.show(actor, run.id)
+
+    async def _start(
+        self,
+        uow: UnitOfWork,
+        actor: Actor,
+        workspace: Workspace,
+        configuration: ConfigurationVersion,
+        new: CreateRun,
+        *,
+        plan_only: bool,
+        source: str,
+        message: str,
+    ) -> Run:
+        now = uow.now()
+        run_id, plan_id, apply_id = ids.new("run"), ids.new("plan"), ids.new("apply")
+        sealed = self._keyring.seal(json_of(new.variables), column=VARIABLES_COLUMN, row=run_id) if new.variables else None
+        auto = workspace.auto_apply if new.auto_apply is None else new.auto_apply
+        run = Run(
+            id=run_id,
+            workspace_id=workspace.id,
+            configuration_version_id=configuration.id,
+            plan_id=plan_id,
+            apply_id=apply_id,
+            status=RunStatus.PENDING.value,
+            message=new.message or message,
+            source=source,
+            trigger_reason="manual",
+            is_destroy=new.is_destroy,
+            refresh=new.refresh,
+            refresh_only=new.refresh_only,
+            plan_only=plan_only,
+            save_plan=new.save_plan and not plan_only,
+            auto_apply=auto and not plan_only and not new.save_plan,
+            allow_empty_apply=new.allow_empty_apply,
+            allow_config_generation=new.allow_config_generation,
+            target_addrs=new.target_addrs or [],
+            replace_addrs=new.replace_addrs or [],
+            variables=sealed,
+            terraform_version=new.terraform_version or workspace.terraform_version,
+            created_by_id=actor.user_id,
+            status_timestamps={},
+            created_at=now,
+        )
+        uow.add(run)
+        # Rows that name this one come after it: without a mapped relationship the session does not know.
+        await uow.flush()
+        for phase_id, kind in ((plan_id, "plan"), (apply_id, "apply")):
+            uow.add(Phase(id=phase_id, run_id=run_id, kind=kind, status=PhaseStatus.PENDING.value))
+        note(uow, run, "created", "the run was created", actor)
+        audit.record(uow, actor, "run.create", "runs", run_id, workspace=workspace.name, plan_only=plan_only, is_destroy=new.is_destroy)
+        uow.emit(RunCreated(run_id=run_id, workspace_id=workspace.id))
+        return run
+
+    async def _configuration(self, uow: UnitOfWork, workspace: Workspace, ref: Ref | None) -> ConfigurationVersion:
+        pointer = "/data/relationships/configuration-version"
+        if ref is None:
+            latest = await uow.run(lambda session: configurations.latest_usable(session, workspace.id))
+            if latest is None:
+                detail = "the workspace has no configuration yet; upload a configuration version first"
+                raise Invalid(problems=(Problem(detail, pointer),))
+            return latest
+        found = await uow.run(lambda session: configurations.by_id(session, ref.id or ""))
+        # One sentence for absent and for another workspace's: an id inside a document tells no more than a fetch would.
+        if found is None or found.workspace_id != workspace.id:
+            raise Invalid(problems=(Problem("there is no such configuration version in this workspace", pointer),))
+        if found.status != "uploaded":
+            raise Invalid(problems=(Problem(f"the configuration version is {found.status}; upload its archive first", pointer),))
+        return found
+
+    def _check_workspace(self, workspace: Workspace, new: CreateRun) -> None:
+        if workspace.execution_mode == "local":
+            detail = "the workspace's execution mode is `local`: terraform runs where you are, not on the server"
+            raise Invalid(problems=(Problem(detail, "/data/relationships/workspace"),))
+        if new.is_destroy and not workspace.allow_destroy_plan:
+            raise Invalid(
+                problems=(Problem("the workspace does not allow destroy plans (allow-destroy-plan)", "/data/attributes/is-destroy"),)
+            )
+
+    async def _check_queue(self, uow: UnitOfWork, workspace: Workspace) -> None:
+        waiting = select(func.count()).select_from(Run).where(Run.workspace_id == workspace.id, Run.status == RunStatus.PENDING.value)
+        most = self._limits.pending_runs_per_workspace
+        if (await uow.session.execute(waiting)).scalar_one() >= most:
+            raise Conflict(f"{most} runs of this workspace wait already; discard some first", code="queue_full")
+
+    # -- deciding
+
+    async def confirm(self, actor: Actor, run_id: str, comment: str | None = None) -> None:
+        """Let the apply begin. A saved plan takes the workspace now; `Conflict` when it is taken or its state has moved on."""
+        async with self._db.uow() as uow:
+            run, workspace = await self._held(uow, actor, run_id, Permission.RUN_APPLY)
+            self._isolation.check(actor)
+            if not run.is_confirmable:
+                raise InvalidTransition(f"the run is {run.status}; only a plan with changes that waits for approval can be confirmed")
+            if run.status == RunStatus.PLANNED_AND_SAVED:
+                if workspace.lock_kind is not None:
+                    raise Conflict(
+                        f"the workspace is locked by {workspace.lock_holder_name}; the saved plan can be applied when it is free"
+                    )
+                self._workspaces.take_for_run(uow, workspace, run.id)
+            run.confirmed_by_id = actor.user_id
+            note(uow, run, "confirmed", _said("the apply was confirmed", comment), actor)
+            audit.record(uow, actor, "run.confirm", "runs", run.id, workspace=workspace.name)
+            await queue.start_apply(uow, run)
+            await uow.commit()
+        self._wake()
+
+    async def discard(self, actor: Actor, run_id: str, comment: str | None = None) -> None:
+        """Give up a run that waits; the workspace goes to the next."""
+        async with self._db.uow() as uow:
+            run, workspace = await self._held(uow, actor, run_id, None)
+            self._require_own(actor, run, workspace)
+            if not run.is_discardable:
+                raise InvalidTransition(f"the run is {run.status}; only a run that waits can be discarded")
+            queue.move(uow, run, RunStatus.DISCARDED)
+            await self._end_phases(uow, run, PhaseStatus.UNREACHABLE)
+            note(uow, run, "discarded", _said("the run was discarded", comment), actor)
+            audit.record(uow, actor, "run.discard", "runs", run.id, workspace=workspace.name)
+            await queue.release(uow, self._workspaces, workspace, run)
+            await uow.commit()
+        self._wake()
+
+    async def cancel(self, actor: Actor, run_id: str, comment: str | None = None) -> Phase | None:
+        """Stop a run: at once when nothing has begun, else by one interrupt to terraform, whose end the runner reports.
+
+        Returns the phase whose runner has to be told, or `None`.
+        """
+        async with self._db.uow() as uow:
+            run, workspace = await self._held(uow, actor, run_id, None)
+            self._require_own(actor, run, workspace)
+            if not run.is_cancelable:
+                raise InvalidTransition(
+                    f"the run is {run.status}{' and was cancelled already' if run.canceled_at else ''}; it cannot be cancelled"
+                )
+            run.canceled_at = uow.now()
+            run.canceled_by_id = actor.user_id
+            run.force_cancel_available_at = uow.now() + FORCE_CANCEL_AFTER
+            note(uow, run, "canceled", _said("the run was cancelled", comment), actor)
+            audit.record(uow, actor, "run.cancel", "runs", run.id, workspace=workspace.name, status=run.status)
+            phase = await self._live_phase(uow, run)
+            if phase is not None and phase.lease_expires_at is not None:
+                phase.cancel = Cancel.INTERRUPT.value
+            else:
+                queue.move(uow, run, RunStatus.CANCELED)
+                await self._end_phases(uow, run, PhaseStatus.CANCELED)
+                await queue.release(uow, self._workspaces, workspace, run)
+                phase = None
+            await uow.commit()
+        self._wake()
+        return phase
+
+    async def force_cancel(self, actor: Actor, run_id: str, comment: str | None = None) -> Phase | None:
+        """Kill what a cancel did not end. Offered a minute after it; needs admin. State may be lost: the log says so."""
+        async with self._db.uow() as uow:
+            run, workspace = await self._held(uow, actor, run_id, Permission.RUN_FORCE_CANCEL)
+            if not run.is_force_cancelable(uow.now()):
+                raise InvalidTransition("a run can be force-cancelled a minute after it was cancelled, if it still runs")
+            run.status_timestamps = {**run.status_timestamps, "force-canceled-at": uow.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
+            note(uow, run, "force-canceled", _said("the run was force-cancelled", comment), actor)
+            audit.record(uow, actor, "run.force-cancel", "runs", run.id, workspace=workspace.name)
+            phase = await self._live_phase(uow, run)
+            if phase is not None:
+                phase.cancel = Cancel.FORCE.value
+            await uow.commit()
+        self._wake()
+        return phase
+
+    # -- inside a transaction
+
+    async def _locked(self, uow: UnitOfWork, workspace_id: str | None) -> Workspace:
+        workspace = await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id or ""))
+        if workspace is None:
+            raise Invalid(problems=(Problem("there is no such workspace, or you may not see it", "/data/relationships/workspace"),))
+        return workspace
+
+    async def _held(self, uow: UnitOfWork, actor: Actor, run_id: str, permission: Permission | None) -> tuple[Run, Workspace]:
+        """The run and its workspace, both locked (the workspace first, as everywhere), and the actor allowed."""
+        workspace_id = (await uow.session.execute(select(Run.workspace_id).where(Run.id == run_id))).scalar_one_or_none()
+        if workspace_id is None:
+            raise missing("run")
+        workspace = await self._locked(uow, workspace_id)
+        self._authz.require(actor, Permission.RUN_READ, workspace, noun="run")
+        if permission is not None:
+            self._authz.require(actor, permission, workspace, noun="run")
+        run = await uow.session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
+        return run, workspace
+
+    def _require_own(self, actor: Actor, run: Run, workspace: Workspace) -> None:
+        """Write may stop any run; plan may stop its own plan-only ones."""
+        own = run.plan_only and run.created_by_id is not None and run.created_by_id == actor.user_id
+        self._authz.require(actor, Permission.RUN_PLAN if own else Permission.RUN_CANCEL, workspace, noun="run")
+
+    async def _live_phase(self, uow: UnitOfWork, run: Run) -> Phase | None:
+        applying = run.status in (RunStatus.CONFIRMED, RunStatus.APPLY_QUEUED, RunStatus.APPLYING)
+        phase = await uow.session.get_one(Phase, run.apply_id if applying else run.plan_id, with_for_update=True)
+        return None if phase.is_final else phase
+
+    async def _end_phases(self, uow: UnitOfWork, run: Run, status: PhaseStatus) -> None:
+        await end_phases(uow, self._logs, run, status)
+
+
+async def end_phases(uow: UnitOfWork, logs: Logs, run: Run, status: PhaseStatus) -> None:
+    """End what has not ended of a run: the phase that was next becomes `status`, one that never will be is unreachable."""
+    first = True
+    for phase_id in (run.plan_id, run.apply_id):
+        phase = await uow.session.get_one(Phase, phase_id, with_for_update=True)
+        if phase.is_final:
+            continue
+        phase.status = (status if first else PhaseStatus.UNREACHABLE).value
+        phase.finished_at = uow.now()
+        phase.lease_expires_at = None
+        if first and phase.log_size:
+            logs.close(uow, phase)
+        first = False
+
+
+def note(uow: UnitOfWork, run: Run, action: str, description: str, actor: Actor | None = None) -> None:
+    """Write what happened into the run's history."""
+    event = RunEvent(id=ids.new("re"), run_id=run.id, action=action, description=description, created_at=uow.now())
+    event.actor_id = actor.user_id if actor is not None else None
+    uow.add(event)
+
+
+def _said(text: str, comment: str | None) -> str:
+    return f"{text}: {comment}" if comment else text

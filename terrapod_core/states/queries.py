@@ -1,0 +1,136 @@
+"""Reading state versions. Everything here runs over a session of `Database.read` or `UnitOfWork.run`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from terrapod_core.authz import Actor, Authorizer
+from terrapod_core.jsonapi import Page, PageRequest
+from terrapod_core.states.models import StateStatus, StateVersion, StateVersionOutput
+from terrapod_core.workspaces import Workspace
+
+NEWEST = (StateVersion.created_at.desc(), StateVersion.id.desc())
+
+
+def by_id(session: Session, version_id: str) -> StateVersion | None:
+    """The state version, or `None`; says nothing about who may see it."""
+    return session.execute(select(StateVersion).where(StateVersion.id == version_id)).scalar_one_or_none()
+
+
+def for_update(session: Session, version_id: str) -> StateVersion | None:
+    """The same, with its row locked until the transaction ends; lock the workspace's row first."""
+    query = select(StateVersion).where(StateVersion.id == version_id)
+    return session.execute(query.with_for_update().execution_options(populate_existing=True)).scalar_one_or_none()
+
+
+def current(session: Session, workspace_id: str) -> StateVersion | None:
+    """The workspace's current state version; `None` when it has no state."""
+    query = select(StateVersion).join(Workspace, Workspace.current_state_version_id == StateVersion.id)
+    return session.execute(query.where(Workspace.id == workspace_id, Workspace.deleted_at.is_(None))).scalar_one_or_none()
+
+
+def pending_state(session: Session, workspace_id: str) -> bool:
+    """Whether a state was announced to the workspace whose bytes have not arrived, so that it is not yet time to unlock."""
+    pending = StateVersion.workspace_id == workspace_id, StateVersion.status == StateStatus.PENDING.value
+    return session.execute(select(StateVersion.id).where(*pending).limit(1)).first() is not None
+
+
+def announced(session: Session, workspace_id: str, serial: int, md5: str, created_by_id: str | None) -> StateVersion | None:
+    """The pending version of the same maker for the same bytes: a client that repeats a request gets it again."""
+    query = select(StateVersion).where(
+        StateVersion.workspace_id == workspace_id,
+        StateVersion.status == StateStatus.PENDING.value,
+        StateVersion.serial == serial,
+        StateVersion.md5 == md5,
+        StateVersion.created_by_id == created_by_id,
+    )
+    return session.execute(query.order_by(*NEWEST).limit(1)).scalar_one_or_none()
+
+
+def from_run(session: Session, run_id: str, serial: int, md5: str) -> StateVersion | None:
+    """The version that a run left with these bytes."""
+    query = select(StateVersion).where(
+        StateVersion.run_id == run_id,
+        StateVersion.serial == serial,
+        StateVersion.md5 == md5,
+        StateVersion.status == StateStatus.FINALIZED.value,
+    )
+    return session.execute(query.order_by(*NEWEST).limit(1)).scalar_one_or_none()
+
+
+def listing(session: Session, workspace_id: str, statuses: Collection[StateStatus], page: PageRequest) -> Page[StateVersion]:
+    """One page of a workspace's state versions in these statuses, newest first."""
+    wanted = [status.value for status in statuses]
+    found = select(StateVersion).where(StateVersion.workspace_id == workspace_id, StateVersion.status.in_(wanted))
+    total = session.execute(select(func.count()).select_from(found.with_only_columns(StateVersion.id).subquery())).scalar_one()
+    rows = session.execute(found.order_by(*NEWEST).offset(page.offset).limit(page.size)).scalars().all()
+    return Page(rows, page.number, page.size, total)
+
+
+def visible(session: Session, authz: Authorizer, actor: Actor, wanted: Sequence[str]) -> Sequence[tuple[StateVersion, Workspace]]:
+    """Those of `wanted` whose workspace the actor may read, each with it."""
+    pairs = (
+        select(StateVersion, Workspace)
+        .join(Workspace, Workspace.id == StateVersion.workspace_id)
+        .where(StateVersion.id.in_(wanted), Workspace.deleted_at.is_(None))
+    )
+    return [(row[0], row[1]) for row in session.execute(authz.visible(pairs, actor, Workspace.owner_id))]
+
+
+def output_ids(session: Session, version_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """The ids of the outputs of these versions, by version, in the order of their names."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    query = select(StateVersionOutput.state_version_id, StateVersionOutput.id).where(StateVersionOutput.state_version_id.in_(version_ids))
+    for version_id, output_id in session.execute(query.order_by(StateVersionOutput.name)):
+        found[version_id].append(output_id)
+    return found
+
+
+def outputs(session: Session, version_id: str, page: PageRequest | None = None) -> Page[StateVersionOutput]:
+    """The outputs of a version, by name: one page of them, or all."""
+    found = select(StateVersionOutput).where(StateVersionOutput.state_version_id == version_id)
+    ordered = found.order_by(StateVersionOutput.name)
+    if page is None:
+        return Page.whole(session.execute(ordered).scalars().all())
+    total = session.execute(select(func.count()).select_from(found.with_only_columns(StateVersionOutput.id).subquery())).scalar_one()
+    return Page(session.execute(ordered.offset(page.offset).limit(page.size)).scalars().all(), page.number, page.size, total)
+
+
+def output_by_id(session: Session, output_id: str) -> tuple[StateVersionOutput, StateVersion] | None:
+    """An output and the version it belongs to."""
+    query = select(StateVersionOutput, StateVersion).join(StateVersion, StateVersion.id == StateVersionOutput.state_version_id)
+    row = session.execute(query.where(StateVersionOutput.id == output_id)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def visible_outputs(session: Session, authz: Authorizer, actor: Actor, wanted: Sequence[str]) -> Sequence[StateVersionOutput]:
+    """Those of `wanted` that belong to a workspace the actor may read."""
+    query = (
+        select(StateVersionOutput)
+        .join(StateVersion, StateVersion.id == StateVersionOutput.state_version_id)
+        .join(Workspace, Workspace.id == StateVersion.workspace_id)
+        .where(StateVersionOutput.id.in_(wanted), Workspace.deleted_at.is_(None))
+    )
+    return session.execute(authz.visible(query, actor, Workspace.owner_id)).scalars().all()
+
+
+def overdue(session: Session, now: datetime, most: int) -> Sequence[StateVersion]:
+    """Pending ones whose bytes can no longer come, the oldest first."""
+    query = (
+        select(StateVersion)
+        .where(StateVersion.status == StateStatus.PENDING.value, StateVersion.upload_expires_at <= now)
+        .order_by(StateVersion.upload_expires_at)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    return session.execute(query).scalars().all()
+
+
+def of_workspace(session: Session, workspace_id: str, most: int) -> Sequence[StateVersion]:
+    """Some of a workspace's rows, in no particular order; for removing them."""
+    return session.execute(select(StateVersion).where(StateVersion.workspace_id == workspace_id).limit(most)).scalars().all()

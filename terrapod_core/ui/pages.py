@@ -1,0 +1,98 @@
+"""What every page shares: who is signed in, whose form it is, and how errors look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from quart import Response, g, request
+
+from terrapod_core.accounts import SIGN_IN_PAGE, AccountServices, Site, check_origin
+from terrapod_core.accounts.routes import Doorway, wants_html
+from terrapod_core.authz import Actor
+from terrapod_core.errors import BadRequest, TerrapodError, Unauthorized
+from terrapod_core.jsonapi import errors_document
+from terrapod_core.ui.render import Renderer
+from terrapod_core.ui.views import RunPages, WorkspacePages
+from terrapod_core.web import Web
+
+FORM_TOKEN: Final = "form-token"  # noqa: S105 - the name of a field
+
+
+class Pages:
+    """The pages of one application. Pages of runs and the list of workspaces are there when their doors are given."""
+
+    def __init__(
+        self, people: AccountServices, web: Web, *, runs: RunPages | None = None, workspaces: WorkspacePages | None = None
+    ) -> None:
+        self.people = people
+        self.web = web
+        self.runs = runs
+        self.workspaces = workspaces
+        self.doorway = Doorway(web)
+        self.renderer = Renderer()
+
+    # -- who
+
+    async def visitor(self) -> Actor | None:
+        """The one whose session the browser's cookie holds; `None` when there is none."""
+        text = request.cookies.get(self.doorway.site().session_cookie)
+        actor = await self.people.authentication.authenticate(text) if text else None
+        if actor is None or actor.session_id is None:
+            return None  # a token in the cookie is no session
+        g.actor = actor
+        return actor
+
+    async def actor(self) -> Actor:
+        """The one who is signed in; raises `Unauthorized`, which leads a browser to the sign-in page."""
+        actor = await self.visitor()
+        if actor is None:
+            raise Unauthorized("sign in first", code="sign_in")
+        return actor
+
+    # -- what
+
+    async def form(self, actor: Actor) -> dict[str, str]:
+        """A form that this person sent from a page of ours; raises `Forbidden` for any other."""
+        fields = await self.unsigned_form(self.doorway.site())
+        self.people.form_tokens.check(actor.session_id or "", fields.pop(FORM_TOKEN, ""))
+        return fields
+
+    async def unsigned_form(self, site: Site) -> dict[str, str]:
+        """A form of a page of ours, sent by nobody in particular: the sign-in's own state binds it to a browser."""
+        check_origin(site, origin=request.headers.get("Origin"), fetch_site=request.headers.get("Sec-Fetch-Site"))
+        fields = await self.web.form()
+        if any("\0" in value for value in fields.values()):
+            raise BadRequest("the form holds a character that is not text")
+        return fields
+
+    # -- how
+
+    def show(self, template: str, actor: Actor | None, *, status: int = 200, form_to: str | None = None, **values: Any) -> Response:
+        """A page for this person, or for nobody."""
+        token = self.people.form_tokens.make(actor.session_id) if actor and actor.session_id else None
+        return self.renderer.page(template, status=status, form_to=form_to, actor=actor, form_token=token, **values)
+
+    async def error(self, error: TerrapodError) -> Response:
+        """A refusal as a page with the sentence that an API client would get. Programs get the document."""
+        if not wants_html() and request.path.startswith("/api/"):
+            return Response(errors_document(error), status=error.status, content_type="application/json")
+        if error.code == "sign_in" and request.method == "GET":
+            return go(f"{SIGN_IN_PAGE}?{urlencode({'return_to': request.full_path.rstrip('?')})}")
+        sentences = [problem.detail for problem in error.problems]
+        actor = g.get("actor")
+        return self.show("error.html", actor, status=error.status, title=error.title, sentences=sentences, signed_out=error.status == 401)
+
+
+def go(path: str) -> Response:
+    """Look there next, by GET, whatever the method was."""
+    return Response(b"", status=303, headers={"Location": path, "Cache-Control": "no-store"})
+
+
+def single(values: Mapping[str, list[str]]) -> dict[str, str]:
+    """Parameters that come once each; `BadRequest` for one that is repeated, since two readers might choose differently."""
+    repeated = [name for name, given in values.items() if len(given) > 1]
+    if repeated:
+        raise BadRequest(f"{repeated[0][:40]} is given more than once", parameter=repeated[0][:40])
+    return {name: given[0] for name, given in values.items()}

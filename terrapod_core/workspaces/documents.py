@@ -1,0 +1,239 @@
+"""What clients may send about a workspace, and what of it is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from terrapod_core.errors import Problems
+from terrapod_core.jsonapi import Ref, wire_name
+from terrapod_core.runner.versions import Wanted
+from terrapod_core.workspaces.models import ExecutionMode
+
+MAX_DESCRIPTION: Final = 4096
+MAX_PATH: Final = 1024
+MAX_SOURCE: Final = 2048
+MAX_VERSION: Final = 200
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,90}")
+CPU: Final = re.compile(r"\d{1,6}(\.\d{1,3})?|\d{1,9}m")
+MEMORY: Final = re.compile(r"\d{1,15}(\.\d{1,3})?([kKMGT]i?)?")
+
+
+class SettingOverwrites(msgspec.Struct, kw_only=True):
+    """Which settings a workspace has of its own; `False` takes the organization's."""
+
+    execution_mode: bool | UnsetType | None = UNSET
+    agent_pool: bool | UnsetType | None = UNSET
+
+
+class UpdateWorkspace(msgspec.Struct, kw_only=True):
+    """What may be sent; what is absent stays as it is.
+
+    `structured-run-output-enabled` is not among it: terraform fails on a true one unless the server calls itself an Enterprise
+    release, so it is always reported false. Nor is `source`, which says through what door the workspace came.
+    """
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    labels: dict[str, str | None] | UnsetType | None = UNSET
+    execution_mode: str | UnsetType | None = UNSET
+    operations: bool | UnsetType | None = UNSET
+    setting_overwrites: SettingOverwrites | UnsetType | None = UNSET
+    execution_backend: str | UnsetType | None = UNSET
+    terraform_version: str | UnsetType | None = UNSET
+    working_directory: str | UnsetType | None = UNSET
+    vcs_working_directory: str | UnsetType | None = UNSET
+    auto_apply: bool | UnsetType | None = UNSET
+    auto_apply_run_trigger: bool | UnsetType | None = UNSET
+    allow_destroy_plan: bool | UnsetType | None = UNSET
+    queue_all_runs: bool | UnsetType | None = UNSET
+    speculative_enabled: bool | UnsetType | None = UNSET
+    file_triggers_enabled: bool | UnsetType | None = UNSET
+    global_remote_state: bool | UnsetType | None = UNSET
+    resource_cpu: str | UnsetType | None = UNSET
+    resource_memory: str | UnsetType | None = UNSET
+    source_name: str | UnsetType | None = UNSET
+    source_url: str | UnsetType | None = UNSET
+
+    project: Ref | UnsetType | None = UNSET
+    tag_bindings: list[Ref] | UnsetType = UNSET
+
+    # Parts of the API that this server has no part for: an absent, null, false or empty value says nothing and passes.
+    vcs_repo: Any = None
+    vcs_repo_url: Any = None
+    vcs_branch: Any = None
+    trigger_prefixes: Any = None
+    trigger_patterns: Any = None
+    agent_pool_id: Any = None
+    assessments_enabled: Any = None
+    auto_destroy_at: Any = None
+    auto_destroy_activity_duration: Any = None
+    project_remote_state: Any = None
+    hyok_enabled: Any = None
+    vcs_connection: Ref | None = None
+    agent_pool: Ref | None = None
+    ssh_key: Ref | None = None
+
+
+class CreateWorkspace(UpdateWorkspace, kw_only=True):
+    """The same for a new one: it needs a name, and may come with tags as terraform before 1.10 sends them."""
+
+    name: str
+    tags: list[Ref] | UnsetType = UNSET
+
+
+DEFAULTS: Final[dict[str, object]] = {
+    "description": None,
+    "execution_mode": ExecutionMode.REMOTE.value,
+    "execution_backend": None,
+    "terraform_version": "latest",
+    "working_directory": None,
+    "auto_apply": False,
+    "auto_apply_run_trigger": False,
+    "allow_destroy_plan": True,
+    "queue_all_runs": False,
+    "speculative_enabled": True,
+    "file_triggers_enabled": True,
+    "global_remote_state": False,
+    "resource_cpu": None,
+    "resource_memory": None,
+    "source_name": None,
+    "source_url": None,
+}
+"""Settings of a workspace that was sent with a name and nothing else, as terraform sends it. A `null` means these too."""
+
+_VCS: Final = "No VCS plugin is configured on this server"
+_POOL: Final = "No agent pool is configured here"
+_UNAVAILABLE: Final[dict[str, str]] = {
+    "vcs_repo": _VCS,
+    "vcs_repo_url": _VCS,
+    "vcs_branch": _VCS,
+    "trigger_prefixes": _VCS,
+    "trigger_patterns": _VCS,
+    "agent_pool_id": _POOL,
+    "assessments_enabled": "Health assessments are not made here",
+    "auto_destroy_at": "Workspaces are not destroyed automatically here",
+    "auto_destroy_activity_duration": "Workspaces are not destroyed automatically here",
+    "project_remote_state": "State is not shared by project here; name the workspaces as remote-state-consumers",
+    "hyok_enabled": "Keys are not held outside this server",
+}
+_UNAVAILABLE_RELATIONSHIPS: Final[dict[str, str]] = {
+    "vcs_connection": _VCS,
+    "agent_pool": _POOL,
+    "ssh_key": "SSH keys are not kept here",
+}
+_LONGEST: Final = {"description": MAX_DESCRIPTION, "source_name": 255, "source_url": MAX_SOURCE, "terraform_version": MAX_VERSION}
+
+
+def settings(sent: UpdateWorkspace) -> dict[str, object]:
+    """The columns that the document sets, checked. Raises `Invalid` with everything that is wrong.
+
+    Labels and the project are not among them: those ask the database.
+    """
+    problems = Problems()
+    _unavailable(sent, problems)
+    if sent.name is not UNSET and NAME.fullmatch(sent.name) is None:
+        problems.add("Name must have 1 to 90 characters, and may only contain letters, digits, - and _", attribute="name")
+    values = {name: _or_default(name, getattr(sent, name)) for name in DEFAULTS if getattr(sent, name) is not UNSET}
+    mode = _execution_mode(sent, problems)
+    if mode is not None:
+        values["execution_mode"] = mode.value
+    _working_directory(sent, values, problems)
+    for name, problem in _wrong(values):
+        problems.add(problem, attribute=wire_name(name))
+    problems.refuse()
+    if sent.name is not UNSET:
+        values["name"] = sent.name
+    return values
+
+
+def _or_default(name: str, value: object) -> object:
+    return DEFAULTS[name] if value is None or (value == "" and DEFAULTS[name] is None) else value
+
+
+def _unavailable(sent: UpdateWorkspace, problems: Problems) -> None:
+    for name, problem in _UNAVAILABLE.items():
+        if getattr(sent, name):
+            problems.add(problem, attribute=wire_name(name))
+    for name, problem in _UNAVAILABLE_RELATIONSHIPS.items():
+        if getattr(sent, name) is not None:
+            problems.add(problem, relationship=wire_name(name))
+
+
+def _execution_mode(sent: UpdateWorkspace, problems: Problems) -> ExecutionMode | None:
+    """What `execution-mode`, its old form `operations` and `setting-overwrites` say together; `None` when they say nothing."""
+    mode, operations = sent.execution_mode, sent.operations
+    overwrites = sent.setting_overwrites if isinstance(sent.setting_overwrites, SettingOverwrites) else SettingOverwrites()
+    own, pool = overwrites.execution_mode, overwrites.agent_pool
+    if isinstance(own, bool) and isinstance(pool, bool) and own != pool:
+        problems.add("execution-mode and agent-pool must be the same in setting-overwrites", attribute="setting-overwrites")
+    if isinstance(mode, str):
+        if isinstance(operations, bool):
+            problems.add("Send execution-mode or operations, not both", attribute="operations")
+        if mode == "agent":
+            problems.add(f"{_POOL}: the execution mode can be remote or local", attribute="execution-mode")
+        elif mode not in tuple(ExecutionMode):
+            problems.add("Execution mode must be remote or local", attribute="execution-mode")
+        else:
+            return ExecutionMode(mode)
+    if isinstance(operations, bool):
+        return ExecutionMode.REMOTE if operations else ExecutionMode.LOCAL
+    return ExecutionMode.REMOTE if own is False else None
+
+
+def _working_directory(sent: UpdateWorkspace, values: dict[str, object], problems: Problems) -> None:
+    """One value under two names: the contract's `vcs-working-directory` is `working-directory`."""
+    given = {name: getattr(sent, name) for name in ("working_directory", "vcs_working_directory") if getattr(sent, name) is not UNSET}
+    if not given:
+        return
+    name, text = next(iter(given.items()))
+    if len({value or None for value in given.values()}) > 1:
+        problems.add("working-directory and vcs-working-directory are one setting; they differ", attribute="vcs-working-directory")
+        return
+    path = normal_path(text or "")
+    if path is None:
+        problems.add(
+            f"Working directory must be a relative path inside the configuration, of at most {MAX_PATH} characters",
+            attribute=wire_name(name),
+        )
+    values["working_directory"] = path or None
+
+
+def normal_path(text: str) -> str | None:
+    """A relative path without needless parts (`./a//b/` is `a/b`, the root is empty); `None` for one that is none or leads out."""
+    if len(text) > MAX_PATH or text.startswith("/") or "\\" in text or not text.isprintable():
+        return None
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    return None if ".." in parts else "/".join(parts)
+
+
+def _wrong(values: dict[str, object]) -> Iterator[tuple[str, str]]:
+    for name, most in _LONGEST.items():
+        value = values.get(name)
+        if isinstance(value, str) and len(value) > most:
+            yield name, f"{wire_name(name)} must have at most {most} characters"
+    version = values.get("terraform_version")
+    if isinstance(version, str) and len(version) <= MAX_VERSION:
+        problem = version_problem(version)
+        if problem:
+            yield "terraform_version", problem
+    if values.get("execution_backend") not in (None, "terraform", "tofu"):
+        yield "execution_backend", "Execution backend must be terraform or tofu"
+    for name, form, example in (("resource_cpu", CPU, "1, 0.5 or 500m"), ("resource_memory", MEMORY, "2Gi or 512Mi")):
+        quantity = values.get(name)
+        if isinstance(quantity, str) and form.fullmatch(quantity) is None:
+            yield name, f"{wire_name(name)} must be an amount such as {example}"
+
+
+def version_problem(text: str) -> str | None:
+    """What is wrong with a `terraform-version`; `None` when nothing is."""
+    try:
+        Wanted.parse(text)
+    except ValueError as error:
+        return str(error)
+    return None if text.strip() else "terraform-version may not be empty; write `latest` for the newest"

@@ -1,0 +1,162 @@
+"""Tables: workspaces, their labels, who may read whose state, and names that are taken for good."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from terrapod_core import ids
+from terrapod_core.db import Base, JSONValue
+
+_LIVE = text("deleted_at IS NULL")
+# Sorted and compared by bytes on both databases.
+_BYTEWISE = String().with_variant(String(collation="C"), "postgresql")
+
+
+class ExecutionMode(StrEnum):
+    """Where terraform runs: on the server, or with the one who called it."""
+
+    REMOTE = "remote"
+    LOCAL = "local"
+
+
+class LockKind(StrEnum):
+    """Who can hold a workspace."""
+
+    USER = "user"
+    RUN = "run"
+
+
+class Workspace(Base):
+    """One workspace. A deleted one keeps its row for a while, unseen, so that what hangs on it can be put away in order."""
+
+    __tablename__ = "workspaces"
+    __table_args__ = (
+        Index("uq_workspaces_name", "name", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("ix_workspaces_owner_id", "owner_id", "name"),
+        Index("ix_workspaces_project_id", "project_id"),
+        Index("ix_workspaces_deleted_at", "deleted_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(_BYTEWISE)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="RESTRICT"))
+    owner_id: Mapped[str | None]
+    """The user who made it; `None` when the server did."""
+    admitted: Mapped[bool]
+    """Whether a platform admin made it or let it in: what is shared by the whole installation reaches such workspaces only."""
+    description: Mapped[str | None]
+    labels: Mapped[dict[str, str | None]] = mapped_column(JSONValue)
+    """The rows of `Label`, once more, in the order of their keys: reading a workspace is one row."""
+    execution_mode: Mapped[str]
+    execution_backend: Mapped[str | None]
+    """`terraform` or `tofu`; `None` takes whichever is found."""
+    terraform_version: Mapped[str]
+    """`latest`, a version, a line (`1.11`) or a constraint."""
+    working_directory: Mapped[str | None]
+    """Relative to the configuration's root; `None` for the root."""
+    auto_apply: Mapped[bool]
+    auto_apply_run_trigger: Mapped[bool]
+    allow_destroy_plan: Mapped[bool]
+    queue_all_runs: Mapped[bool]
+    speculative_enabled: Mapped[bool]
+    file_triggers_enabled: Mapped[bool]
+    global_remote_state: Mapped[bool]
+    resource_cpu: Mapped[str | None]
+    resource_memory: Mapped[str | None]
+    source_name: Mapped[str | None]
+    source_url: Mapped[str | None]
+    lock_kind: Mapped[str | None]
+    lock_holder_id: Mapped[str | None]
+    lock_holder_name: Mapped[str | None]
+    lock_reason: Mapped[str | None]
+    locked_at: Mapped[datetime | None]
+    current_run_id: Mapped[str | None]
+    """The run that took the workspace last, also after it ended."""
+    current_state_version_id: Mapped[str | None]
+    current_configuration_version_id: Mapped[str | None]
+    resource_count: Mapped[int] = mapped_column(default=0)
+    latest_change_at: Mapped[datetime]
+    """When the newest state came, or the workspace was made."""
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+
+    @property
+    def locked(self) -> bool:
+        """Whether somebody or some run holds it."""
+        return self.lock_kind is not None
+
+    @property
+    def tag_names(self) -> list[str]:
+        """The keys of its labels; terraform wants every binding's key among them, or it binds again with each command."""
+        return list(self.labels)
+
+    def is_held_by(self, run_id: str) -> bool:
+        """Whether this run has the lock."""
+        return self.lock_kind == LockKind.RUN and self.lock_holder_id == run_id
+
+    def lock(self, kind: LockKind, holder_id: str, holder_name: str, reason: str | None, now: datetime) -> None:
+        """Give the lock away; the caller has made sure that it is free."""
+        self.lock_kind, self.lock_holder_id, self.lock_holder_name = kind.value, holder_id, holder_name
+        self.lock_reason, self.locked_at = reason, now
+
+    def unlock(self) -> None:
+        """Take the lock from whoever has it."""
+        self.lock_kind = self.lock_holder_id = self.lock_holder_name = self.lock_reason = self.locked_at = None
+
+
+class Label(Base):
+    """One label. TFE's tags (a key alone) and tag bindings (a key with a value) are these rows and nothing else."""
+
+    __tablename__ = "labels"
+    __table_args__ = (
+        Index("uq_labels_workspace_id_key", "workspace_id", "key", unique=True),
+        Index("ix_labels_key_value", "key", "value"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(_BYTEWISE)
+    value: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+class RemoteStateConsumer(Base):
+    """Permission of one workspace's runs to read another's state."""
+
+    __tablename__ = "remote_state_consumers"
+    __table_args__ = (Index("ix_remote_state_consumers_consumer_id", "consumer_id"),)
+
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True)
+    consumer_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True)
+
+
+class ReservedName(Base):
+    """A name that something had. Clouds trust names, so only a platform admin gives one away again."""
+
+    __tablename__ = "reserved_names"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(_BYTEWISE, primary_key=True)
+    reserved_at: Mapped[datetime]
+
+
+def tag_id(key: str) -> str:
+    """The id of the tag of this name. Drawn from the name, because a tag is no row: it is there while some label has its key."""
+    number = int.from_bytes(hashlib.sha256(b"tag\0" + key.encode()).digest())
+    characters = []
+    for _ in range(ids.LENGTH):
+        number, digit = divmod(number, len(ids.ALPHABET))
+        characters.append(ids.ALPHABET[digit])
+    return "tag-" + "".join(characters)
+
+
+def in_order(labels: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Labels as they are stored on the row."""
+    return dict(sorted(labels.items()))

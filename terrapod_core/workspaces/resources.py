@@ -1,0 +1,170 @@
+"""What workspaces, tags and tag bindings look like on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from terrapod_core.authz import NEEDS, Actor, Authorizer, Level, Permission
+from terrapod_core.jsonapi import ABSENT, Includes, Rendering, Resource, attr, to_many, to_one
+from terrapod_core.organizations import NAME
+from terrapod_core.workspaces import queries
+from terrapod_core.workspaces.models import ExecutionMode, LockKind, Workspace
+
+_AUTHZ: Final = Authorizer()
+
+_CAN: Final[dict[str, Permission]] = {
+    "can-update": Permission.WORKSPACE_UPDATE,
+    "can-destroy": Permission.WORKSPACE_DELETE,
+    "can-force-delete": Permission.WORKSPACE_DELETE,
+    "can-read-run": Permission.RUN_READ,
+    "can-queue-run": Permission.RUN_PLAN,
+    "can-queue-apply": Permission.RUN_APPLY,
+    "can-queue-destroy": Permission.RUN_APPLY,
+    "can-read-variable": Permission.VARIABLE_READ,
+    "can-update-variable": Permission.VARIABLE_WRITE,
+    "can-read-state-versions": Permission.STATE_DOWNLOAD,
+    "can-read-state-outputs": Permission.STATE_READ,
+    "can-create-state-versions": Permission.STATE_WRITE,
+    "can-lock": Permission.WORKSPACE_LOCK,
+    "can-unlock": Permission.WORKSPACE_LOCK,
+    "can-force-unlock": Permission.WORKSPACE_FORCE_UNLOCK,
+    "can-read-settings": Permission.WORKSPACE_READ,
+    "can-manage-tags": Permission.WORKSPACE_UPDATE,
+}
+"""terraform panics without the object, refuses to plan or apply without its keys, and deletes unsafely without `can-force-delete`."""
+
+_NEVER: Final = (
+    "can-manage-run-tasks",
+    "can-manage-assessments",
+    "can-read-assessment-results",
+    "can-manage-ephemeral-workspaces",
+    "can-manage-hyok",
+)
+
+
+def _block(level: Level) -> msgspec.Raw:
+    allowed = {name: level >= NEEDS[permission] for name, permission in _CAN.items()}
+    return msgspec.Raw(msgspec.json.encode(allowed | dict.fromkeys(_NEVER, False)))
+
+
+_BLOCKS: Final = {level: _block(level) for level in Level}
+"""Encoded once: there are as many as there are levels."""
+
+
+def _permissions(workspace: Workspace, rendering: Rendering) -> msgspec.Raw:
+    actor = rendering.actor
+    return _BLOCKS[_AUTHZ.level(actor, workspace) if isinstance(actor, Actor) else Level.NONE]
+
+
+def _none(_workspace: Workspace) -> None:
+    return None
+
+
+def _false(_workspace: Workspace) -> bool:
+    return False
+
+
+def _nothing(_workspace: Workspace) -> list[str]:
+    return []
+
+
+WORKSPACE: Final = Resource(
+    type="workspaces",
+    attributes=[
+        attr("name", writable=True),
+        attr("description", writable=True),
+        attr("labels", writable=True),
+        attr("tag_names"),
+        attr("execution_mode", writable=True),
+        attr("operations", writable=True, from_=lambda workspace: workspace.execution_mode != ExecutionMode.LOCAL),
+        attr("setting_overwrites", from_=lambda _workspace: {"execution-mode": True, "agent-pool": True}),
+        attr("execution_backend", writable=True),
+        attr("terraform_version", writable=True),
+        attr("working_directory", writable=True, from_=lambda workspace: workspace.working_directory or ""),
+        attr("vcs_working_directory", writable=True, from_=lambda workspace: workspace.working_directory or ""),
+        attr("auto_apply", writable=True),
+        attr("auto_apply_run_trigger", writable=True),
+        attr("allow_destroy_plan", writable=True),
+        attr("queue_all_runs", writable=True),
+        attr("speculative_enabled", writable=True),
+        attr("file_triggers_enabled", writable=True),
+        attr("global_remote_state", writable=True),
+        attr("project_remote_state", from_=_false),
+        attr("structured_run_output_enabled", from_=_false),
+        attr("resource_cpu", writable=True),
+        attr("resource_memory", writable=True),
+        attr("source", from_=lambda _workspace: "tfe-api"),
+        attr("source_name", writable=True),
+        attr("source_url", writable=True),
+        attr("environment", from_=lambda _workspace: "default"),
+        attr("admitted"),
+        attr("locked"),
+        attr("locked_reason", from_=lambda workspace: workspace.lock_reason),
+        attr("locked_at"),
+        attr("resource_count"),
+        attr("created_at"),
+        attr("updated_at"),
+        attr("latest_change_at"),
+        attr("vcs_repo", from_=_none),
+        attr("vcs_repo_identifier", from_=_none),
+        attr("vcs_repo_url", from_=_none),
+        attr("vcs_branch", from_=_none),
+        attr("trigger_prefixes", from_=_nothing),
+        attr("trigger_patterns", from_=_nothing),
+        attr("assessments_enabled", from_=_false),
+        attr("auto_destroy_at", from_=_none),
+        attr("auto_destroy_activity_duration", from_=_none),
+        attr("permissions", from_=_permissions),
+        attr("actions", from_=lambda workspace: {"is-destroyable": workspace.allow_destroy_plan}),
+    ],
+    relationships=[
+        to_one("organization", "organizations", id_from=lambda _workspace: NAME, related=f"/api/v2/organizations/{NAME}"),
+        to_one("project", "projects", writable=True, related="/api/v2/projects/{project_id}"),
+        to_one("current_run", "runs"),
+        to_one("latest_run", "runs", id_from="current_run_id"),
+        to_one("current_state_version", "state-versions", related="/api/v2/workspaces/{id}/current-state-version"),
+        to_one("current_configuration_version", "configuration-versions"),
+        to_one(
+            "locked_by",
+            "users",
+            id_from="lock_holder_id",
+            type_from=lambda workspace: "runs" if workspace.lock_kind == LockKind.RUN else "users",
+        ),
+        to_one("agent_pool", "agent-pools", id_from=_none),
+        to_many(
+            "remote_state_consumers",
+            "workspaces",
+            ids_from=lambda _workspace: ABSENT,
+            related="/api/v2/workspaces/{id}/relationships/remote-state-consumers",
+        ),
+    ],
+    links={"self": f"/api/v2/organizations/{NAME}/workspaces/{{name}}", "self-html": f"/app/{NAME}/workspaces/{{name}}"},
+)
+
+TAG: Final = Resource(
+    type="tags",
+    attributes=[attr("name"), attr("created_at"), attr("instance_count")],
+    relationships=[to_one("organization", "organizations", id_from=lambda _tag: NAME)],
+)
+
+# An absent value is "" and not null: terraform compares it with the empty text of a tag that has no value.
+TAG_BINDING: Final = Resource(
+    type="tag-bindings",
+    attributes=[attr("key", writable=True), attr("value", writable=True, from_=lambda label: label.value or ""), attr("created_at")],
+)
+
+EFFECTIVE_TAG_BINDING: Final = Resource(
+    type="effective-tag-bindings", attributes=[attr("key"), attr("value", from_=lambda label: label.value or "")]
+)
+
+
+def includes(registry: Includes, authz: Authorizer) -> None:
+    """Let `include=workspace` work everywhere."""
+
+    def load(session: Any, actor: Any, wanted: Sequence[str]) -> Sequence[Workspace]:
+        return queries.readable(session, authz, actor, wanted)
+
+    registry.add(WORKSPACE, load)

@@ -1,0 +1,320 @@
+"""Workspaces: create, read, list, update, delete, and what runs and states do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from msgspec import UNSET
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from terrapod_core import audit, ids
+from terrapod_core.authz import Actor, Authorizer, Permission, PlatformRole
+from terrapod_core.authz.gate import missing
+from terrapod_core.db import Database, UnitOfWork
+from terrapod_core.errors import Conflict, Forbidden, Invalid, Problems
+from terrapod_core.jsonapi import Page, Query, Ref
+from terrapod_core.organizations import DEFAULT_PROJECT_ID
+from terrapod_core.plugin.events import WorkspaceDeleted, WorkspaceUnlocked
+from terrapod_core.projects import Projects, queries as project_queries
+from terrapod_core.workspaces import documents, labels as label_rules, queries, tagging
+from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
+from terrapod_core.workspaces.door import Door, PendingState
+from terrapod_core.workspaces.locks import Locks
+from terrapod_core.workspaces.models import Label, LockKind, RemoteStateConsumer, ReservedName, Workspace
+from terrapod_core.workspaces.queries import RunsWithStatus
+from terrapod_core.workspaces.sharing import Sharing
+from terrapod_core.workspaces.tagging import Tagging
+
+KEPT: Final = timedelta(days=1)
+"""How long a deleted workspace's row is kept for those who put away runs, states and objects."""
+
+_RECORDED: Final = {"name", "execution_mode", "auto_apply", "terraform_version", "working_directory", "global_remote_state", "project_id"}
+"""Settings whose new value an audit entry names; of the others it names that they changed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the settings say about making workspaces."""
+
+    per_user: int = 100
+    """Owned by one user who is no platform admin."""
+    everyone_creates: bool = True
+    """Else only platform admins do."""
+
+
+class Workspaces:
+    """go-tfe's `Workspaces`; locks, tags and remote-state consumers have services of their own, `locks`, `tagging` and `sharing`."""
+
+    def __init__(
+        self,
+        db: Database,
+        authz: Authorizer,
+        projects: Projects,
+        *,
+        pending_state: PendingState,
+        runs_with_status: RunsWithStatus | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """`runs_with_status` answers `filter[current-run][status]`, which is ignored without it."""
+        self._door = Door(db, authz)
+        self._projects = projects
+        self._pending = pending_state
+        self._runs = runs_with_status
+        self._limits = limits or Limits()
+        self.locks = Locks(self._door, pending_state)
+        self.tagging = Tagging(self._door)
+        self.sharing = Sharing(self._door)
+
+    # -- what people do
+
+    async def create(self, actor: Actor, new: CreateWorkspace) -> Workspace:
+        """Make a workspace that belongs to the actor. `Invalid` says everything that is wrong with the document."""
+        if not self._limits.everyone_creates:
+            self._door.authz.require_platform(actor, PlatformRole.ADMIN, to="create workspaces here")
+        if actor.user_id is None and not actor.is_platform_admin:
+            raise Forbidden("only people create workspaces")
+        values = {**documents.DEFAULTS, **documents.settings(new)}
+        labels = _labels(new, Problems())
+        async with self._door.db.uow() as uow:
+            await uow.run(lambda session: self._may_have(session, actor, new.name))
+            project_id = await uow.run(lambda session: self._project(session, actor, new.project))
+            now = uow.now()
+            workspace = Workspace(
+                id=ids.new("ws"),
+                project_id=project_id,
+                owner_id=actor.user_id,
+                admitted=actor.is_platform_admin,
+                labels={},
+                latest_change_at=now,
+                created_at=now,
+                updated_at=now,
+                resource_count=0,
+                **values,
+            )
+            uow.add(workspace)
+            await _flush(uow)
+            await uow.session.execute(delete(ReservedName).where(ReservedName.kind == "workspace", ReservedName.name == new.name))
+            await tagging.put(uow, workspace, labels)
+            audit.record(uow, actor, "workspace.create", "workspaces", workspace.id, name=new.name, labels=labels)
+            await uow.commit()
+        return workspace
+
+    async def read(self, actor: Actor, workspace_id: str) -> Workspace:
+        """The workspace; `NotFound` when it is not there or not for this actor."""
+        workspace = await self._door.db.read(lambda session: queries.by_id(session, workspace_id))
+        return self._door.allowed(actor, Permission.WORKSPACE_READ, workspace)
+
+    async def read_by_name(self, actor: Actor, name: str) -> Workspace:
+        """The same, by its name."""
+        workspace = await self._door.db.read(lambda session: queries.by_name(session, name))
+        return self._door.allowed(actor, Permission.WORKSPACE_READ, workspace)
+
+    async def list(self, actor: Actor, query: Query) -> Page[Workspace]:
+        """One page of the workspaces the actor may read."""
+        return await self._door.db.read(lambda session: queries.listing(session, self._door.authz, actor, query, self._runs))
+
+    async def update(self, actor: Actor, workspace_id: str, changes: UpdateWorkspace) -> Workspace:
+        """Change what was sent; needs admin on the workspace, and for a move on both projects."""
+        async with self._door.db.uow() as uow:
+            workspace = await self._door.taken(uow, actor, Permission.WORKSPACE_UPDATE, workspace_id)
+            values = documents.settings(changes)
+            if changes.project is not UNSET and (changes.project is None or changes.project.id != workspace.project_id):
+                values["project_id"] = await uow.run(lambda session: self._move(session, actor, workspace, changes.project))
+            changed = {name: value for name, value in values.items() if getattr(workspace, name) != value}
+            if "name" in changed:
+                await self._rename(uow, actor, workspace, str(changed["name"]))
+            for name, value in changed.items():
+                setattr(workspace, name, value)
+            await _flush(uow)
+            old_labels = workspace.labels
+            wanted = _labels(changes, Problems()) if _says_labels(changes) else old_labels
+            if await tagging.put(uow, workspace, wanted):
+                changed["labels"] = wanted
+            if changed:
+                workspace.updated_at = uow.now()
+                detail: dict[str, Any] = {name: value for name, value in changed.items() if name in _RECORDED}
+                if "labels" in changed:
+                    detail |= {"old_labels": old_labels, "new_labels": wanted}
+                audit.record(uow, actor, "workspace.update", "workspaces", workspace.id, changed=sorted(changed), **detail)
+            await uow.commit()
+        return workspace
+
+    async def delete(self, actor: Actor, workspace_id: str) -> None:
+        """Delete whatever it holds and whoever has locked it; `WorkspaceDeleted` tells those who cancel its runs."""
+        async with self._door.db.uow() as uow:
+            workspace = await self._door.taken(uow, actor, Permission.WORKSPACE_DELETE, workspace_id)
+            await self._remove(uow, actor, workspace)
+
+    async def safe_delete(self, actor: Actor, workspace_id: str) -> None:
+        """Delete unless it is locked, a state is on its way, or it manages resources: `Conflict`, in words that go-tfe knows."""
+        async with self._door.db.uow() as uow:
+            workspace = await self._door.taken(uow, actor, Permission.WORKSPACE_DELETE, workspace_id)
+            if workspace.locked:
+                raise Conflict(f"the workspace {workspace.name} is locked; unlock it, or delete it by force")
+            if await uow.run(lambda session: self._pending(session, workspace.id)):
+                raise Conflict(f"the latest state of the workspace {workspace.name} is being processed; try again in a moment")
+            if workspace.resource_count:
+                raise Conflict(
+                    f"the workspace {workspace.name} manages {workspace.resource_count} resources; "
+                    "destroy them first, or delete the workspace by force and keep them"
+                )
+            await self._remove(uow, actor, workspace)
+
+    async def move_to_project(self, actor: Actor, project_id: str, moved: Sequence[Ref]) -> None:
+        """Put workspaces into a project, all or none; `Invalid` names one that is not there, `Forbidden` those the actor may not move."""
+        async with self._door.db.uow() as uow:
+            project = await uow.run(lambda session: self._projects.readable(actor, project_queries.by_id(session, project_id)))
+            if not self._projects.takes_workspaces_of(actor, project):
+                raise Forbidden("putting workspaces into this project needs its admin", code="level_too_low")
+            wanted = sorted({one.id or "" for one in moved})
+            found = {one.id: one for one in await uow.run(lambda session: queries.by_ids(session, wanted))}
+            hidden = [one for one in wanted if one not in found or not self._allows(actor, Permission.WORKSPACE_READ, found[one])]
+            if hidden:
+                raise Invalid(f"there is no workspace {hidden[0]}, or you may not see it", pointer="/data")
+            refused = [one for one in wanted if not self._allows(actor, Permission.WORKSPACE_UPDATE, found[one])]
+            if refused:
+                raise Forbidden(f"moving these workspaces needs their admin: {', '.join(refused)}", code="level_too_low")
+            for workspace in found.values():
+                workspace.project_id = project.id
+                workspace.updated_at = uow.now()
+                audit.record(uow, actor, "workspace.update", "workspaces", workspace.id, changed=["project_id"], project_id=project.id)
+            await uow.commit()
+
+    # -- what other rooms do, with a row from `queries.for_update` in the same unit of work
+
+    def take_for_run(self, uow: UnitOfWork, workspace: Workspace, run_id: str) -> None:
+        """Let the run hold the workspace and be its current run; `Conflict` when somebody else holds it. Safe to repeat."""
+        if workspace.locked and not workspace.is_held_by(run_id):
+            raise Conflict(f"the workspace {workspace.name} is locked by {workspace.lock_holder_name}")
+        if not workspace.locked:
+            workspace.lock(LockKind.RUN, run_id, run_id, f"Locked by run {run_id}", uow.now())
+        workspace.current_run_id = run_id
+
+    def release_from_run(self, uow: UnitOfWork, workspace: Workspace, run_id: str) -> bool:
+        """Free the workspace if it is this run that holds it, and tell; `False`, and no change, when it is not."""
+        if not workspace.is_held_by(run_id):
+            return False
+        workspace.unlock()
+        uow.emit(WorkspaceUnlocked(workspace_id=workspace.id))
+        return True
+
+    def set_current_run(self, _uow: UnitOfWork, workspace: Workspace, run_id: str | None) -> None:
+        """Show this run as the current one, whoever has the lock."""
+        workspace.current_run_id = run_id
+
+    def set_current_state(self, uow: UnitOfWork, workspace: Workspace, state_version_id: str | None, resource_count: int) -> None:
+        """Make a finalized state version the current one; `resource_count` is how many resources are in it."""
+        workspace.current_state_version_id = state_version_id
+        workspace.resource_count = resource_count
+        workspace.latest_change_at = uow.now()
+
+    def set_current_configuration(self, _uow: UnitOfWork, workspace: Workspace, configuration_version_id: str | None) -> None:
+        """Make a configuration version the current one."""
+        workspace.current_configuration_version_id = configuration_version_id
+
+    async def purge(self) -> int:
+        """Remove the rows of workspaces that were deleted a day ago, and with them every row that hangs on them; how many."""
+        async with self._door.db.uow() as uow:
+            gone = delete(Workspace).where(Workspace.deleted_at < uow.now() - KEPT).returning(Workspace.id)
+            purged = (await uow.session.execute(gone, execution_options={"synchronize_session": False})).scalars().all()
+            await uow.commit()
+        return len(purged)
+
+    # -- inside
+
+    def _allows(self, actor: Actor, permission: Permission, workspace: Workspace) -> bool:
+        return self._door.authz.allows(actor, permission, workspace)
+
+    def _may_have(self, session: Session, actor: Actor, name: str) -> None:
+        """Refuse one workspace too many, and a name that is taken or was."""
+        if actor.user_id is not None and not actor.is_platform_admin:
+            owned = queries.owned(session, actor.user_id)
+            if owned >= self._limits.per_user:
+                raise Invalid(f"you own {owned} workspaces, as many as one user may; delete some, or ask a platform admin")
+        if queries.by_name(session, name) is not None:
+            raise _taken()
+        self._not_reserved(session, actor, name)
+
+    def _not_reserved(self, session: Session, actor: Actor, name: str) -> None:
+        if not actor.is_platform_admin and queries.is_reserved(session, name):
+            raise Invalid(
+                f"Name {name} belonged to a workspace that was deleted or renamed, and others may trust it; "
+                "only a platform admin may use it again",
+                pointer="/data/attributes/name",
+            )
+
+    def _project(self, session: Session, actor: Actor, ref: Any) -> str:
+        """The id of the project a document names; the default one when it names none."""
+        if not isinstance(ref, Ref):
+            return DEFAULT_PROJECT_ID
+        project = project_queries.by_id(session, ref.id or "")
+        if project is None or not self._projects.takes_workspaces_of(actor, project):
+            raise _no_project()
+        return project.id
+
+    def _move(self, session: Session, actor: Actor, workspace: Workspace, ref: Any) -> str:
+        left = project_queries.by_id(session, workspace.project_id)
+        if left is None:
+            raise missing("project")
+        # Whoever may not change the project it is in would take the workspace away from those who look after that project.
+        if not self._projects.takes_workspaces_of(actor, left):
+            raise Forbidden("moving a workspace out of its project needs that project's admin", code="level_too_low")
+        return self._project(session, actor, ref)
+
+    async def _rename(self, uow: UnitOfWork, actor: Actor, workspace: Workspace, name: str) -> None:
+        await uow.run(lambda session: self._not_reserved(session, actor, name))
+        await uow.session.execute(delete(ReservedName).where(ReservedName.kind == "workspace", ReservedName.name == name))
+        uow.add(ReservedName(kind="workspace", name=workspace.name, reserved_at=uow.now()))
+
+    async def _remove(self, uow: UnitOfWork, actor: Actor, workspace: Workspace) -> None:
+        now = uow.now()
+        workspace.deleted_at = workspace.updated_at = now
+        workspace.project_id = DEFAULT_PROJECT_ID  # so that the project it was in can be deleted
+        await uow.session.execute(delete(Label).where(Label.workspace_id == workspace.id))
+        shared = (RemoteStateConsumer.workspace_id == workspace.id) | (RemoteStateConsumer.consumer_id == workspace.id)
+        await uow.session.execute(delete(RemoteStateConsumer).where(shared))
+        uow.add(ReservedName(kind="workspace", name=workspace.name, reserved_at=now))
+        uow.emit(WorkspaceDeleted(workspace_id=workspace.id))
+        audit.record(
+            uow, actor, "workspace.delete", "workspaces", workspace.id, name=workspace.name, resource_count=workspace.resource_count
+        )
+        await uow.commit()
+
+
+def _taken() -> Invalid:
+    return Invalid("Name has already been taken", pointer="/data/attributes/name")
+
+
+def _no_project() -> Invalid:
+    return Invalid("there is no such project, or you may not put workspaces into it", pointer="/data/relationships/project")
+
+
+async def _flush(uow: UnitOfWork) -> None:
+    """Send the row; a checked document can still offend two constraints, when somebody was quicker."""
+    try:
+        await uow.flush()
+    except IntegrityError as error:
+        raise (_no_project() if "foreign key" in str(error.orig).lower() else _taken()) from error
+
+
+def _says_labels(sent: UpdateWorkspace) -> bool:
+    return sent.labels is not UNSET or sent.tag_bindings is not UNSET
+
+
+def _labels(sent: UpdateWorkspace, problems: Problems) -> dict[str, str | None]:
+    """The labels of a document, whichever way it names them; `Invalid` when one is wrong or there are too many."""
+    found: dict[str, str | None] = {}
+    if isinstance(sent, CreateWorkspace) and sent.tags is not UNSET:
+        found |= label_rules.of_tags(sent.tags, {}, problems)
+    if isinstance(sent.labels, dict):
+        found |= label_rules.of_attribute(sent.labels, problems)
+    if sent.tag_bindings is not UNSET:
+        found |= label_rules.of_bindings(sent.tag_bindings, problems)
+    label_rules.limit(found, problems)
+    problems.refuse()
+    return dict(sorted(found.items()))

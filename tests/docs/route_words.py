@@ -1,0 +1,238 @@
+"""What each route is, in a sentence, by section. `nox -s docs` refuses a route that is missing here, and one that is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+API: Final = "/api/v2"
+TOKEN: Final = "Needs an API token or a session: `Authorization: Bearer …`."
+
+
+@dataclass(frozen=True)
+class Section:
+    """Routes that belong together."""
+
+    title: str
+    base: str
+    """What every path here begins with."""
+    credential: str
+    """What a caller has to show."""
+    words: Mapping[str, str]
+    """A sentence by `METHOD path`, the path without `base`."""
+
+
+SECTIONS: Final = (
+    Section(
+        "Service",
+        "",
+        "Open to everybody.",
+        {
+            "GET /.well-known/terraform.json": "Service discovery: where terraform finds the API and `terraform login`.",
+            "GET /health": "Whether the process answers.",
+            "GET /ready": "Whether database and storage really work; 503 when one does not.",
+            "GET /api/v2/ping": "An empty object; its headers say the API's version.",
+        },
+    ),
+    Section(
+        "Organization",
+        API,
+        TOKEN,
+        {
+            "GET /organizations": "The one organization.",
+            "GET /organizations/{org}": "The organization.",
+            "GET /organizations/{org}/entitlement-set": "What is switched on; terraform reads `operations` here.",
+            "GET /organizations/{org}/capacity": "How many runs wait and how many run.",
+        },
+    ),
+    Section(
+        "Users, tokens and sign-in",
+        API,
+        "Needs an API token or a session, except `auth/providers`, `auth/authorize` and `auth/callback`, which are the way to one.",
+        {
+            "GET /account/details": "The user who asks.",
+            "GET /users/{user_id}": "A user.",
+            "GET /authentication-tokens": "The caller's API tokens.",
+            "POST /authentication-tokens": "Make an API token; its text is in this answer only.",
+            "GET /users/{user_id}/authentication-tokens": "A user's API tokens.",
+            "POST /users/{user_id}/authentication-tokens": "Make an API token for a user; its text is in this answer only.",
+            "GET /authentication-tokens/{token_id}": "An API token, without its text.",
+            "DELETE /authentication-tokens/{token_id}": "Revoke an API token, and those made with it.",
+            "GET /auth/providers": "The ways to sign in.",
+            "GET /auth/authorize": "Begin a sign-in: a form to fill in, or where to send the browser.",
+            "GET /auth/callback": "Finish a sign-in that came back from another site.",
+            "POST /auth/callback": "Finish a sign-in with a form; answers a session's token, or sets the browser's cookie.",
+            "GET /auth/sessions": "The caller's live sessions.",
+            "POST /auth/logout": "End the session that is shown.",
+        },
+    ),
+    Section(
+        "terraform login",
+        "",
+        "The page needs a browser session, the token endpoint a code and its PKCE verifier.",
+        {
+            "POST /oauth/token": "A code for an API token.",
+        },
+    ),
+    Section(
+        "Projects",
+        API,
+        TOKEN,
+        {
+            "GET /organizations/{org}/projects": "Projects; `filter[names]` finds one by name.",
+            "POST /organizations/{org}/projects": "Make a project.",
+            "GET /projects/{project_id}": "A project.",
+            "PATCH /projects/{project_id}": "Change a project.",
+            "DELETE /projects/{project_id}": "Delete a project that holds no workspace.",
+            "POST /projects/{project_id}/relationships/workspaces": "Move workspaces into a project.",
+        },
+    ),
+    Section(
+        "Workspaces",
+        API,
+        TOKEN,
+        {
+            "GET /organizations/{org}/workspaces": "Workspaces; `search[name]`, `search[tags]` and `filter[tagged]` narrow the list.",
+            "POST /organizations/{org}/workspaces": "Make a workspace; only its name must be given.",
+            "GET /organizations/{org}/workspaces/{name}": "A workspace by name.",
+            "PATCH /organizations/{org}/workspaces/{name}": "Change a workspace.",
+            "DELETE /organizations/{org}/workspaces/{name}": "Delete a workspace and all it holds.",
+            "POST /organizations/{org}/workspaces/{name}/actions/safe-delete": "Delete a workspace unless its state has resources.",
+            "GET /workspaces/{workspace_id}": "A workspace by id.",
+            "PATCH /workspaces/{workspace_id}": "Change a workspace.",
+            "DELETE /workspaces/{workspace_id}": "Delete a workspace and all it holds.",
+            "POST /workspaces/{workspace_id}/actions/safe-delete": "Delete a workspace unless its state has resources.",
+            "POST /workspaces/{workspace_id}/actions/lock": "Lock it; runs wait until it is unlocked.",
+            "POST /workspaces/{workspace_id}/actions/unlock": "Take back one's own lock.",
+            "POST /workspaces/{workspace_id}/actions/force-unlock": "Take away somebody's lock.",
+        },
+    ),
+    Section(
+        "Labels, tags and state sharing",
+        API,
+        TOKEN,
+        {
+            "GET /organizations/{org}/tags": "Every tag in use.",
+            "GET /workspaces/{workspace_id}/tag-bindings": "A workspace's labels, as key and value.",
+            "PATCH /workspaces/{workspace_id}/tag-bindings": "Add labels, or change their values.",
+            "GET /workspaces/{workspace_id}/effective-tag-bindings": "The labels in force.",
+            "GET /workspaces/{workspace_id}/relationships/tag-bindings": "The same labels, as a relationship.",
+            "POST /workspaces/{workspace_id}/relationships/tag-bindings": "Add labels.",
+            "PATCH /workspaces/{workspace_id}/relationships/tag-bindings": "Replace all labels.",
+            "GET /workspaces/{workspace_id}/relationships/tags": "A workspace's tags: its labels without values.",
+            "POST /workspaces/{workspace_id}/relationships/tags": "Add tags.",
+            "DELETE /workspaces/{workspace_id}/relationships/tags": "Remove tags.",
+            "GET /workspaces/{workspace_id}/relationships/remote-state-consumers": "Which workspaces may read this one's state.",
+            "POST /workspaces/{workspace_id}/relationships/remote-state-consumers": "Let further workspaces read it.",
+            "PATCH /workspaces/{workspace_id}/relationships/remote-state-consumers": "Replace the list.",
+            "DELETE /workspaces/{workspace_id}/relationships/remote-state-consumers": "Take workspaces off the list.",
+        },
+    ),
+    Section(
+        "Variables",
+        API,
+        TOKEN,
+        {
+            "GET /workspaces/{workspace_id}/vars": "A workspace's variables; the value of a sensitive one is `null`.",
+            "GET /workspaces/{workspace_id}/all-vars": "The variables in force.",
+            "POST /workspaces/{workspace_id}/vars": "Make a variable.",
+            "GET /workspaces/{workspace_id}/vars/{variable_id}": "A variable.",
+            "PATCH /workspaces/{workspace_id}/vars/{variable_id}": "Change a variable.",
+            "DELETE /workspaces/{workspace_id}/vars/{variable_id}": "Delete a variable.",
+            "GET /vars": "Variables of the workspace that the filters name.",
+            "POST /vars": "Make a variable in the workspace that the document names.",
+            "PATCH /vars/{variable_id}": "Change a variable.",
+            "DELETE /vars/{variable_id}": "Delete a variable.",
+        },
+    ),
+    Section(
+        "Configuration versions",
+        API,
+        TOKEN,
+        {
+            "GET /workspaces/{workspace_id}/configuration-versions": "A workspace's configuration versions.",
+            "POST /workspaces/{workspace_id}/configuration-versions": "Make one; the answer holds the link to upload its archive to.",
+            "GET /configuration-versions/{version_id}": "A configuration version.",
+            "GET /configuration-versions/{version_id}/ingress-attributes": "The commit it came from: none, until there is version control.",
+            "GET /configuration-versions/{version_id}/download": "The uploaded archive.",
+            "POST /configuration-versions/{version_id}/actions/archive": "Delete the archive of one that is not needed any more.",
+        },
+    ),
+    Section(
+        "States",
+        API,
+        TOKEN + " The two uploads take the id of a pending state version for a credential; only those who may write know it.",
+        {
+            "GET /workspaces/{workspace_id}/state-versions": "A workspace's state versions, newest first.",
+            "POST /workspaces/{workspace_id}/state-versions": "Announce a state, or bring it whole; the answer holds the links for its upload.",
+            "PATCH /workspaces/{workspace_id}/state-versions": "Bring back the content of an earlier version, as a new one.",
+            "GET /workspaces/{workspace_id}/current-state-version": "The current state version; 404 when there is none.",
+            "GET /workspaces/{workspace_id}/current-state-version-outputs": "The current outputs; values of sensitive ones are `null`.",
+            "GET /state-versions": "A workspace's state versions, by `filter[organization][name]` and `filter[workspace][name]`.",
+            "GET /state-versions/{version_id}": "A state version.",
+            "GET /state-versions/{version_id}/outputs": "Its outputs.",
+            "GET /state-versions/{version_id}/download": "Redirects to a signed link with the raw state.",
+            "GET /state-version-outputs/{output_id}": "One output with its value, for those who may read sensitive ones.",
+            "PUT /state-versions/{version_id}/content": "Upload the announced bytes.",
+            "PUT /state-versions/{version_id}/json-content": "Upload terraform's parsed form of them.",
+        },
+    ),
+    Section(
+        "Runs",
+        API,
+        TOKEN,
+        {
+            "POST /runs": "Queue a run.",
+            "GET /runs/{run_id}": "A run.",
+            "GET /workspaces/{workspace_id}/runs": "A workspace's runs, newest first.",
+            "GET /organizations/{org}/runs": "Runs of all workspaces the caller sees.",
+            "GET /organizations/{org}/runs/queue": "Waiting runs, in the order of service.",
+            "GET /runs/{run_id}/run-events": "What happened to a run, and who did it.",
+            "POST /runs/{run_id}/actions/apply": "Confirm a planned run; what terraform calls.",
+            "POST /runs/{run_id}/actions/confirm": "Confirm a planned run.",
+            "POST /runs/{run_id}/actions/discard": "Give up a run before its apply.",
+            "POST /runs/{run_id}/actions/cancel": "Interrupt terraform, as Ctrl-C does.",
+            "POST /runs/{run_id}/actions/force-cancel": "Kill terraform; possible a minute after `cancel`.",
+            "GET /runs/{run_id}/plan": "The run's plan.",
+            "GET /runs/{run_id}/apply": "The run's apply.",
+            "GET /runs/{run_id}/plan/json-output": "The plan as JSON, secrets included.",
+            "GET /plans/{plan_id}": "A plan, with the link to its log.",
+            "GET /plans/{plan_id}/json-output": "The plan as JSON, secrets included.",
+            "GET /plans/{plan_id}/json-output-redacted": "The plan as JSON for terraform's own rendering, sensitive values removed.",
+            "GET /applies/{apply_id}": "An apply, with the link to its log.",
+        },
+    ),
+    Section(
+        "Signed links",
+        "",
+        "The address is the credential: it names one purpose, one method, one object and an expiry, under a signature.",
+        {
+            "GET /c/{token}": "Download a state, an archive, a plan's JSON, or read a log by `offset` and `limit`.",
+            "PUT /c/{token}": "Upload a state or an archive. The same bytes again are 200, others 409.",
+        },
+    ),
+    Section(
+        "Phase protocol",
+        "/api/runner/v1/phases/{phase_id}",
+        "Needs the token of the phase. The whole protocol: [The phase protocol](phase-protocol.md).",
+        {
+            "POST /claim": "Take the phase.",
+            "POST /started": "Say which engine was chosen.",
+            "GET /configuration": "The archive to unpack.",
+            "GET /state": "The state to start from.",
+            "PUT /state": "Hand in a state.",
+            "GET /plan-file": "The saved plan to apply.",
+            "PUT /{artifact}": "Hand in the plan file, the plan's JSON or the providers' schemas.",
+            "PUT /log": "Append to the log.",
+            "POST /renew": "Keep the lease, and hear whether to stop.",
+            "POST /report": "How the phase ended.",
+        },
+    ),
+    Section(
+        "Pages",
+        "",
+        "For browsers: a session's cookie. It never counts under `/api/v2`.",
+        {},
+    ),
+)

@@ -1,0 +1,80 @@
+"""A browser for pages without scripts: cookies, links, forms, and the headers that tell where a form came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from tests.support.server import Server
+
+
+@dataclass
+class Form:
+    """A form of a page."""
+
+    action: str
+    method: str
+    fields: dict[str, str] = field(default_factory=dict)
+    """Names and values as the page filled them in; of several buttons, that of the first."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the browser shows."""
+
+    url: str
+    status: int
+    text: str
+    forms: tuple[Form, ...]
+
+    def form(self, action: str) -> Form:
+        """The form that is sent to this path."""
+        found = [form for form in self.forms if urlsplit(form.action).path == action]
+        assert len(found) == 1, f"{len(found)} forms for {action} in {self.url} ({self.status}):\n{self.text}"
+        return found[0]
+
+
+class Browser:
+    """One person's browser. It follows redirects, also to other servers of this machine."""
+
+    def __init__(self, server: Server) -> None:
+        self._client = httpx.Client(
+            verify=server.trust, follow_redirects=True, trust_env=False, timeout=30, headers={"Accept": "text/html,*/*;q=0.8"}
+        )
+
+    def open(self, url: str) -> Page:
+        """Follow a link from elsewhere."""
+        return self._page(self._client.get(url))
+
+    def submit(self, page: Page, form: Form, origin: str | None = None, **filled: str) -> Page:
+        """Send a form, with what the person filled in; `origin` is that of another site whose script does it."""
+        here = urlsplit(page.url)
+        own = f"{here.scheme}://{here.netloc}"
+        headers = {"Origin": origin or own, "Sec-Fetch-Site": "cross-site" if origin else "same-origin", "Referer": page.url}
+        return self._page(self._client.request(form.method, form.action, data=form.fields | filled, headers=headers))
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def _page(self, answer: httpx.Response) -> Page:
+        reader = _Forms(str(answer.url))
+        reader.feed(answer.text)
+        return Page(str(answer.url), answer.status_code, answer.text, tuple(reader.forms))
+
+
+class _Forms(HTMLParser):
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self.forms: list[Form] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append(Form(urljoin(self._url, values.get("action", "")), values.get("method", "get").upper()))
+        elif tag in ("input", "button") and self.forms and values.get("name"):
+            self.forms[-1].fields.setdefault(values["name"], values.get("value", ""))

@@ -1,0 +1,216 @@
+"""The endpoints that change something, once: what each is sent when all is well. Bad input, rights and fuzzing start from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import httpx
+
+from tests.support import wire
+
+
+class Body(StrEnum):
+    """What kind of body an endpoint reads."""
+
+    DOCUMENT = "document"
+    REFS = "refs"
+    ACTION = "action"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method of one path. `path` is relative to `/api/v2/`; its placeholders are filled from a `World`."""
+
+    method: str
+    path: str
+    body: Body
+    good: Any = None
+    """A document it would take, with placeholders in its texts."""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def attributes(self) -> Mapping[str, Any]:
+        """Those of the good document."""
+        found: Mapping[str, Any] = self.good["data"]["attributes"]
+        return found
+
+
+def _refs(*items: dict[str, Any]) -> dict[str, Any]:
+    return {"data": list(items)}
+
+
+_WORKSPACE = wire.document(
+    "workspaces",
+    name="never-made",
+    description="text",
+    execution_mode="remote",
+    terraform_version="1.11.4",
+    auto_apply=False,
+    allow_destroy_plan=True,
+    queue_all_runs=False,
+    speculative_enabled=True,
+    file_triggers_enabled=True,
+    global_remote_state=False,
+    working_directory="",
+    labels={"env": "dev"},
+)
+_VARIABLE = wire.document("vars", key="never_made", value="text", category="terraform", hcl=False, sensitive=False, description="text")
+_STATE = wire.document("state-versions", serial=1, md5="0" * 32, lineage=wire.LINEAGE, force=False)
+_RUN = wire.document(
+    "runs",
+    {"workspace": {"type": "workspaces", "id": "{workspace}"}},
+    message="text",
+    is_destroy=False,
+    auto_apply=False,
+    plan_only=True,
+    refresh=True,
+    refresh_only=False,
+    save_plan=False,
+    allow_empty_apply=False,
+    target_addrs=["terraform_data.one"],
+    replace_addrs=["terraform_data.one"],
+    variables=[{"key": "greeting", "value": '"hi"'}],
+)
+_PROJECT = wire.document("projects", name="never made", description="text")
+_TOKEN = wire.document("authentication-tokens", description="text", expired_at="2098-01-01T00:00:00Z")
+_BINDINGS = _refs({"type": "tag-bindings", "attributes": {"key": "env", "value": "dev"}})
+_TAGS = _refs({"type": "tags", "attributes": {"name": "dev"}})
+_CONSUMERS = _refs({"type": "workspaces", "id": "{other}"})
+
+DOCUMENTS = (
+    Endpoint("POST", "organizations/default/workspaces", Body.DOCUMENT, _WORKSPACE),
+    Endpoint("PATCH", "organizations/default/workspaces/{name}", Body.DOCUMENT, _WORKSPACE),
+    Endpoint("PATCH", "workspaces/{workspace}", Body.DOCUMENT, _WORKSPACE),
+    Endpoint("POST", "workspaces/{workspace}/vars", Body.DOCUMENT, _VARIABLE),
+    Endpoint("PATCH", "workspaces/{workspace}/vars/{variable}", Body.DOCUMENT, _VARIABLE),
+    Endpoint("PATCH", "vars/{variable}", Body.DOCUMENT, _VARIABLE),
+    Endpoint(
+        "POST",
+        "workspaces/{workspace}/configuration-versions",
+        Body.DOCUMENT,
+        wire.document("configuration-versions", auto_queue_runs=False, speculative=True, provisional=False),
+    ),
+    Endpoint("POST", "workspaces/{workspace}/state-versions", Body.DOCUMENT, _STATE),
+    Endpoint(
+        "PATCH",
+        "workspaces/{workspace}/state-versions",
+        Body.DOCUMENT,
+        wire.document("state-versions", {"rollback-state-version": {"type": "state-versions", "id": "{state}"}}),
+    ),
+    Endpoint("POST", "runs", Body.DOCUMENT, _RUN),
+    Endpoint("POST", "organizations/default/projects", Body.DOCUMENT, _PROJECT),
+    Endpoint("PATCH", "projects/{project}", Body.DOCUMENT, _PROJECT),
+    Endpoint("POST", "authentication-tokens", Body.DOCUMENT, _TOKEN),
+    Endpoint("POST", "users/{user}/authentication-tokens", Body.DOCUMENT, _TOKEN),
+)
+
+RELATIONSHIPS = (
+    Endpoint("PATCH", "workspaces/{workspace}/tag-bindings", Body.REFS, _BINDINGS),
+    Endpoint("POST", "workspaces/{workspace}/relationships/tag-bindings", Body.REFS, _BINDINGS),
+    Endpoint("PATCH", "workspaces/{workspace}/relationships/tag-bindings", Body.REFS, _BINDINGS),
+    Endpoint("POST", "workspaces/{workspace}/relationships/tags", Body.REFS, _TAGS),
+    Endpoint("DELETE", "workspaces/{workspace}/relationships/tags", Body.REFS, _TAGS),
+    Endpoint("POST", "workspaces/{workspace}/relationships/remote-state-consumers", Body.REFS, _CONSUMERS),
+    Endpoint("PATCH", "workspaces/{workspace}/relationships/remote-state-consumers", Body.REFS, _CONSUMERS),
+    Endpoint("DELETE", "workspaces/{workspace}/relationships/remote-state-consumers", Body.REFS, _CONSUMERS),
+    Endpoint("POST", "projects/{project}/relationships/workspaces", Body.REFS, _CONSUMERS),
+)
+
+ACTIONS = (
+    Endpoint("POST", "workspaces/{workspace}/actions/lock", Body.ACTION, {"reason": "text"}),
+    *(
+        Endpoint("POST", f"runs/{{run}}/actions/{action}", Body.ACTION, {"comment": "text"})
+        for action in ("apply", "confirm", "discard", "cancel", "force-cancel")
+    ),
+)
+
+BODILESS = (
+    Endpoint("DELETE", "organizations/default/workspaces/{name}", Body.NONE),
+    Endpoint("DELETE", "workspaces/{workspace}", Body.NONE),
+    Endpoint("POST", "organizations/default/workspaces/{name}/actions/safe-delete", Body.NONE),
+    Endpoint("POST", "workspaces/{workspace}/actions/safe-delete", Body.NONE),
+    Endpoint("POST", "workspaces/{workspace}/actions/unlock", Body.NONE),
+    Endpoint("POST", "workspaces/{workspace}/actions/force-unlock", Body.NONE),
+    Endpoint("DELETE", "workspaces/{workspace}/vars/{variable}", Body.NONE),
+    Endpoint("DELETE", "vars/{variable}", Body.NONE),
+    Endpoint("POST", "configuration-versions/{configuration}/actions/archive", Body.NONE),
+    Endpoint("DELETE", "projects/{project}", Body.NONE),
+    Endpoint("DELETE", "authentication-tokens/{token}", Body.NONE),
+)
+
+WRITING = (*DOCUMENTS, *RELATIONSHIPS, *ACTIONS, *BODILESS)
+
+
+@dataclass(frozen=True)
+class World:
+    """One of each thing, for the placeholders of a path; nothing of it is ever changed by a request that is refused."""
+
+    name: str
+    workspace: str
+    other: str
+    variable: str
+    configuration: str
+    run: str
+    plan: str
+    apply: str
+    state: str
+    output: str
+    project: str
+    user: str
+    token: str
+    sensitive: str
+    """The value of the sensitive variable `hidden`."""
+
+    def fill(self, text: str) -> str:
+        """The text with its placeholders replaced."""
+        for placeholder, value in vars(self).items():
+            text = text.replace(f"{{{placeholder}}}", value)
+        return text
+
+    def filled(self, value: Any) -> Any:
+        """A document with the placeholders of all its texts replaced."""
+        if isinstance(value, str):
+            return self.fill(value)
+        if isinstance(value, dict):
+            return {key: self.filled(item) for key, item in value.items()}
+        return [self.filled(item) for item in value] if isinstance(value, list) else value
+
+    def path(self, endpoint: Endpoint) -> str:
+        """The endpoint's path with real ids."""
+        return self.fill(endpoint.path)
+
+
+def make_world(api: httpx.Client) -> World:
+    """A workspace with a variable, a state, a configuration and a run that waits behind the workspace's lock; a project, a token."""
+    workspace, other = wire.make_workspace(api), wire.make_workspace(api)
+    ident, secret = workspace["id"], f"xyzzy-{wire.fresh('sensitive')}-value"
+    hidden = wire.document("vars", key="hidden", value=secret, category="terraform", sensitive=True)
+    variable = wire.data(api.post(f"workspaces/{ident}/vars", json=hidden), 201)["id"]
+    wire.lock(api, ident)
+    state = wire.put_state(api, ident, wire.state(1, outputs={"said": "hello", "hidden": secret}))
+    outputs = wire.data(api.get(f"state-versions/{state['id']}/outputs"))
+    configuration = wire.make_configuration(api, ident)
+    run = wire.data(api.get(f"runs/{wire.make_run(api, ident, configuration)}"))
+    project = wire.data(api.post("organizations/default/projects", json=wire.document("projects", name=wire.fresh("project"))), 201)
+    token = wire.data(api.post("authentication-tokens", json=wire.document("authentication-tokens", description="of the world")), 201)
+    return World(
+        name=workspace["attributes"]["name"],
+        workspace=ident,
+        other=other["id"],
+        variable=variable,
+        configuration=configuration,
+        run=run["id"],
+        plan=run["relationships"]["plan"]["data"]["id"],
+        apply=run["relationships"]["apply"]["data"]["id"],
+        state=state["id"],
+        output=next(output["id"] for output in outputs if output["attributes"]["name"] == "hidden"),
+        project=project["id"],
+        user=wire.data(api.get("account/details"))["id"],
+        token=token["id"],
+        sensitive=secret,
+    )
