@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from terrapod_core import accounts, configurations, organizations, projects, runs, states, variables, workspaces
+from terrapod_core import accounts, configurations, organizations, projects, runs, states, ui, variables, workspaces
 from terrapod_core.accounts import routes as accounts_routes
 from terrapod_core.accounts.authentication import actor_of
 from terrapod_core.authz import Actor, Authorizer, PlatformRoleAssignment
@@ -49,6 +49,7 @@ from terrapod_core.states import (
     routes as states_routes,
 )
 from terrapod_core.storage import Capabilities, Objects, PhaseTokens, Purpose
+from terrapod_core.ui.doors import RunDoor, WorkspaceDoor
 from terrapod_core.variables import handlers as variables_handlers, routes as variables_routes
 from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, service as service_routes
 from terrapod_core.web.dress import dress
@@ -222,7 +223,7 @@ class Terrapod:
     # -- the application
 
     def _build(self) -> TerrapodQuart:
-        app = TerrapodQuart("terrapod_core")
+        app = TerrapodQuart("terrapod_core", static_folder=None)
         app.url_map.strict_slashes = False
         app.config["BODY_TIMEOUT"] = None
         includes = Includes()
@@ -236,6 +237,7 @@ class Terrapod:
         app.register_blueprint(accounts_routes.oauth_routes(self.people, self.web))
         app.register_blueprint(self._capability_routes().routes())
         app.register_blueprint(service_routes.routes(self._checks(), self._detail))
+        ui.register(app, failures, self._pages())
         app.before_serving(self.startup)
         app.after_serving(self.shutdown)
         return app
@@ -269,6 +271,13 @@ class Terrapod:
         links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(self.logs))
         return links
 
+    def _pages(self) -> ui.Pages:
+        return ui.Pages(
+            self.people,
+            self.web,
+            runs=RunDoor(self.runs, self.logs, self.db, self.authz),
+            workspaces=WorkspaceDoor(self.workspaces, self.db),
+        )
 
     def _checks(self) -> dict[str, service_routes.Check]:
         return {"database": self._ask_database, "redis": self._ask_redis, "storage": service_routes.StorageCheck(self.storage_backend)}

@@ -46,7 +46,10 @@ def load_settings(data_dir: Path | None, given: Mapping[str, object]) -> Setting
 def configure_logging(settings: Settings) -> None:
     """Structured logs on standard error: for people, or one JSON object a line."""
     level = getattr(logging, settings.log.level.upper())
-    renderer: Any = structlog.processors.JSONRenderer() if settings.log.format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    renderer: Any = structlog.processors.JSONRenderer()
+    if settings.log.format == "console":
+        # The plain traceback: the pretty one prints local variables, and with them secrets.
+        renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -137,6 +137,8 @@ class Runs:
         new.check()
         async with self._db.uow() as uow:
             workspace = await self._locked(uow, new.workspace.id)
+            if not self._authz.allows(actor, Permission.RUN_READ, workspace):
+                raise _no_workspace()  # before anything is said of its configurations
             configuration = await self._configuration(uow, workspace, new.configuration_version)
             plan_only = configuration.speculative or (new.plan_only is not UNSET and bool(new.plan_only))
             self._authz.require(actor, Permission.RUN_PLAN if plan_only else Permission.RUN_APPLY, workspace)
@@ -323,7 +325,7 @@ class Runs:
     async def _locked(self, uow: UnitOfWork, workspace_id: str | None) -> Workspace:
         workspace = await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id or ""))
         if workspace is None:
-            raise Invalid(problems=(Problem("there is no such workspace, or you may not see it", "/data/relationships/workspace"),))
+            raise _no_workspace()
         return workspace
 
     async def _held(self, uow: UnitOfWork, actor: Actor, run_id: str, permission: Permission | None) -> tuple[Run, Workspace]:
@@ -372,6 +374,11 @@ def note(uow: UnitOfWork, run: Run, action: str, description: str, actor: Actor 
     event = RunEvent(id=ids.new("re"), run_id=run.id, action=action, description=description, created_at=uow.now())
     event.actor_id = actor.user_id if actor is not None else None
     uow.add(event)
+
+
+def _no_workspace() -> Invalid:
+    """One answer for a workspace that is not there and for one the actor may not see."""
+    return Invalid(problems=(Problem("there is no such workspace, or you may not see it", "/data/relationships/workspace"),))
 
 
 def _said(text: str, comment: str | None) -> str:

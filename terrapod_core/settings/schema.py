@@ -71,7 +71,7 @@ class Redis:
 
     url: str | None = setting(
         None,
-        "`redis://…` or `rediss://…`; for a coordination plugin, of which there is none yet.",
+        "`redis://…` or `rediss://…`; nothing uses it yet.",
         in_repr=False,
         alias="TERRAPOD_REDIS_URL",
     )

@@ -16,6 +16,7 @@ import msgspec
 from terrapod_core.states.scanner import Scanner, Steps
 
 MAX_SERIAL: Final = 2**63 - 1
+MAX_FORMAT: Final = 2**31 - 1
 OUTPUT_BYTES: Final = 16 << 20
 """Values of outputs that are kept beside the state; of those beyond, clients read the state itself."""
 RESOURCES_SHOWN: Final = 1000
@@ -104,10 +105,10 @@ class StateReader(Scanner):
             yield from self.members(self._read_output)
         elif name == "serial":
             start = self.position()
-            state.serial = self._checked_serial((yield from self.leaf(_INTEGER.decode)))
+            state.serial = self._checked((yield from self.leaf(_INTEGER.decode)), name, MAX_SERIAL)
             state.serial_span = (start, self.position())
         elif name == "version":
-            state.format = yield from self.leaf(_INTEGER.decode)
+            state.format = self._checked((yield from self.leaf(_INTEGER.decode)), name, MAX_FORMAT)
         elif name == "lineage":
             state.lineage = (yield from self._short_text(name)) or ""
         elif name == "terraform_version":
@@ -116,10 +117,10 @@ class StateReader(Scanner):
             state.encrypted = state.encrypted or name == "encrypted_data"
             yield from self.leaf()
 
-    def _checked_serial(self, serial: int) -> int:
-        if not 0 <= serial <= MAX_SERIAL:
-            raise self.refused(f"its serial {serial} is not between 0 and {MAX_SERIAL}")
-        return serial
+    def _checked(self, number: int, name: str, most: int) -> int:
+        if not 0 <= number <= most:
+            raise self.refused(f"its {name} {number} is not between 0 and {most}")
+        return number
 
     def _short_text(self, name: str) -> Generator[None, None, str | None]:
         text: str | None = yield from self.leaf(_TEXT.decode)

@@ -30,11 +30,11 @@ def home_pages(pages: Pages) -> Blueprint:
         return pages.show("workspaces.html", actor, found=found, search=search, url=pages.web.base_url())
 
     @blueprint.get("/app/<org>/workspaces")
-    async def workspaces(org: str) -> Response:
+    async def workspaces(**_where: str) -> Response:
         return go("/app")
 
     @blueprint.get("/app/<org>/workspaces/<workspace>")
-    async def workspace(org: str, workspace: str) -> Response:
+    async def workspace(workspace: str, **_where: str) -> Response:
         return go(f"/app?{urlencode({'search': workspace})}")
 
     @blueprint.get("/app/static/<name>")

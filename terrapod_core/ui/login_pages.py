@@ -32,5 +32,3 @@ def login_pages(pages: Pages) -> Blueprint:
         return go(await pages.people.terraform_login.consent(actor, asked))
 
     return blueprint
-
-

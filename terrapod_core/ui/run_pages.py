@@ -37,21 +37,21 @@ def run_pages(pages: Pages, runs: RunPages) -> Blueprint:
         return pages.show("run.html", actor, run=run, tails=await _tails(runs, actor, run))
 
     @blueprint.get("/app/<org>/workspaces/<workspace>/runs/<run_id>")
-    async def show_run_there(org: str, workspace: str, run_id: str) -> Response:
+    async def show_run_there(run_id: str, **_where: str) -> Response:
         return go((await runs.show(await pages.actor(), run_id)).path)
 
     @blueprint.get(PATH + "/progress")
-    async def show_progress(org: str, workspace: str, run_id: str) -> Response:
+    async def show_progress(run_id: str, **_where: str) -> Response:
         actor = await pages.actor()
         return pages.show("_progress.html", actor, run=await runs.show(actor, run_id))
 
     @blueprint.get(PATH + "/logs/<phase_id>")
-    async def read_log(org: str, workspace: str, run_id: str, phase_id: str) -> Response:
+    async def read_log(phase_id: str, **_where: str) -> Response:
         data = await runs.log(await pages.actor(), phase_id, _offset(request.args.get("offset", "0")), LOG_BYTES)
         return _text(Response(data))
 
     @blueprint.get(PATH + "/logs/<phase_id>/raw")
-    async def download_log(org: str, workspace: str, run_id: str, phase_id: str) -> Response:
+    async def download_log(phase_id: str, **_where: str) -> Response:
         actor = await pages.actor()
         first = await runs.log(actor, phase_id, 0, LOG_BYTES)
         response = _text(Response(_whole(runs, actor, phase_id, first)))
@@ -60,7 +60,7 @@ def run_pages(pages: Pages, runs: RunPages) -> Blueprint:
         return response
 
     @blueprint.post(PATH + "/actions/<action>")
-    async def act(org: str, workspace: str, run_id: str, action: str) -> Response:
+    async def act(run_id: str, action: str, **_where: str) -> Response:
         actor = await pages.actor()
         fields = await pages.form(actor)
         if action not in list(RunAction):
@@ -77,7 +77,9 @@ def run_pages(pages: Pages, runs: RunPages) -> Blueprint:
 async def _tails(runs: RunPages, actor: Actor, run: RunView) -> dict[str, str]:
     """The end of each log as plain text."""
     return {
-        phase.id: plain(await runs.log(actor, phase.id, max(0, phase.log_size - TAIL_BYTES), TAIL_BYTES)) for phase in run.phases if phase.has_log
+        phase.id: plain(await runs.log(actor, phase.id, max(0, phase.log_size - TAIL_BYTES), TAIL_BYTES))
+        for phase in run.phases
+        if phase.has_log
     }
 
 

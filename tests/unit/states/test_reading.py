@@ -131,6 +131,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a serial that is true": (b'{"version": 4, "serial": true}', "Expected `int`"),
     "a serial below zero": (b'{"version": 4, "serial": -1}', "not between"),
     "a serial beyond 64 bits": (b'{"version": 4, "serial": %d}' % (MAX_SERIAL + 1), "not between"),
+    "a version beyond 32 bits": (b'{"version": 4000000000, "serial": 1}', "not between"),
     "a lineage that is a number": (b'{"version": 4, "serial": 1, "lineage": 5}', "Expected `str"),
     "a comma too many": (b'{"version": 4, "serial": 1,}', "name of a member is missing"),
     "no comma": (b'{"version": 4 "serial": 1}', "'}' is missing"),

@@ -1,0 +1,187 @@
+"""States that come in one piece: in the document, by rolling back, and from the runners of applies."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from terrapod_core.errors import Conflict, Forbidden, Invalid, NotFound
+from terrapod_core.jsonapi import PageRequest, Ref
+from terrapod_core.states import CreateStateVersion, RollBack, StateVersion
+from terrapod_core.workspaces import Workspace
+from tests.support.rooms import ALICE, AUDITOR, BOB
+from tests.support.shelf import APPLY, Shelf, pieces, torn
+from tests.support.wire import LINEAGE, md5, state
+
+RUN = "run-2uPXtbAVfmCkwGsT"
+
+
+def back_to(version: StateVersion) -> RollBack:
+    return RollBack(rollback_state_version=Ref("state-versions", version.id))
+
+
+async def put(shelf: Shelf, workspace: Workspace, content: bytes, serial: int, *, rescued: bool = False, run: str = RUN) -> StateVersion:
+    shelf.clock.advance(seconds=1)
+    return await shelf.states.put_from_phase(
+        workspace.id, run, APPLY, serial=serial, lineage=LINEAGE, md5=md5(content), chunks=pieces(content, 100), rescued=rescued
+    )
+
+
+# -- in the document
+
+
+async def test_a_state_in_the_document_is_current_at_once(shelf: Shelf) -> None:
+    workspace, content = await shelf.held(), state(1)
+    new = CreateStateVersion(serial=1, md5=md5(content).upper(), lineage=LINEAGE)
+    version = await shelf.states.create_whole(ALICE, workspace.id, pieces(content), lambda: new)
+    assert (version.status, version.md5) == ("finalized", md5(content))
+    assert len(version.output_ids) == 1
+    assert await shelf.bytes_of(await shelf.states.read_current(ALICE, workspace.id)) == content
+    again = await shelf.states.create_whole(ALICE, workspace.id, pieces(content), lambda: new)
+    assert again.id == version.id
+    assert len(shelf.storage.objects) == 1
+
+
+async def test_a_state_in_the_document_obeys_the_same_rules_and_leaves_nothing(shelf: Shelf) -> None:
+    workspace = await shelf.held()
+    await shelf.stated(workspace, state(5), 5)
+    stale = CreateStateVersion(serial=4, md5=md5(state(4)))
+    with pytest.raises(Conflict, match="not greater"):
+        await shelf.states.create_whole(ALICE, workspace.id, pieces(state(4)), lambda: stale)
+    with pytest.raises(Invalid, match="md5"):
+        await shelf.states.create_whole(ALICE, workspace.id, pieces(state(6)), lambda: CreateStateVersion(serial=6, md5="0" * 32))
+    with pytest.raises(NotFound):
+        await shelf.states.create_whole(BOB, workspace.id, pieces(state(6)), lambda: stale)
+    assert len(shelf.storage.objects) == 1
+    assert (await shelf.states.list(ALICE, workspace.id, PageRequest())).total == 1
+
+
+# -- rolling back
+
+
+async def test_rolling_back_writes_the_old_content_under_the_next_serial(shelf: Shelf) -> None:
+    workspace = await shelf.held()
+    first = await shelf.stated(workspace, state(3, note="old"), 3)
+    await shelf.stated(workspace, state(9, note="new"), 9)
+    version = await shelf.states.roll_back(ALICE, workspace.id, back_to(first))
+    assert (version.serial, version.status, version.rollback_of_id) == (10, "finalized", first.id)
+    assert await shelf.bytes_of(version) == state(10, note="old")
+    assert version.md5 == md5(state(10, note="old"))
+    assert (await shelf.states.read_current(ALICE, workspace.id)).id == version.id
+    assert ("state-version.rollback", "alice") in await shelf.audited()
+    # What terraform writes next follows.
+    await shelf.stated(workspace, state(11), 11, lineage=LINEAGE)
+
+
+async def test_rolling_back_needs_the_lock_and_a_state_of_the_workspace(shelf: Shelf) -> None:
+    workspace, other = await shelf.held(), await shelf.held(name="other")
+    first, theirs = await shelf.stated(workspace, state(1), 1), await shelf.stated(other, state(1), 1)
+    pending = await shelf.announced(workspace, state(2), 2)
+    for source in (theirs, pending):
+        with pytest.raises(Invalid, match="there is no such state version in this workspace"):
+            await shelf.states.roll_back(ALICE, workspace.id, back_to(source))
+    with pytest.raises(Forbidden):
+        await shelf.states.roll_back(AUDITOR, workspace.id, back_to(first))
+    await shelf.given_to_run(workspace, RUN)
+    with pytest.raises(Conflict, match="locked by Run"):
+        await shelf.states.roll_back(ALICE, workspace.id, back_to(first))
+
+
+async def test_a_state_that_moves_meanwhile_stops_the_rolling_back(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = await shelf.held()
+    first = await shelf.stated(workspace, state(1), 1)
+    await shelf.stated(workspace, state(2), 2)
+    real, moved = shelf.objects.put, False
+
+    async def put_and_move(*arguments: object, **named: object) -> object:
+        nonlocal moved
+        stored = await real(*arguments, **named)  # type: ignore[arg-type]
+        if not moved:
+            moved = True
+            await shelf.stated(workspace, state(3), 3)
+        return stored
+
+    monkeypatch.setattr(shelf.objects, "put", put_and_move)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        await shelf.states.roll_back(ALICE, workspace.id, back_to(first))
+    assert (await shelf.states.read_current(ALICE, workspace.id)).serial == 3
+    assert len(shelf.storage.objects) == 3
+
+
+# -- from runs
+
+
+async def test_a_run_that_holds_the_workspace_leaves_its_state(shelf: Shelf) -> None:
+    workspace = await shelf.workspace()
+    await shelf.given_to_run(workspace, RUN)
+    first = await put(shelf, workspace, state(1), 1)
+    assert (first.status, first.run_id, first.created_by_id) == ("finalized", RUN, None)
+    second = await put(shelf, workspace, state(2), 2)
+    assert (await shelf.states.read_current(ALICE, workspace.id)).id == second.id
+    assert await shelf.bytes_of(second) == state(2)
+    assert (await put(shelf, workspace, state(2), 2)).id == second.id
+    assert (await put(shelf, workspace, state(1), 1)).id == first.id
+    assert (await shelf.states.read_current(ALICE, workspace.id)).id == second.id
+    assert len(shelf.storage.objects) == 2
+    assert [one for one in await shelf.audited() if one[0].startswith("state")] == [("state-version.create", APPLY.name)] * 2
+
+
+async def test_a_run_leaves_only_what_may_follow(shelf: Shelf) -> None:
+    workspace = await shelf.workspace()
+    await shelf.given_to_run(workspace, RUN)
+    await put(shelf, workspace, state(5), 5)
+    with pytest.raises(Conflict, match="not greater"):
+        await put(shelf, workspace, state(4), 4)
+    with pytest.raises(Conflict, match="hash"):
+        await put(shelf, workspace, state(5, note="x"), 5)
+    with pytest.raises(Conflict, match="lineage"):
+        await shelf.states.put_from_phase(
+            workspace.id, RUN, APPLY, serial=6, lineage="l", md5=md5(state(6, lineage="l")), chunks=pieces(state(6, lineage="l"))
+        )
+    with pytest.raises(Invalid, match="serial"):
+        await put(shelf, workspace, state(6), 7)
+    with pytest.raises(Conflict, match="locked by Run"):
+        await put(shelf, workspace, state(6), 6, run="run-other")
+    with pytest.raises(Forbidden):
+        await shelf.states.put_from_phase(workspace.id, RUN, ALICE, serial=6, lineage="l", md5="0" * 32, chunks=pieces(b""))
+    assert len(shelf.storage.objects) == 1
+
+
+async def test_a_runner_that_dies_while_it_sends_leaves_nothing(shelf: Shelf) -> None:
+    workspace = await shelf.workspace()
+    await shelf.given_to_run(workspace, RUN)
+    with pytest.raises(asyncio.CancelledError):
+        await shelf.states.put_from_phase(workspace.id, RUN, APPLY, serial=1, lineage=LINEAGE, md5=md5(state(1)), chunks=torn(state(1)))
+    assert shelf.storage.objects == {}
+    with pytest.raises(NotFound):
+        await shelf.states.read_current(ALICE, workspace.id)
+
+
+async def test_a_repeated_deposit_at_the_same_moment_is_one_version(shelf: Shelf) -> None:
+    workspace = await shelf.workspace()
+    await shelf.given_to_run(workspace, RUN)
+    versions = await asyncio.gather(*(put(shelf, workspace, state(1), 1) for _ in range(3)))
+    assert len({one.id for one in versions}) == 1
+    assert len(shelf.storage.objects) == 1
+
+
+async def test_a_rescued_state_is_kept_and_not_current_until_an_admin_brings_it_back(shelf: Shelf) -> None:
+    workspace = await shelf.held()
+    current = await shelf.stated(workspace, state(1), 1)
+    rescued = await put(shelf, workspace, state(2, note="rescued"), 2, rescued=True)
+    assert rescued.rescued
+    assert (await shelf.states.read_current(ALICE, workspace.id)).id == current.id
+    assert len(await shelf.emitted("StateVersionFinalized")) == 1
+    assert ("state-version.rescue", APPLY.name) in await shelf.audited()
+    version = await shelf.states.roll_back(ALICE, workspace.id, back_to(rescued))
+    assert await shelf.bytes_of(version) == state(2, note="rescued")
+
+
+async def test_the_current_state_is_there_for_rooms_above(shelf: Shelf) -> None:
+    workspace = await shelf.held()
+    assert await shelf.db.read(lambda session: shelf.states.current(session, workspace.id)) is None
+    version = await shelf.stated(workspace, state(1), 1)
+    current = await shelf.db.read(lambda session: shelf.states.current(session, workspace.id))
+    assert current is not None
+    assert current.id == version.id
