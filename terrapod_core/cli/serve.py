@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import fcntl
 import os
 import signal
 import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +30,8 @@ BACKLOG: Final = 2048
 """Hypercorn's own 100 makes a thousand listeners wait eight seconds to connect."""
 
 KEEP_ALIVE_SECONDS: Final = 75
+PR_SET_DUMPABLE: Final = 4
+"""linux/prctl.h: no other process of this user reads this one's memory or environment."""
 
 
 @click.command()
@@ -44,6 +48,7 @@ def serve(
     """The server. With no configuration: SQLite and files under --data-dir, runs as child processes."""
     given = {"server.host": host, "server.port": port, "server.tls_cert": tls_cert, "server.tls_key": tls_key}
     settings = load_settings(data_dir, given)
+    _keep_to_itself(settings)
     if dev_tls:
         settings = _with_dev_tls(settings)
     _check(settings, no_jobs=no_jobs)
@@ -64,6 +69,7 @@ def worker(data_dir: Path | None) -> None:
     if settings.runner.url is None and settings.external_url is None:
         raise UsageProblem("a worker starts runs that report to a server: set runner.url or external_url to that server's address")
     configure_logging(settings)
+    _keep_to_itself(settings)
     uvloop.run(_work(settings))
 
 
@@ -88,13 +94,20 @@ def _check(settings: Settings, *, no_jobs: bool) -> None:
         )
 
 
+def _keep_to_itself(settings: Settings) -> None:
+    """Keep what this process knows from others of the same user: its memory and environment, and the files it makes."""
+    os.umask(0o077)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """On SQLite one server at a time has the data directory; commands beside it are welcome."""
     if not settings.embedded:
         yield
         return
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(settings.data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

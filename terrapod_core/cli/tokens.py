@@ -38,7 +38,7 @@ def create(email: str, description: str, expires: str | None, data_dir: Path | N
         expires_at: datetime | None = terrapod.db.clock.now() + lifetime if lifetime is not None else None
         user = await terrapod.accounts.find(SYSTEM, email)
         issued = await terrapod.tokens.create(SYSTEM, description=description, expires_at=expires_at, user_id=user.id)
-        return issued.token
+        return issued.text
 
     click.echo(with_terrapod(data_dir, act))
 

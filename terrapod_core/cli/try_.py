@@ -135,9 +135,7 @@ def try_command(engine: Path, leave: bool, data_dir: Path, port: int) -> None:
         ):
             _terraform(console, engine.absolute(), work, trial, title, arguments)
         rc = trial.home / "terraform.rc"
-        text = CLOSING.format(
-            url=trial.url, host=trial.host, email=EMAIL, password=trial.password, home=trial.home, rc=rc
-        )
+        text = CLOSING.format(url=trial.url, host=trial.host, email=EMAIL, password=trial.password, home=trial.home, rc=rc)
         if leave:
             console.print("\n[bold]It works.[/bold] The server is stopped now; without --exit it goes on running.")
             return

@@ -114,7 +114,7 @@ class Phases:
         run = await self._read(claim)
         return await self._configurations.content_of(run.configuration_version_id)
 
-    async def state(self, claim: PhaseClaim) -> tuple[AsyncIterator[bytes], int] | None:
+    async def state(self, claim: PhaseClaim) -> tuple[AsyncIterator[bytes], int | None] | None:
         """The workspace's current state and its size; `None` when there is none."""
         run = await self._read(claim)
         current = await self._db.read(lambda session: self._states.current(session, run.workspace_id))

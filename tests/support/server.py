@@ -44,6 +44,8 @@ class Server:
     password = PASSWORD
     token = TOKEN
     """The API token of the bootstrap admin."""
+    program = ("-m", "terrapod_core")
+    """What the interpreter is given before the command."""
 
     def __init__(
         self, directory: Path, *, database_url: str | None = None, dev_tls: bool = False, settings: Mapping[str, str] | None = None
@@ -153,7 +155,7 @@ class Server:
             "TERRAPOD_BOOTSTRAP__ADMIN_TOKEN": self.token,
         }
         environment |= {f"TERRAPOD_{name}": value for name, value in self._settings.items()}
-        command = [sys.executable, "-m", "terrapod_core", *arguments]
+        command = [sys.executable, *self.program, *arguments]
         # In a session of its own, so that a Ctrl-C at the tests' terminal reaches the fixture that stops it, and not the server.
         return subprocess.Popen(
             command,
