@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrapod_core import accounts, configurations, organizations, projects, runs, states, ui, variables, workspaces
-from terrapod_core.accounts import routes as accounts_routes
+from terrapod_core.accounts import handlers as accounts_handlers, routes as accounts_routes
 from terrapod_core.accounts.authentication import actor_of
 from terrapod_core.authz import Actor, Authorizer, PlatformRoleAssignment
 from terrapod_core.clock import Clock, SystemClock
@@ -24,6 +24,7 @@ from terrapod_core.configurations import (
 )
 from terrapod_core.db import Database
 from terrapod_core.db.migrate import states as schema_states, upgrade
+from terrapod_core.errors import Unavailable
 from terrapod_core.jobs import Jobs, Worker
 from terrapod_core.jsonapi import Includes
 from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
@@ -98,6 +99,10 @@ async def prepare(settings: Settings, *, bootstrap: bool = True) -> Prepared:
         await terrapod.projects.ensure_default()
         first = await terrapod.people.first_start.apply(settings.bootstrap)
         return Prepared(first.email, first.password) if first is not None else Prepared()
+    except OSError as error:
+        url = terrapod.db.url
+        where = f"{url.host}:{url.port or 5432}" if url.host else url.query.get("host") or url.database
+        raise Unavailable(f"the database at {where} does not answer: {error.strerror or error}") from error
     finally:
         await terrapod.db.close()
 
@@ -214,6 +219,7 @@ class Terrapod:
         )
 
     def _register_jobs(self) -> None:
+        accounts_handlers.register(self.jobs, self.people)
         configurations_handlers.register(self.jobs, self.configurations)
         states_handlers.register(self.jobs, self.states)
         workspaces_handlers.handlers(self.jobs, self.workspaces)

@@ -38,13 +38,19 @@ PREFIXES: Final[dict[str, str]] = {
 }
 """Every prefix in use, and the resource type it belongs to."""
 
+_FAIR: Final = 256 - 256 % len(ALPHABET)
+_OF_BYTE: Final = [ALPHABET[byte % len(ALPHABET)] for byte in range(256)]
 _VALID = re.compile(rf"^([a-z]+)-[{ALPHABET}]{{{LENGTH}}}$")
 
 
 def new(prefix: str) -> str:
     """A fresh id; 93 bits from the system's generator. `KeyError` for a prefix not in `PREFIXES`."""
     PREFIXES[prefix]
-    return f"{prefix}-" + "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    text = ""
+    while len(text) < LENGTH:
+        # One call for all: a choice of each character asks the system sixteen times. Bytes that would favour a character are dropped.
+        text += "".join(_OF_BYTE[byte] for byte in secrets.token_bytes(LENGTH + 8) if byte < _FAIR)
+    return f"{prefix}-{text[:LENGTH]}"
 
 
 def is_id(text: str, prefix: str) -> bool:

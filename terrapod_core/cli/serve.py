@@ -18,11 +18,11 @@ from typing import Any, Final
 import click
 import uvloop
 from hypercorn.asyncio import serve as hypercorn_serve
-from hypercorn.config import Config
+from hypercorn.config import Config, Sockets
 
 from terrapod_core.app import Prepared, Terrapod, prepare
 from terrapod_core.cli import dev_tls
-from terrapod_core.cli.common import UsageProblem, configure_logging, data_dir_option, load_settings
+from terrapod_core.cli.common import UsageProblem, configure_logging, data_dir_option, explained, load_settings
 from terrapod_core.settings import Settings
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -53,7 +53,7 @@ def serve(
         settings = _with_dev_tls(settings)
     _check(settings, no_jobs=no_jobs)
     configure_logging(settings)
-    with _alone(settings):
+    with _alone(settings), explained():
         uvloop.run(_serve(settings, jobs=not no_jobs))
 
 
@@ -70,7 +70,8 @@ def worker(data_dir: Path | None) -> None:
         raise UsageProblem("a worker starts runs that report to a server: set runner.url or external_url to that server's address")
     configure_logging(settings)
     _keep_to_itself(settings)
-    uvloop.run(_work(settings))
+    with explained():
+        uvloop.run(_work(settings))
 
 
 def _with_dev_tls(settings: Settings) -> Settings:
@@ -123,7 +124,7 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 async def _serve(settings: Settings, *, jobs: bool) -> None:
     prepared = await prepare(settings)
-    sockets = _config(settings).create_sockets()
+    sockets = _listen(settings)
     bound = (sockets.secure_sockets or sockets.insecure_sockets)[0]
     settings = replace(settings, server=replace(settings.server, port=bound.getsockname()[1]))
     config = _config(settings)
@@ -140,6 +141,14 @@ async def _serve(settings: Settings, *, jobs: bool) -> None:
         await terrapod.drain()
 
     await hypercorn_serve(terrapod.app, config, shutdown_trigger=until_told)
+
+
+def _listen(settings: Settings) -> Sockets:
+    try:
+        return _config(settings).create_sockets()
+    except OSError as error:
+        where = f"{settings.server.host}:{settings.server.port}"
+        raise click.ClickException(f"cannot listen on {where}: {error.strerror or error}; choose another --port or --host") from error
 
 
 async def _work(settings: Settings) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from terrapod_core.db.base import Base, JSONValue, Sealed, UTCDateTime
 from terrapod_core.db.database import Database
+from terrapod_core.db.look_up import LookUp
 from terrapod_core.db.outbox import OutboxRow
 from terrapod_core.db.unit_of_work import UnitOfWork
 
-__all__ = ["Base", "Database", "JSONValue", "OutboxRow", "Sealed", "UTCDateTime", "UnitOfWork"]
+__all__ = ["Base", "Database", "JSONValue", "LookUp", "OutboxRow", "Sealed", "UTCDateTime", "UnitOfWork"]

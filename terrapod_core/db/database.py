@@ -2,37 +2,35 @@
 
 Reads and writes are kept apart because they cost differently. A request's reads run as one function over a synchronous
 session: on SQLite in one hop to one of two reader threads (aiosqlite hops for every statement, 0.7 ms each), on PostgreSQL
-inside SQLAlchemy's greenlet on one connection. Writes go through a unit of work; SQLite has one writer, so there is one
-writing connection and the pool's queue is the queue of writers.
+inside SQLAlchemy's greenlet on one connection; `look_up` is a read of one row without the session. Writes go through a unit
+of work; SQLite has one writer, so there is one writing connection and the pool's queue is the queue of writers.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Engine, create_engine, event, text
+import structlog
+from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from terrapod_core.clock import Clock, SystemClock
+from terrapod_core.db.look_up import E, LookUp
+from terrapod_core.db.readers import BUSY_SECONDS, PostgreSQLReader, Reader, SQLiteReader, prepare
 from terrapod_core.db.unit_of_work import UnitOfWork
 from terrapod_core.errors import Unavailable
 
 T = TypeVar("T")
 
-READERS: Final = 2
-"""SQLite reader threads: enough for two cores, and a slow list never stops a quick look-up."""
-
-BUSY_SECONDS: Final = 30
-"""How long SQLite waits for another process's write (a CLI command beside the server)."""
+log = structlog.get_logger("terrapod.db")
 
 
 class Database:
@@ -43,13 +41,13 @@ class Database:
         self.url: URL = make_url(url)
         self.clock: Clock = clock or SystemClock()
         self._listeners: list[Callable[[bool], None]] = []
-        self._reader: _Reader
+        self._reader: Reader
         if self.url.drivername == "sqlite+aiosqlite":
             self.engine = _sqlite_writer(self.url)
-            self._reader = _SQLiteReader(self.url)
+            self._reader = SQLiteReader(self.url)
         elif self.url.drivername == "postgresql+asyncpg":
             self.engine = create_async_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
-            self._reader = _PostgreSQLReader(self.engine)
+            self._reader = PostgreSQLReader(self.engine)
         else:
             raise ValueError(f"database.url must start with sqlite+aiosqlite:// or postgresql+asyncpg://, not {self.url.drivername}://")
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
@@ -72,6 +70,16 @@ class Database:
             return await self._reader.run(query)
         except (DBAPIError, OSError) as error:
             raise _away(error) from error
+
+    async def look_up(self, wanted: LookUp[E], **values: str) -> E | None:
+        """One row by its key, `None` when there is none; what the driver fails at is tried once more over a session, as a read is."""
+        statement = wanted.prepared(self._reader.dialect)
+        try:
+            row = await self._reader.fetch(statement.text, statement.arguments(values))
+        except Exception as error:  # noqa: BLE001 - each driver has its own; what is really wrong, the session says in ours
+            log.info("a look-up is tried again", error=type(error).__name__)
+            return await self.read(lambda session: wanted.over(session, values))
+        return None if row is None else wanted.entity(statement.columns(row))
 
     @asynccontextmanager
     async def uow(self) -> AsyncIterator[UnitOfWork]:
@@ -101,51 +109,6 @@ class Database:
         await self.engine.dispose()
 
 
-class _Reader:
-    async def run(self, query: Callable[[Session], T]) -> T:
-        raise TypeError("abstract")
-
-    async def close(self) -> None:
-        """Nothing to let go of by default."""
-
-
-class _PostgreSQLReader(_Reader):
-    """One pooled connection a call, without a transaction to begin and roll back."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._sessions = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False)
-
-    async def run(self, query: Callable[[Session], T]) -> T:
-        async with self._sessions() as session:
-            return await session.run_sync(query)
-
-
-class _SQLiteReader(_Reader):
-    """Two threads with a synchronous, query-only connection each."""
-
-    def __init__(self, url: URL) -> None:
-        self._engine: Engine = create_engine(
-            url.set(drivername="sqlite+pysqlite"),
-            poolclass=QueuePool,
-            pool_size=READERS,
-            max_overflow=0,
-            connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
-        )
-        _prepare(self._engine, begin="BEGIN", pragmas=("query_only=ON",))
-        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
-
-    async def run(self, query: Callable[[Session], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, query)
-
-    def _run(self, query: Callable[[Session], T]) -> T:
-        with Session(self._engine, autoflush=False) as session:
-            return query(session)
-
-    async def close(self) -> None:
-        self._threads.shutdown(wait=True)
-        self._engine.dispose()
-
-
 def _sqlite_writer(url: URL) -> AsyncEngine:
     if url.database is None or url.database in ("", ":memory:"):
         raise ValueError("database.url must name a file: sqlite+aiosqlite:///path/to/terrapod.db")
@@ -159,27 +122,8 @@ def _sqlite_writer(url: URL) -> AsyncEngine:
         connect_args={"timeout": BUSY_SECONDS},
     )
     # IMMEDIATE: a transaction that will write takes the write lock at its start, or two of them deadlock upgrading.
-    _prepare(engine.sync_engine, begin="BEGIN IMMEDIATE", pragmas=("journal_mode=WAL",))
+    prepare(engine.sync_engine, begin="BEGIN IMMEDIATE", pragmas=("journal_mode=WAL",))
     return engine
-
-
-def _prepare(engine: Engine, *, begin: str, pragmas: tuple[str, ...]) -> None:
-    """Take transactions over from the driver (its own begin too late and deferred) and set what each connection needs.
-
-    `synchronous=FULL`: with WAL's default an acknowledged write may be lost when the machine loses power.
-    """
-
-    @event.listens_for(engine, "connect")
-    def connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("foreign_keys=ON", "synchronous=FULL", *pragmas):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begun(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
 
 
 def _is_outage(error: DBAPIError) -> bool:

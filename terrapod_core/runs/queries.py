@@ -224,11 +224,6 @@ def workspace_of(session: Session, run_id: str) -> str | None:
     return session.execute(select(Run.workspace_id).where(Run.id == run_id)).scalar_one_or_none()
 
 
-def workspace_id_of(session: Session, run_id: str) -> str | None:
-    """The workspace a run belongs to; `None` when there is no such run."""
-    return session.execute(select(Run.workspace_id).where(Run.id == run_id)).scalar_one_or_none()
-
-
 def configuration_in_use(session: Session, version_id: str) -> bool:
     """Whether a run that has not ended needs this configuration version."""
     live = select(Run.id).where(Run.configuration_version_id == version_id, Run.status.not_in(FINAL)).limit(1)

@@ -16,7 +16,7 @@ from terrapod_core.db import UnitOfWork
 from terrapod_core.plugin.events import RunStatusChanged
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import PhaseStatus, RunStatus
-from terrapod_core.workspaces import Workspace, Workspaces
+from terrapod_core.workspaces import LockKind, Workspace, Workspaces
 
 
 def move(uow: UnitOfWork, run: Run, status: RunStatus) -> None:
@@ -48,11 +48,15 @@ def next_pending(session: Session, workspace_id: str) -> Run | None:
 
 async def admit(uow: UnitOfWork, workspaces: Workspaces, workspace: Workspace) -> Run | None:
     """Give a free workspace to the run that has waited longest; `None` when it is taken or nobody waits."""
-    if workspace.lock_kind is not None:
+    if workspace.lock_kind == LockKind.RUN:
         return None
     await uow.flush()
     run = await uow.run(lambda session: next_pending(session, workspace.id))
     if run is None:
+        return None
+    if workspace.lock_kind is not None:
+        # A waiting terraform speaks of a manual lock only when the current run of a locked workspace is pending.
+        workspaces.set_current_run(uow, workspace, run.id)
         return None
     workspaces.take_for_run(uow, workspace, run.id)
     await start_plan(uow, run)

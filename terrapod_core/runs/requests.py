@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from terrapod_core.errors import Problems
 from terrapod_core.jsonapi import Ref
+from terrapod_core.runner.versions import Wanted
 
 _KEY: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]*$")
 MAX_ADDRESSES: Final = 1000
@@ -58,6 +59,7 @@ class CreateRun(msgspec.Struct, kw_only=True):
         if self.message is not None and len(self.message) > MESSAGE_CHARACTERS:
             problems.add(f"the message is longer than {MESSAGE_CHARACTERS} characters", attribute="message")
         self._check_addresses(problems)
+        self._check_version(problems)
         for variable in self.variables or ():
             if not _KEY.match(variable.key):
                 problems.add(f"{variable.key!r} is not a variable name", attribute="variables")
@@ -74,6 +76,12 @@ class CreateRun(msgspec.Struct, kw_only=True):
             for address in addresses or ():
                 if not address or address.startswith("-") or any(ord(character) < 32 for character in address):
                     problems.add(f"{address!r} is not a resource address", attribute=name)
+
+    def _check_version(self, problems: Problems) -> None:
+        try:
+            Wanted.parse(self.terraform_version or "latest")
+        except ValueError as error:
+            problems.add(str(error), attribute="terraform-version")
 
 
 class Report(msgspec.Struct, rename="kebab", kw_only=True):

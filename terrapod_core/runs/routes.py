@@ -63,6 +63,10 @@ def routes(runs: Runs, links: Links, objects: Objects, web: Web) -> Blueprint:
     async def run_events(run_id: str) -> Response:
         return await web.unpaged(RUN_EVENT, await runs.events(await web.actor(), run_id))
 
+    @api.get("/run-events/<event_id>")
+    async def run_event(event_id: str) -> Response:
+        return await web.document(RUN_EVENT, await runs.event(await web.actor(), event_id))
+
     @api.post("/runs/<run_id>/actions/apply")
     @api.post("/runs/<run_id>/actions/confirm")
     async def confirm(run_id: str) -> Response:

@@ -95,7 +95,7 @@ class Runs:
             found = queries.of_phase(session, phase_id)
             if found is None:
                 raise missing("plan or apply")
-            self._authz.require(actor, permission, found[1].workspace, noun="run")
+            self._authz.require(actor, permission, found[1].workspace, noun="plan or apply")
             return found
 
         return await self._db.read(look)
@@ -125,6 +125,13 @@ class Runs:
         """What happened to the run, oldest first."""
         await self.show(actor, run_id)
         return await self._db.read(lambda session: queries.events(session, run_id))
+
+    async def event(self, actor: Actor, event_id: str) -> RunEvent:
+        """One thing that happened to a run; `NotFound` like the run itself."""
+        found = await self._db.read(lambda session: queries.events_by_ids(session, actor, self._authz, [event_id]))
+        if not found:
+            raise missing("run event")
+        return found[0]
 
     # -- creating
 

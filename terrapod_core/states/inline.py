@@ -24,7 +24,6 @@ DOCUMENT_BYTES: Final = 1 << 20
 """What the document may hold beside the state and its views."""
 
 STATE: Final = "/data/attributes/state"
-PARSED: Final = "/data/attributes/json-state"
 
 
 class CreationReader(Scanner):
@@ -88,9 +87,9 @@ class CreationReader(Scanner):
             if (yield from self.raw()) != b"null":
                 raise _no_base64()
         elif wire == "json-state":
-            self.parsed = _parsed((yield from self.leaf()))
+            self.parsed = _parsed((yield from self.leaf()), wire)
         elif wire == "json-state-outputs":
-            yield from self.raw()  # the outputs are read from the state itself
+            _parsed((yield from self.leaf()), wire)  # not kept: the outputs are read from the state itself
         else:
             self._attributes[name] = yield from self._small()
 
@@ -151,16 +150,16 @@ class Incoming:
         return self._reader.parsed
 
 
-def _parsed(value: msgspec.Raw | None) -> bytes | None:
+def _parsed(value: msgspec.Raw | None, name: str) -> bytes | None:
     """The JSON in base64 in a JSON string; `None` for `null` and for one that is too large to be held."""
     try:
         text = msgspec.json.decode(value, type=str | None) if value is not None else None
         if text is None:
             return None
-        view = base64.b64decode(text)
+        view = base64.b64decode(text, validate=True)
         msgspec.json.decode(view, type=dict[str, msgspec.Raw])
     except (ValueError, msgspec.MsgspecError) as error:
-        raise Invalid("json-state must be a JSON object in base64", pointer=PARSED) from error
+        raise Invalid(f"{name} must be a JSON object in base64", pointer=f"/data/attributes/{name}") from error
     return view
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from terrapod_core.errors import Invalid, TerrapodError
 
-LEAF_BYTES: Final = 4 << 20
+LEAF_BYTES: Final = 2 << 20
 """The largest value that is held whole."""
 
 KEY_BYTES: Final = 1 << 16

@@ -35,7 +35,8 @@ def check_follows(current: StateVersion | None, serial: int, lineage: str | None
     if lineage and current.lineage and lineage != current.lineage:
         raise Conflict(
             f"the state's lineage {lineage} does not match the known one, {current.lineage}: it is probably the state of another "
-            "workspace; terraform state push -force replaces the known state all the same"
+            "workspace; a forced push replaces the known state all the same (terraform state push -force, which the `remote` backend "
+            "passes on and the `cloud` block does not)"
         )
     if serial == current.serial and md5 != current.md5:
         raise Conflict(f"the state's hash does not match the one known for serial {serial}: somebody else wrote that serial")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -27,13 +28,11 @@ async def pieces(request: Request, limit: int, what: str) -> AsyncIterator[bytes
     """The body as it arrives; raises `TooLarge` at once for a declared length over the limit, else when it passes it."""
     declared = request.content_length
     if declared is not None and declared > limit:
-        await _drain(request)
         raise _too_large(limit, what)
     seen = 0
     async for piece in request.body:
         seen += len(piece)
         if seen > limit:
-            await _drain(request)
             raise _too_large(limit, what)
         yield piece
     if declared is not None and seen < declared:
@@ -69,8 +68,14 @@ async def form(request: Request) -> dict[str, str]:
     return {name: values[-1] for name, values in fields.items()}
 
 
-async def _drain(request: Request) -> None:
-    """Read a little more before refusing: a client that is still sending would see a broken pipe instead of the reason."""
+async def drain(request: Request) -> None:
+    """Read a little of what nobody has read, before the answer goes out.
+
+    A client that is still sending would see a broken pipe instead of a refusal's reason, and Hypercorn hangs up, without saying
+    so, on one whose last bytes had not arrived: its next request would fail.
+    """
+    if request.content_length is None and "Transfer-Encoding" not in request.headers:
+        return
     seen = 0
 
     async def read() -> None:
@@ -80,10 +85,8 @@ async def _drain(request: Request) -> None:
             if seen > DRAIN_BYTES:
                 return
 
-    try:
+    with suppress(TimeoutError):
         await asyncio.wait_for(read(), DRAIN_SECONDS)
-    except TimeoutError:
-        return
 
 
 def _too_large(limit: int, what: str) -> TooLarge:

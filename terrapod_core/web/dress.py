@@ -11,8 +11,10 @@ from quart import Response, g, request
 
 from terrapod_core import ids
 from terrapod_core.audit import REQUEST, RequestInfo
+from terrapod_core.errors import NotFound
 from terrapod_core.settings import Settings
 from terrapod_core.web.app import TerrapodQuart
+from terrapod_core.web.bodies import drain
 
 API_VERSION: Final = "2.6"
 """`TFP-API-Version`: terraform's cloud block needs at least 2.5, `import` blocks under an agent 2.6."""
@@ -35,6 +37,7 @@ log = structlog.get_logger("terrapod.access")
 def dress(app: TerrapodQuart, settings: Settings) -> None:
     """Register the hooks on the application."""
     versions = {"TFP-API-Version": API_VERSION, "TFP-AppName": APP_NAME, "X-TFE-Version": settings.tfe_version}
+    worn = [(name.lower(), name, value) for name, value in (versions | SECURITY).items()]
 
     @app.before_request
     async def begin() -> None:
@@ -42,13 +45,16 @@ def dress(app: TerrapodQuart, settings: Settings) -> None:
         g.request_id = given if _ACCEPTABLE_ID.match(given) else ids.new("req")
         g.started = time.perf_counter()
         REQUEST.set(RequestInfo(g.request_id, request.remote_addr))
+        if "\0" in request.path:  # no name holds one, and PostgreSQL fails on being asked
+            raise NotFound("there is nothing at this path")
 
     @app.after_request
     async def finish(response: Response) -> Response:
-        response.headers.update(versions)
+        await drain(request)
+        # A page may have its own; all in one go, because each look into a response's headers reads through all of them.
+        own = {name.lower() for name, _ in response.headers}
+        response.headers.extend([(name, value) for lower, name, value in worn if lower not in own])
         response.headers["X-Request-Id"] = g.get("request_id", "-")
-        for name, value in SECURITY.items():
-            response.headers.setdefault(name, value)
         rule = request.url_rule.rule if request.url_rule is not None else "(no route)"
         if rule not in QUIET:
             actor = g.get("actor")

@@ -106,12 +106,12 @@ class Workspaces:
 
     async def read(self, actor: Actor, workspace_id: str) -> Workspace:
         """The workspace; `NotFound` when it is not there or not for this actor."""
-        workspace = await self._door.db.read(lambda session: queries.by_id(session, workspace_id))
+        workspace = await self._door.db.look_up(queries.BY_ID, workspace_id=workspace_id)
         return self._door.allowed(actor, Permission.WORKSPACE_READ, workspace)
 
     async def read_by_name(self, actor: Actor, name: str) -> Workspace:
         """The same, by its name."""
-        workspace = await self._door.db.read(lambda session: queries.by_name(session, name))
+        workspace = await self._door.db.look_up(queries.BY_NAME, workspace_name=name)
         return self._door.allowed(actor, Permission.WORKSPACE_READ, workspace)
 
     async def list(self, actor: Actor, query: Query) -> Page[Workspace]:

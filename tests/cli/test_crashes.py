@@ -79,12 +79,10 @@ def runners(server: Server) -> list[psutil.Process]:
 def test_a_plan_goes_on_while_the_server_is_away(new_server: Callable[..., Server], new_workspace: NewWorkspace, gate: Gate) -> None:
     server = new_server().start()
     workspace = new_workspace(planned_slowly(gate), on=server)
-    command = workspace.tf.start("plan")
-    gate.wait()
-    run = workspace.run_that("planning")
-    server.kill()
-    assert command.wait(60) == 1  # terraform itself does not try again to read a log
-    command.communicate()
+    with workspace.tf.background("plan"):
+        gate.wait()
+        run = workspace.run_that("planning")
+        server.kill()
     server.start()
     gate.open()
 
@@ -101,11 +99,10 @@ def test_an_apply_goes_on_and_ends_while_the_server_is_away(
 ) -> None:
     server = new_server(database_url=database_url).start()
     workspace = new_workspace(applied_slowly(gate), on=server)
-    command = workspace.tf.start("apply", "-auto-approve")
-    gate.wait()
-    run = workspace.run_that("applying")
-    server.kill()
-    command.communicate()
+    with workspace.tf.background("apply", "-auto-approve"):
+        gate.wait()
+        run = workspace.run_that("applying")
+        server.kill()
     gate.open()
     until(lambda: not [process for process in runners(server) if process.name() == "terraform"], "the server's terraform to end")
     server.start()
@@ -124,11 +121,10 @@ def test_a_machine_that_dies_during_a_plan_makes_it_again(
 ) -> None:
     server = new_server().start()
     workspace = new_workspace(planned_slowly(gate), on=server)
-    command = workspace.tf.start("plan")
-    gate.wait()
-    run = workspace.run_that("planning")
-    die(server)
-    command.communicate()
+    with workspace.tf.background("plan"):
+        gate.wait()
+        run = workspace.run_that("planning")
+        die(server)
     gate.close()
     server.start()
     gate.open()
@@ -146,11 +142,10 @@ def test_a_machine_that_dies_during_an_apply_is_no_success(
     workspace.tf.run("apply", "-auto-approve")
     before = workspace.state()
     workspace.tf.write('resource "terraform_data" "before" {}\n' + applied_slowly(gate))
-    command = workspace.tf.start("apply", "-auto-approve")
-    gate.wait()
-    run = workspace.run_that("applying")
-    die(server)
-    command.communicate()
+    with workspace.tf.background("apply", "-auto-approve"):
+        gate.wait()
+        run = workspace.run_that("applying")
+        die(server)
     server.start()
     assert workspace.end_of(run["id"]) == "errored"
     log = workspace.raw_log(run, "apply")
@@ -174,13 +169,13 @@ def test_terraform_here_delivers_its_state_when_the_server_is_back(
 ) -> None:
     server = new_server().start()
     workspace = new_workspace(applied_slowly(gate), mode="local", on=server)
-    command = workspace.tf.start("apply", "-auto-approve")
-    gate.wait()
-    server.kill()
-    gate.open()
-    server.start()
-    output, errors = command.communicate(timeout=120)
-    assert command.returncode == 0, output + errors
+    with workspace.tf.background("apply", "-auto-approve") as command:
+        gate.wait()
+        server.kill()
+        gate.open()
+        server.start()
+        done = command.end()
+    assert done.code == 0, done.text
     assert resources(workspace.state()) == {"quick": "good", "slow": "good", "last": "good"}
     assert not workspace.attributes["locked"]
 
@@ -252,11 +247,10 @@ def test_a_server_that_is_stopped_as_an_operator_would_leaves_its_runs_alone(
 ) -> None:
     server = new_server().start()
     workspace = new_workspace(planned_slowly(gate) if phase == "plan" else applied_slowly(gate), on=server)
-    command = workspace.tf.start("apply", "-auto-approve")
-    gate.wait()
-    run = workspace.run_that("planning" if phase == "plan" else "applying")
-    server.restart()
-    gate.open()
-    command.communicate()
+    with workspace.tf.background("apply", "-auto-approve"):
+        gate.wait()
+        run = workspace.run_that("planning" if phase == "plan" else "applying")
+        server.restart()
+        gate.open()
     assert workspace.end_of(run["id"]) == "applied"
     assert whole(workspace.raw_log(run, phase))

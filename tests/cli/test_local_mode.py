@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 from tests.cli.conftest import NewWorkspace
-from tests.support.tf import resources
+from tests.support.tf import remote, resources
 from tests.support.workspace import Workspace
 
 TWO = """
@@ -118,6 +119,23 @@ def test_a_state_that_is_pulled_and_changed_is_pushed_unless_it_is_older_or_anot
     tf.write(json.dumps(pulled | {"lineage": "00000000-1111-2222-3333-444444444444", "serial": 99}), "another.tfstate")
     assert tf.run("state", "push", "another.tfstate", check=False).code == 1
     assert workspace.state()["lineage"] == pulled["lineage"]
+    assert not workspace.attributes["locked"]
+
+
+def test_a_forced_push_replaces_even_anothers_state(new_workspace: NewWorkspace) -> None:
+    workspace = new_workspace(TWO, mode="local")
+    tf = workspace.tf
+    tf.run("apply", "-auto-approve")
+    pulled = json.loads(tf.run("state", "pull").output)
+    tf.write(json.dumps(pulled | {"lineage": "00000000-1111-2222-3333-444444444444", "serial": 1}), "another.tfstate")
+    # A `cloud` block of terraform 1.11 does not pass -force on; the server refuses, and says what helps.
+    refused = tf.run("state", "push", "-force", "another.tfstate", check=False)
+    assert refused.code == 1
+    assert "does not match the known one" in refused.text
+    tf.run("force-unlock", "-force", f"default/{workspace.name}")  # after a failure terraform keeps its lock on purpose
+    shutil.rmtree(tf.directory / ".terraform")
+    tf.write(remote(tf.server, f'name = "{workspace.name}"'), "cloud.tf")
+    tf.run("init", "-input=false")
     tf.run("state", "push", "-force", "another.tfstate")
     assert workspace.state()["lineage"] == "00000000-1111-2222-3333-444444444444"
     assert not workspace.attributes["locked"]

@@ -52,7 +52,7 @@ def test_login_gives_terraform_a_token_after_sign_in_and_a_click(terraform: Path
         assert secure.email in consent.text
 
         assert browser.submit(consent, form, origin="https://evil.example").status == 403
-        assert browser.submit(consent, form, form_token="made-up").status == 403
+        assert browser.submit(consent, form, **{"form-token": "made-up"}).status == 403
         done_page = browser.submit(consent, form)
         assert done_page.url.startswith("http://localhost:100"), done_page.text
         done = terminal.end()

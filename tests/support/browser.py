@@ -49,7 +49,7 @@ class Browser:
         """Follow a link from elsewhere."""
         return self._page(self._client.get(url))
 
-    def submit(self, page: Page, form: Form, origin: str | None = None, **filled: str) -> Page:
+    def submit(self, page: Page, form: Form, *, origin: str | None = None, **filled: str) -> Page:
         """Send a form, with what the person filled in; `origin` is that of another site whose script does it."""
         here = urlsplit(page.url)
         own = f"{here.scheme}://{here.netloc}"

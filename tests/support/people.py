@@ -12,6 +12,7 @@ import pytest
 from quart import Response
 from quart.typing import TestClientProtocol
 from sqlalchemy import select
+from werkzeug.datastructures import Headers
 
 from terrapod_core import ui
 from terrapod_core.accounts import AccountServices, UserPasswords, Visitor, open_accounts, register_includes, routes
@@ -19,7 +20,18 @@ from terrapod_core.audit import AuditEntry
 from terrapod_core.authz import SYSTEM, Actor, Authorizer, PlatformRole
 from terrapod_core.db import Database
 from terrapod_core.jsonapi import Includes
-from terrapod_core.plugin import Callback, Form, FormField, Identity, LoginRefused, LoginRequest, PasswordRefused, PasswordStore, Redirect
+from terrapod_core.plugin import (
+    AuthProvider,
+    Callback,
+    Form,
+    FormField,
+    Identity,
+    LoginRefused,
+    LoginRequest,
+    PasswordRefused,
+    PasswordStore,
+    Redirect,
+)
 from terrapod_core.secrets import Keyring, new_key
 from terrapod_core.settings import Settings
 from terrapod_core.testing import FakeClock
@@ -99,7 +111,7 @@ class People:
 
     def restarted(self, keyring: Keyring) -> AccountServices:
         """The services as another process has them."""
-        providers = {"local": self.passwords, "corporate": self.elsewhere}
+        providers: dict[str, AuthProvider] = {"local": self.passwords, "corporate": self.elsewhere}
         return open_accounts(self.db, keyring, self.settings, Authorizer(), providers)
 
     async def user(self, name: str, *roles: PlatformRole) -> str:
@@ -125,11 +137,9 @@ class People:
         return (await self.services.sign_in.finish(visitor, values)).text
 
     async def audited(self) -> list[tuple[str, str, str]]:
-        """Action, actor and outcome of every audit entry so far."""
-        rows = await self.db.read(
-            lambda session: session.execute(select(AuditEntry).order_by(AuditEntry.at, AuditEntry.id)).scalars().all()
-        )
-        return [(row.action, row.actor_name, row.outcome) for row in rows]
+        """Action, actor and outcome of every audit entry so far, sorted: the clock may stand still."""
+        rows = await self.db.read(lambda session: session.execute(select(AuditEntry)).scalars().all())
+        return sorted((row.action, row.actor_name, row.outcome) for row in rows)
 
     def app(self) -> TerrapodQuart:
         """The application: routes under /api/v2, OAuth, pages."""
@@ -181,7 +191,7 @@ class Browser:
         }
 
     async def _page(self, response: Response) -> Page:
-        return Page(response.status_code, dict(response.headers), await response.get_data(as_text=True), response)
+        return Page(response.status_code, response.headers, await response.get_data(as_text=True), response)
 
 
 @dataclass
@@ -189,7 +199,7 @@ class Page:
     """What came back."""
 
     status: int
-    headers: dict[str, str]
+    headers: Headers
     text: str
     response: Response
 

@@ -78,6 +78,14 @@ class Raw:
             body += piece
         return Answer(int(first.split()[1]), headers, body)
 
+    def answer_or_none(self, seconds: float = 5.0) -> Answer | None:
+        """The answer; `None` when the server hangs up without one, or says nothing for so long."""
+        self.socket.settimeout(seconds)
+        try:
+            return self.answer()
+        except (AssertionError, TimeoutError):
+            return None
+
     def _receive(self) -> bytes:
         with suppress(ConnectionResetError):
             return self.socket.recv(65536)

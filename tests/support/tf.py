@@ -17,11 +17,13 @@ import pexpect
 from tests.support.server import Server
 
 COMMAND_SECONDS = 120
+EXPECT_SECONDS = 60
 PROMPT = "Enter a value:"
 CTRL_C = "\x03"
 
 _numbers = itertools.count(1)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_BETWEEN = r"(?:\s|\x1b\[[0-9;]*m)+"
 _FRAME = re.compile(r"^[╷│╵] ?", re.MULTILINE)
 
 
@@ -53,8 +55,8 @@ class Terraform:
         self.directory = directory
         self.server = server
         self.home = directory.with_name(directory.name + ".home")
-        self.home.mkdir(exist_ok=True)
-        self.configuration = self.home / "terraform.rc"
+        (self.home / ".terraform.d").mkdir(parents=True, exist_ok=True)
+        self.configuration = self.home / ".terraformrc"
         credentials = f'credentials "{server.host}" {{\n  token = "{token or server.token}"\n}}\n' if signed_in else ""
         self.configuration.write_text(("" if server.authority else services(server)) + credentials)
 
@@ -67,20 +69,15 @@ class Terraform:
 
     def run(self, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None, typed: str | None = None) -> Done:
         """Run a command to its end; `typed` is its standard input. With `check`, an exit code other than 0 fails the test."""
-        process = self.start(*arguments, env=env, typing=typed is not None)
-        try:
-            output, errors = process.communicate(typed, timeout=COMMAND_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, errors = process.communicate()
-            raise AssertionError(f"terraform {' '.join(arguments)} did not end:\n{output}\n{errors}") from None
-        done = Done(process.returncode, output, errors)
-        assert not check or done.code == 0, f"terraform {' '.join(arguments)} ended with {done.code}:\n{output}\n{errors}"
+        with self.background(*arguments, env=env, typing=typed is not None) as command:
+            done = command.end(typed)
+        assert not check or done.code == 0, f"{command} ended with {done.code}:\n{done.output}\n{done.errors}"
         return done
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None, typing: bool = False) -> subprocess.Popen[str]:
-        """Start a command without a terminal, and leave it running."""
-        return subprocess.Popen(
+    @contextmanager
+    def background(self, *arguments: str, env: Mapping[str, str] | None = None, typing: bool = False) -> Iterator[Command]:
+        """Run a command without a terminal beside what the test does; it is killed at the end of the block if it still runs."""
+        process = subprocess.Popen(
             [str(self.program), *arguments],
             cwd=self.directory,
             env=self.environment(env),
@@ -89,6 +86,13 @@ class Terraform:
             stderr=subprocess.PIPE,
             text=True,
         )
+        command = Command(process, f"terraform {' '.join(arguments)}")
+        try:
+            yield command
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     @contextmanager
     def terminal(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
@@ -109,7 +113,10 @@ class Terraform:
             child.close(force=True)
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """What the person's shell holds: nothing of the machine's but the place of its programs."""
+        """What the person's shell holds: nothing of the machine's but the place of its programs.
+
+        No TF_CLI_CONFIG_FILE: with one, terraform reads no credentials that `terraform login` has kept.
+        """
         environment = {"SSL_CERT_FILE": str(self.server.authority)} if self.server.authority is not None else {}
         return {
             **environment,
@@ -117,10 +124,30 @@ class Terraform:
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
             "TERM": "xterm",
-            "TF_CLI_CONFIG_FILE": str(self.configuration),
             "CHECKPOINT_DISABLE": "1",
             **(more or {}),
         }
+
+
+class Command:
+    """A command that runs without a terminal."""
+
+    def __init__(self, process: subprocess.Popen[str], name: str) -> None:
+        self._process = process
+        self._name = name
+
+    def __str__(self) -> str:
+        return self._name
+
+    def end(self, typed: str | None = None) -> Done:
+        """Wait until it has ended, however it does."""
+        try:
+            output, errors = self._process.communicate(typed, timeout=COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            output, errors = self._process.communicate()
+            raise AssertionError(f"{self} did not end:\n{output}\n{errors}") from None
+        return Done(self._process.returncode, output, errors)
 
 
 class Terminal:
@@ -131,17 +158,13 @@ class Terminal:
         self._read = ""
 
     def expect(self, text: str) -> None:
-        """Wait until it has written `text`, word for word. Fails, and shows what it wrote, when it ends before."""
-        try:
-            self._child.expect_exact(text)
-        except (pexpect.EOF, pexpect.TIMEOUT) as failure:
-            raise AssertionError(f"terraform did not say {text!r}:\n{words(self._read + (self._child.before or ''))}") from failure
-        self._read += (self._child.before or "") + text
+        """Wait until it has written `text`, whatever the colours and line breaks in it."""
+        self.find(_BETWEEN.join(re.escape(word) for word in text.split()))
 
     def find(self, pattern: str) -> str:
-        """Wait until it has written something that matches; the match."""
+        """Wait until it has written something that matches; the match. Fails, and shows what it wrote, when it ends before."""
         try:
-            self._child.expect(pattern)
+            self._child.expect(pattern, timeout=EXPECT_SECONDS)
         except (pexpect.EOF, pexpect.TIMEOUT) as failure:
             raise AssertionError(f"terraform said nothing like {pattern}:\n{words(self._read + (self._child.before or ''))}") from failure
         match = self._child.match

@@ -68,7 +68,7 @@ def fresh(word: str) -> str:
 # -- documents
 
 
-def document(kind: str, relationships: Mapping[str, Any] | None = None, **attributes: Any) -> dict[str, Any]:
+def document(kind: str, relationships: Mapping[str, Any] | None = None, /, **attributes: Any) -> dict[str, Any]:
     """A JSON:API document; attribute names are written with underscores here and with dashes on the wire."""
     data: dict[str, Any] = {"type": kind, "attributes": {name.replace("_", "-"): value for name, value in attributes.items()}}
     if relationships is not None:
@@ -242,12 +242,12 @@ def run_at(api: httpx.Client, run_id: str, *statuses: str) -> dict[str, Any]:
 
 
 def log_of(api: httpx.Client, run_id: str, phase: str = "plan") -> str:
-    """All of a phase's log."""
+    """All of a phase's log, without its colours."""
     url = attributes(api.get(f"runs/{run_id}/{phase}"))["log-read-url"]
     pieces = b""
     while piece := httpx.get(url, params={"offset": len(pieces), "limit": 65536}, trust_env=False).content:
         pieces += piece
-    return pieces.decode(errors="replace")
+    return re.sub(r"\x1b\[[0-9;]*m", "", pieces.decode(errors="replace"))
 
 
 def lock(api: httpx.Client, workspace_id: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from pytfe import TFEClient, TFEConfig
 
 from tests.support.endpoints import World, make_world
 from tests.support.server import Server, running, show_logs
@@ -58,7 +60,7 @@ def world(server: Server) -> World:
 def alice(server: Server) -> Iterator[Person]:
     """A user with no role."""
     person = make_person(server, "alice")
-    with person.api:
+    with closing(person.api):
         yield person
 
 
@@ -66,5 +68,12 @@ def alice(server: Server) -> Iterator[Person]:
 def auditor(server: Server) -> Iterator[Person]:
     """A user who may read everything and change nothing."""
     person = make_person(server, "auditor", "audit")
-    with person.api:
+    with closing(person.api):
         yield person
+
+
+@pytest.fixture(scope="session")
+def tfe(server: Server) -> Iterator[TFEClient]:
+    """HashiCorp's own client, as the admin. It retries nothing: what fails once shall be seen."""
+    with TFEClient(TFEConfig(address=server.url, token=server.token, max_retries=0, ca_bundle=None)) as client:
+        yield client

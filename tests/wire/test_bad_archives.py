@@ -121,14 +121,17 @@ def test_an_upload_after_its_time_is_404_and_says_so(api: httpx.Client, server: 
     from terrapod_core.secrets import Keyring
     from terrapod_core.storage import Capabilities, Purpose
 
-    ident, url = waiting(api)
+    ident, _ = waiting(api)
     # Signed by the server's own key, and over since a minute: what a link is an hour after it was given.
     links = Capabilities(Keyring.load(None, server.data, embedded=True), SystemClock())
     now = datetime.now(UTC)
     over = links.url_path(Purpose.CONFIGURATION_UPLOAD, "PUT", ident, expires=now - timedelta(minutes=1))
     refused(put(server.url + over, GOOD), 404, says="over")
     assert wire.attributes(api.get(f"configuration-versions/{ident}"))["status"] == "pending"
-    assert put(server.url + links.url_path(Purpose.CONFIGURATION_UPLOAD, "PUT", ident, expires=now + timedelta(minutes=1)), GOOD).status_code == 200
+    assert (
+        put(server.url + links.url_path(Purpose.CONFIGURATION_UPLOAD, "PUT", ident, expires=now + timedelta(minutes=1)), GOOD).status_code
+        == 200
+    )
 
 
 def test_a_link_is_good_for_nothing_else(api: httpx.Client, server: Server) -> None:
@@ -136,7 +139,13 @@ def test_a_link_is_good_for_nothing_else(api: httpx.Client, server: Server) -> N
     refused(httpx.get(url, trust_env=False), 404)
     refused(httpx.post(url, content=GOOD, trust_env=False), 404, 405)
     refused(httpx.delete(url, trust_env=False), 404, 405)
-    for wrong in (url[:-1] + ("a" if url[-1] != "a" else "b"), url + "x", url[:-8], url.rpartition("/")[0] + "/" + "A" * 120, url + "/more"):
+    for wrong in (
+        url[:-1] + ("a" if url[-1] != "a" else "b"),
+        url + "x",
+        url[:-8],
+        url.rpartition("/")[0] + "/" + "A" * 120,
+        url + "/more",
+    ):
         refused(put(wrong, GOOD), 404)
     refused(put(f"{server.url}/api/v2/configuration-versions/{ident}/content", GOOD), 404, 405)
     assert wire.attributes(api.get(f"configuration-versions/{ident}"))["status"] == "pending"

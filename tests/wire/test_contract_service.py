@@ -56,7 +56,11 @@ def test_discovery_is_json_whatever_is_accepted(server: Server) -> None:
 def test_ping_wears_the_version_headers(server: Server) -> None:
     response = get(server, "/api/v2/ping")
     assert response.status_code in (200, 204)
-    assert (response.headers["TFP-API-Version"], response.headers["TFP-AppName"], response.headers["X-TFE-Version"]) == ("2.6", "Terrapod", "v0.1.0")
+    assert (response.headers["TFP-API-Version"], response.headers["TFP-AppName"], response.headers["X-TFE-Version"]) == (
+        "2.6",
+        "Terrapod",
+        "v0.1.0",
+    )
 
 
 def test_account_details(api: httpx.Client, server: Server) -> None:
@@ -202,13 +206,31 @@ def test_a_code_that_is_none_is_refused_as_oauth_says(server: Server) -> None:
         "code_verifier": verifier,
         "redirect_uri": "http://localhost:10000/login",
     }
-    for change in ({}, {"grant_type": "password"}, {"client_id": "other"}, {"code": ""}, {"code_verifier": ""}, {"redirect_uri": "http://evil.example/login"}):
+    for change in (
+        {},
+        {"grant_type": "password"},
+        {"client_id": "other"},
+        {"code": ""},
+        {"code_verifier": ""},
+        {"redirect_uri": "http://evil.example/login"},
+    ):
         response = httpx.post(f"{server.url}/oauth/token", data={**good, **change}, trust_env=False)
         assert response.status_code == 400
         assert response.headers["content-type"] == JSON
-        assert response.json()["error"] in ("invalid_request", "invalid_grant", "invalid_client", "unsupported_grant_type", "unauthorized_client")
+        assert response.json()["error"] in (
+            "invalid_request",
+            "invalid_grant",
+            "invalid_client",
+            "unsupported_grant_type",
+            "unauthorized_client",
+        )
         assert " " in response.json()["error_description"]
-    for content_type, content in ((JSON, b"{}"), ("application/x-www-form-urlencoded", b"\xff=%ff&" * 200), ("text/plain", b"x"), ("", b"")):
+    for content_type, content in (
+        (JSON, b"{}"),
+        ("application/x-www-form-urlencoded", b"\xff=%ff&" * 200),
+        ("text/plain", b"x"),
+        ("", b""),
+    ):
         response = httpx.post(f"{server.url}/oauth/token", content=content, headers={"Content-Type": content_type}, trust_env=False)
         assert response.status_code in (400, 413, 415), (content_type, response.status_code, response.text)
 

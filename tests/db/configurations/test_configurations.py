@@ -139,8 +139,8 @@ async def test_a_run_takes_the_newest_that_is_whole_and_meant_for_it(shelf: Shel
     assert await latest() is None
     first = await shelf.uploaded(workspace)
     assert await latest() == first.id
-    for kind in ("speculative", "provisional"):
-        await shelf.uploaded(workspace, **{kind: True})
+    await shelf.uploaded(workspace, speculative=True)
+    await shelf.uploaded(workspace, provisional=True)
     await shelf.configuration(workspace)
     assert await latest() == first.id
     second = await shelf.uploaded(workspace)

@@ -199,6 +199,24 @@ async def test_two_uploads_of_the_same_bytes_at_once_both_succeed(shelf: Shelf) 
     assert len(await shelf.emitted("StateVersionFinalized")) == 1
 
 
+async def test_an_announcement_that_was_overtaken_no_longer_keeps_the_workspace_locked(shelf: Shelf) -> None:
+    workspace = await shelf.held()
+    abandoned = await shelf.announced(workspace, FIRST, 1)
+    later = await shelf.announced(workspace, state(9), 9)
+    await shelf.stated(workspace, state(2), 2)
+    assert await statuses(shelf, abandoned.id, later.id) == ["discarded", "pending"]
+    await shelf.stated(workspace, state(10), 10)
+    assert not await shelf.db.read(lambda session: queries.pending_state(session, workspace.id))
+
+
+async def test_of_bytes_that_are_too_many_only_what_shows_it_is_read(shelf: Shelf) -> None:
+    version = await shelf.stated(await shelf.held(), FIRST, 1)
+    body = pieces(FIRST + bytes(4 << 20))
+    with pytest.raises(Conflict):
+        await shelf.states.uploads.content(version.id, body)
+    assert len(await all_of(body)) > 3 << 20
+
+
 async def test_a_crash_before_the_commit_leaves_no_half_state(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = await shelf.held()
     version = await shelf.announced(workspace, FIRST, 1)

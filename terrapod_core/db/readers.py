@@ -1,0 +1,149 @@
+"""How each of the two databases is read: a function over a session in one hop, and a look-up on the driver itself."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Dialect, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool, QueuePool
+
+T = TypeVar("T")
+
+READERS: Final = 2
+"""SQLite reader threads: enough for two cores, and a slow list never stops a quick look-up."""
+
+LOOK_UPS: Final = 4
+"""PostgreSQL connections for look-ups alone. Each takes a fifth of a millisecond, so nobody waits long for one."""
+
+BUSY_SECONDS: Final = 30
+"""How long SQLite waits for another process's write (a CLI command beside the server)."""
+
+
+class Reader(ABC):
+    """Reads, and never writes."""
+
+    dialect: Dialect
+
+    @abstractmethod
+    async def run(self, query: Callable[[Session], T]) -> T:
+        """Run a query function over a session."""
+
+    @abstractmethod
+    async def fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any] | None:
+        """The first row of a statement in the driver's own words; `None` when there is none. Raises whatever the driver raises."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+class PostgreSQLReader(Reader):
+    """One pooled connection a call, without a transaction to begin and roll back; look-ups have connections of their own."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._sessions = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False)
+        self._engine = create_async_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._free: list[tuple[AsyncConnection, Any]] = []
+        self._room = asyncio.Semaphore(LOOK_UPS)
+        self.dialect = engine.dialect
+
+    async def run(self, query: Callable[[Session], T]) -> T:
+        async with self._sessions() as session:
+            return await session.run_sync(query)
+
+    async def fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any] | None:
+        async with self._room:
+            connection, driver = self._free.pop() if self._free else await self._open()
+            try:
+                row: Sequence[Any] | None = await driver.fetchrow(text, *arguments)
+            except BaseException:
+                # Cancelled, or in an unknown state: such a connection is asked nothing more.
+                driver.terminate()
+                raise
+            self._free.append((connection, driver))
+            return row
+
+    async def _open(self) -> tuple[AsyncConnection, Any]:
+        connection = await self._engine.connect()
+        return connection, (await connection.get_raw_connection()).driver_connection
+
+    async def close(self) -> None:
+        while self._free:
+            connection, _ = self._free.pop()
+            with suppress(Exception):  # it may be gone already
+                await connection.close()
+        await self._engine.dispose()
+
+
+class SQLiteReader(Reader):
+    """Two threads with synchronous, query-only connections."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine: Engine = create_engine(
+            url.set(drivername="sqlite+pysqlite"),
+            poolclass=QueuePool,
+            pool_size=2 * READERS,
+            max_overflow=0,
+            connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+        )
+        prepare(self._engine, begin="BEGIN", pragmas=("query_only=ON",))
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._own = threading.local()
+        self._opened: list[Any] = []
+        self.dialect = self._engine.dialect
+
+    async def run(self, query: Callable[[Session], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, query)
+
+    async def fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any] | None:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._fetch, text, arguments)
+
+    def _run(self, query: Callable[[Session], T]) -> T:
+        with Session(self._engine, autoflush=False) as session:
+            return query(session)
+
+    def _fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any] | None:
+        driver: sqlite3.Connection | None = getattr(self._own, "driver", None)
+        if driver is None:
+            connection = self._engine.raw_connection()
+            self._opened.append(connection)
+            driver = self._own.driver = connection.driver_connection
+            assert driver is not None, "a connection that was just opened has its driver's"
+        # All of them: a cursor that is not at its end would keep its view of the database open.
+        rows = driver.execute(text, arguments).fetchall()
+        return rows[0] if rows else None
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=True)
+        while self._opened:
+            self._opened.pop().close()
+        self._engine.dispose()
+
+
+def prepare(engine: Engine, *, begin: str, pragmas: tuple[str, ...]) -> None:
+    """Take SQLite's transactions over from the driver (its own begin too late and deferred) and set what each connection needs.
+
+    `synchronous=FULL`: with WAL's default an acknowledged write may be lost when the machine loses power.
+    """
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("foreign_keys=ON", "synchronous=FULL", *pragmas):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Any) -> None:
+        connection.exec_driver_sql(begin)

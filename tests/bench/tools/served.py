@@ -1,0 +1,58 @@
+"""`terrapod serve` as it is, with two additions that only a benchmark wants. A program: `tests/bench/tools/servers.py` starts it.
+
+`GET /hello` is answered by an empty Quart application beside ours on the same Hypercorn, in the same process: what a request
+costs here before any of our code. `TERRAPOD_BENCH_DISK` makes the store's disk as slow as so many bytes a second.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from quart import Quart, Response
+from terrapod_storage_local.files import Incoming
+
+from terrapod_core.cli import main, serve
+
+HELLO = "/hello"
+DISK = "TERRAPOD_BENCH_DISK"
+
+
+def say_hello() -> None:
+    """Put the other application beside ours."""
+    hello = Quart("hello")
+
+    @hello.get(HELLO)
+    async def say() -> Response:
+        return Response(b'{"hello":"world"}', content_type="application/json")
+
+    module: Any = serve
+    serving = module.hypercorn_serve
+
+    async def with_hello(app: Any, config: Any, **options: Any) -> None:
+        async def both(scope: Any, receive: Any, send: Any) -> None:
+            await (hello if scope.get("path") == HELLO else app)(scope, receive, send)
+
+        await serving(both, config, **options)
+
+    module.hypercorn_serve = with_hello
+
+
+def slow_down(rate: float) -> None:
+    """Let every write to the store take as long as it would on such a disk."""
+    files: Any = Incoming
+    write = files._write
+
+    def slowly(incoming: Incoming, data: bytes) -> int:
+        time.sleep(len(data) / rate)
+        return int(write(incoming, data))
+
+    files._write = slowly
+
+
+if __name__ == "__main__":
+    say_hello()
+    if DISK in os.environ:
+        slow_down(float(os.environ.pop(DISK)))
+    main()

@@ -1,0 +1,57 @@
+"""Servers to be measured, and how much memory they take."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bench.tools.timed import engine
+from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.server import Server
+
+HONEST = ("fsync = on", "synchronous_commit = on", "full_page_writes = on")
+"""The tests' PostgreSQL forgets at a crash; a measured one must not, or its commits cost nothing."""
+
+
+class BenchServer(Server):
+    """`tests/bench/tools/served.py` as a process."""
+
+    program = ("-P", str(Path(__file__).with_name("served.py")))
+
+    def forget_peak(self) -> int:
+        """Look for the peak anew from now on; what is resident now, in bytes."""
+        (Path("/proc") / str(self.pid) / "clear_refs").write_text("5")
+        return self._memory("VmRSS")
+
+    def peak(self) -> int:
+        """The most that was resident since `forget_peak`, in bytes."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
+        lines = (Path("/proc") / str(self.pid) / "status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(name + ":")).split()[1]) * 1024
+
+
+@contextmanager
+def serving(directory: Path, *, timed: bool = False, **options: Any) -> Iterator[BenchServer]:
+    """A started server. With `timed` its runs use an engine that notes its times in `<directory>/engine.log`."""
+    shutil.rmtree(directory, ignore_errors=True)
+    settings = {"LOG_FORMAT": "json", "LIMITS__WORKSPACES_PER_USER": "100000", **options.pop("settings", {})}
+    if timed:
+        settings["RUNNER__ENGINES_DIR"] = str(engine(directory))
+    server = BenchServer(directory, settings=settings, **options)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@contextmanager
+def postgresql() -> Iterator[PostgresServer]:
+    """A PostgreSQL that keeps its word."""
+    with postgres_server() as server:
+        server.execute(*(f"ALTER SYSTEM SET {setting}" for setting in HONEST), "SELECT pg_reload_conf()")
+        yield server
