@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -113,7 +115,15 @@ def _json(event: dict[str, Any], **options: Any) -> str:
     try:
         return msgspec.json.encode(event, enc_hook=repr).decode()
     except (UnicodeEncodeError, TypeError):  # text that is no Unicode, keys that are no text
-        return json.dumps(event, **options)
+        return str(json.dumps(event, **options))
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns, never cut: what is printed here is copied, and read by other programs."""
+    table = [list(titles), *map(list, rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
+    for row in table:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def run(task: Callable[[], Awaitable[T]]) -> T:
@@ -130,6 +140,8 @@ def with_terrapod(data_dir: Path | None, act: Callable[[Terrapod], Awaitable[T]]
     from terrapod_core.app import Terrapod, prepare  # a second of imports that `terrapod plugins list` does without
 
     settings = load_settings(data_dir, {})
+    if settings.embedded and not settings.data_dir.is_dir():
+        raise UsageProblem(f"there is no data directory {settings.data_dir}; name the server's with --data-dir, or start the server first")
     configure_logging(replace(settings, log=replace(settings.log, level="warning")))
 
     async def task() -> T:

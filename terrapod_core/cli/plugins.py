@@ -6,10 +6,8 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from terrapod_core.cli.common import UsageProblem, data_dir_option, load_settings
+from terrapod_core.cli.common import UsageProblem, data_dir_option, load_settings, print_table
 from terrapod_core.plugin import Plugins, PluginState
 from terrapod_core.settings import SettingsError
 
@@ -23,13 +21,11 @@ def plugins() -> None:
 @data_dir_option
 def list_command(data_dir: Path | None) -> None:
     """Name, version, state, what each provides; a failed one with its reason."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "version", "state", "provides"):
-        table.add_column(title)
+    rows = []
     for record in _discover(data_dir).records:
         said = ", ".join(record.provides) if record.state is PluginState.LOADED else record.reason or ""
-        table.add_row(record.name, record.version or "-", record.state.value, said)
-    Console(soft_wrap=True).print(table)
+        rows.append((record.name, record.version or "-", record.state.value, said))
+    print_table(("name", "version", "state", "provides"), rows)
 
 
 @plugins.command()

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from terrapod_core.cli.common import UsageProblem, data_dir_option, load_settings
+from terrapod_core.cli.common import UsageProblem, data_dir_option, load_settings, print_table
 from terrapod_core.plugin import Plugins, PluginState
 from terrapod_core.settings import SettingsError
 
@@ -22,12 +20,7 @@ def settings() -> None:
 @data_dir_option
 def show(data_dir: Path | None) -> None:
     """Every setting, its value (secrets masked) and where it came from."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("setting", "value", "from"):
-        table.add_column(title)
-    for key, value, origin in load_settings(data_dir, {}).show():
-        table.add_row(key, value, origin)
-    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+    print_table(("setting", "value", "from"), load_settings(data_dir, {}).show())
 
 
 @settings.command()

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from terrapod_core.authz import SYSTEM
-from terrapod_core.cli.common import UsageProblem, data_dir_option, with_terrapod
+from terrapod_core.cli.common import UsageProblem, data_dir_option, print_table, with_terrapod
 
 if TYPE_CHECKING:
     from terrapod_core.app import Terrapod
@@ -56,12 +54,7 @@ def list_command(email: str | None, data_dir: Path | None) -> None:
             (token.id, token.user_id, token.description or "", _day(token.expires_at), _day(token.last_used_at)) for token in page.items
         ]
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("id", "user", "description", "expires", "last used"):
-        table.add_column(title)
-    for row in with_terrapod(data_dir, act):
-        table.add_row(*row)
-    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+    print_table(("id", "user", "description", "expires", "last used"), with_terrapod(data_dir, act))
 
 
 @tokens.command()

@@ -43,7 +43,11 @@ def stale(folder: Path = REFERENCE) -> dict[Path, str]:
 
 def main(arguments: list[str]) -> int:
     """Write or check; the exit code."""
-    pages = stale()
+    try:
+        pages = stale()
+    except LookupError as problem:
+        print(problem)
+        return 1
     if "--check" in arguments:
         for path in pages:
             print(f"{path.relative_to(ROOT)} is stale: run `{COMMAND}`")

@@ -191,6 +191,7 @@ SECTIONS: Final = (
             "GET /organizations/{org}/runs": "Runs of all workspaces the caller sees.",
             "GET /organizations/{org}/runs/queue": "Waiting runs, in the order of service.",
             "GET /runs/{run_id}/run-events": "What happened to a run, and who did it.",
+            "GET /run-events/{event_id}": "One thing that happened to a run.",
             "POST /runs/{run_id}/actions/apply": "Confirm a planned run; what terraform calls.",
             "POST /runs/{run_id}/actions/confirm": "Confirm a planned run.",
             "POST /runs/{run_id}/actions/discard": "Give up a run before its apply.",
