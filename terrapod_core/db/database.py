@@ -46,7 +46,7 @@ class Database:
             self.engine = _sqlite_writer(self.url)
             self._reader = SQLiteReader(self.url)
         elif self.url.drivername == "postgresql+asyncpg":
-            self.engine = create_async_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+            self.engine = create_async_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
             self._reader = PostgreSQLReader(self.engine)
         else:
             raise ValueError(f"database.url must start with sqlite+aiosqlite:// or postgresql+asyncpg://, not {self.url.drivername}://")
@@ -115,6 +115,7 @@ def _sqlite_writer(url: URL) -> AsyncEngine:
     Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_async_engine(
         url,
+        hide_parameters=True,  # values stay out of errors, and so out of the log
         poolclass=AsyncAdaptedQueuePool,
         pool_size=1,
         max_overflow=0,

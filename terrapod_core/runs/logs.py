@@ -27,6 +27,10 @@ READ_BYTES: Final = 1024 * 1024
 COLUMN: Final = "log_chunks.data"
 
 
+class _SealedMeanwhile(Exception):
+    """Another job has moved the log: the news of one change of a run comes in several events, and so do the jobs."""
+
+
 class Logs:
     """Reads and writes logs; the rights to do so were checked by the caller."""
 
@@ -99,7 +103,10 @@ class Logs:
         due, starts = await self._db.read(whole)
         if not due or not starts:
             return
-        stored = await self._objects.put(ObjectKind.LOG, phase_id, self._chunks(phase_id, starts), limit=None)
+        try:
+            stored = await self._objects.put(ObjectKind.LOG, phase_id, self._chunks(phase_id, starts), limit=None)
+        except _SealedMeanwhile:
+            return
         async with self._db.uow() as uow:
             phase = await uow.session.get(Phase, phase_id, with_for_update=True)
             if phase is None or phase.log_key is not None:
@@ -112,8 +119,10 @@ class Logs:
     async def _chunks(self, phase_id: str, starts: list[int]) -> AsyncIterator[bytes]:
         for start in starts:
             key = (phase_id, start)
-            sealed = await self._db.read(lambda session, key=key: session.get_one(LogChunk, key).data)  # type: ignore[misc]
-            yield self._opened(phase_id, start, sealed)
+            chunk = await self._db.read(lambda session, key=key: session.get(LogChunk, key))  # type: ignore[misc]
+            if chunk is None:
+                raise _SealedMeanwhile
+            yield self._opened(phase_id, start, chunk.data)
 
     def _opened(self, phase_id: str, start: int, sealed: bytes) -> bytes:
         return self._keyring.open(sealed, column=COLUMN, row=f"{phase_id}/{start}")

@@ -151,7 +151,7 @@ class Runs:
             self._authz.require(actor, Permission.RUN_PLAN if plan_only else Permission.RUN_APPLY, workspace)
             self._isolation.check(actor)
             self._check_workspace(workspace, new)
-            await self._check_queue(uow, workspace)
+            await self._check_queue(uow, actor, workspace)
             run = await self._start(uow, actor, workspace, configuration, new, plan_only=plan_only, source=source, message=message)
             if run.holds_workspace:
                 await queue.admit(uow, self._workspaces, workspace)
@@ -239,11 +239,15 @@ class Runs:
                 problems=(Problem("the workspace does not allow destroy plans (allow-destroy-plan)", "/data/attributes/is-destroy"),)
             )
 
-    async def _check_queue(self, uow: UnitOfWork, workspace: Workspace) -> None:
+    async def _check_queue(self, uow: UnitOfWork, actor: Actor, workspace: Workspace) -> None:
         waiting = select(func.count()).select_from(Run).where(Run.workspace_id == workspace.id, Run.status == RunStatus.PENDING.value)
         most = self._limits.pending_runs_per_workspace
         if (await uow.session.execute(waiting)).scalar_one() >= most:
             raise Conflict(f"{most} runs of this workspace wait already; discard some first", code="queue_full")
+        mine = select(func.count()).select_from(Run).where(Run.created_by_id == actor.user_id, Run.status.in_(queries.WAITING))
+        most = self._limits.pending_runs_per_user
+        if actor.user_id is not None and (await uow.session.execute(mine)).scalar_one() >= most:
+            raise Conflict(f"{most} runs of yours wait already; discard some first", code="queue_full")
 
     # -- deciding
 

@@ -98,7 +98,7 @@ class StateVersionOutput(Base):
     sensitive: Mapped[bool]
     type: Mapped[str]
     """In go-tfe's words: string, number, boolean, array, object."""
-    detailed_type: Mapped[Any] = mapped_column(JSONValue)
+    detailed_type: Mapped[Any] = mapped_column(JSONValue, nullable=True)
     """cty's JSON; `None` for a value too large to be kept here, which makes terraform read the state itself."""
     value: Mapped[bytes | None] = mapped_column(Sealed)
 

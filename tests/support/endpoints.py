@@ -158,6 +158,7 @@ class World:
     run: str
     plan: str
     apply: str
+    event: str
     state: str
     output: str
     project: str
@@ -207,6 +208,7 @@ def make_world(api: httpx.Client) -> World:
         run=run["id"],
         plan=run["relationships"]["plan"]["data"]["id"],
         apply=run["relationships"]["apply"]["data"]["id"],
+        event=wire.data(api.get(f"runs/{run['id']}/run-events"))[0]["id"],
         state=state["id"],
         output=next(output["id"] for output in outputs if output["attributes"]["name"] == "hidden"),
         project=project["id"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -237,3 +238,19 @@ def test_a_rollback_keeps_the_serials_rising(api: httpx.Client, mine: str) -> No
     wire.put_state(api, mine, state(9))
     assert api.post(f"workspaces/{mine}/actions/unlock").status_code == 200
     refused(api.patch(f"workspaces/{mine}/state-versions", json=sent), 409, says="lock")
+
+
+def test_an_output_without_a_type_or_too_large_to_keep_leaves_the_state_whole(api: httpx.Client, mine: str) -> None:
+    """terraform downloads the state itself when an output comes without its detailed type."""
+    odd = json.loads(state(1))
+    odd["outputs"] = {
+        "untyped": {"value": "x"},
+        "large": {"value": "x" * (17 << 20), "type": "string"},
+        "small": {"value": "y", "type": "string"},
+    }
+    content = json.dumps(odd).encode()
+    wire.put_state(api, mine, content)
+    assert current(api, mine) == content
+    found = {one["attributes"]["name"]: one["attributes"] for one in data(api.get(f"workspaces/{mine}/current-state-version-outputs"))}
+    assert {name: one["detailed-type"] for name, one in found.items()} == {"untyped": None, "large": None, "small": "string"}
+    assert (found["large"]["value"], found["small"]["value"]) == (None, "y")

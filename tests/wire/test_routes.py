@@ -74,6 +74,7 @@ def concrete(path: str, world: World) -> str:
         "run_id": world.run,
         "plan_id": world.plan,
         "apply_id": world.apply,
+        "event_id": world.event,
         "phase_id": world.plan,
         "artifact": "plan-file",
         "version_id": world.state if path.startswith("/api/v2/state-versions") else world.configuration,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from terrapod_core import ids
 from terrapod_core.audit import AuditEntry, record
@@ -136,3 +137,15 @@ async def test_readers_see_the_last_commit_while_a_writer_is_busy(db: Database) 
 def test_a_database_of_another_kind_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="must start with sqlite\\+aiosqlite:// or postgresql\\+asyncpg://, not mysql://"):
         Database("mysql://localhost/x")
+
+
+async def test_an_error_of_the_database_does_not_repeat_the_values(db: Database) -> None:
+    secret = "planted-secret-value"
+    async with db.uow() as uow:
+        uow.add(job(id="job-1", name=secret))
+        await uow.commit()
+    with pytest.raises(IntegrityError) as caught:
+        async with db.uow() as uow:
+            uow.add(job(id="job-1", name=secret))
+            await uow.flush()
+    assert secret not in str(caught.value)

@@ -8,6 +8,7 @@ from terrapod_core.errors import Conflict, InvalidTransition
 from terrapod_core.jsonapi import PageRequest
 from terrapod_core.plugin import WorkspaceUnlocked
 from terrapod_core.runs.queries import RunFilters
+from terrapod_core.settings import Limits
 from tests.db.runs.conftest import Engine
 
 
@@ -129,6 +130,14 @@ async def test_no_more_than_the_limit_of_runs_wait_in_a_workspace(engine: Engine
         await engine.create(workspace, configuration)
     with pytest.raises(Conflict, match="20 runs of this workspace wait already"):
         await engine.create(workspace, configuration)
+
+
+async def test_no_more_than_the_limit_of_one_users_runs_wait_anywhere(engine: Engine) -> None:
+    engine.runs._limits = Limits(pending_runs_per_user=2)
+    for name in ("a", "b"):
+        await engine.run(await engine.workspace(name))
+    with pytest.raises(Conflict, match="2 runs of yours wait already"):
+        await engine.run(await engine.workspace("c"))
 
 
 async def test_runs_are_listed_newest_first_and_without_plan_only_ones_unless_asked(engine: Engine) -> None:

@@ -257,7 +257,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("sensitive", sa.Boolean(), nullable=False),
         sa.Column("type", sa.String(), nullable=False),
-        sa.Column("detailed_type", sa.Text(), nullable=False),
+        sa.Column("detailed_type", sa.Text(), nullable=True),
         sa.Column("value", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["state_version_id"], ["state_versions.id"], name=op.f("fk_state_version_outputs_state_version_id"), ondelete="CASCADE"
