@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.support.server import Server, running, show_logs
+from tests.support.server import Server
 
 FLAGS = (
     "--no-sandbox",
@@ -22,27 +20,6 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows what the server said meanwhile."""
-    report = yield
-    show_logs(report)
-    return report
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for the whole suite."""
-    with running(tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: Server) -> httpx.Client:
-    """The shared server's API as its admin."""
-    return server.api
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +62,7 @@ class Person:
 
 
 @pytest.fixture
-def person(chromium: Browser, server: Server, tmp_path: Path) -> Iterator[Person]:
+def person(chromium: Browser, server: Server) -> Iterator[Person]:
     """A person with no cookies yet; at the end nothing may have gone elsewhere and nothing may have been blocked."""
     context = chromium.new_context(viewport={"width": 1100, "height": 800})
     page = context.new_page()
@@ -95,6 +72,3 @@ def person(chromium: Browser, server: Server, tmp_path: Path) -> Iterator[Person
     page.on("console", lambda message: person.complaints.append(message.text) if message.type == "error" else None)
     yield person
     context.close()
-
-
-People = Callable[[], Person]

@@ -1,46 +1,17 @@
-"""A server, and terraform programs that know it."""
+"""Terraform programs that know the server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from tests.support.gate import Gate
-from tests.support.server import Server, running, show_logs
+from tests.support.server import Server
 from tests.support.tf import Terraform, cloud, fresh_name
 from tests.support.workspace import Workspace
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows what the server said meanwhile."""
-    report = yield
-    show_logs(report)
-    return report
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for the whole suite. Tests leave it in a state in which the others can use it."""
-    with running(tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture
-def new_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Makes servers of the test's own, not started yet; the arguments are those of `Server` without the directory."""
-    made: list[Server] = []
-
-    def make(**options: object) -> Server:
-        made.append(Server(tmp_path / f"server-{len(made) + 1}", **options))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.close()
 
 
 @pytest.fixture

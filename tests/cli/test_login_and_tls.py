@@ -24,9 +24,9 @@ output "one" {
 
 
 @pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def secure(engines: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with `--dev-tls`."""
-    with running(tmp_path_factory.mktemp("secure"), dev_tls=True) as server:
+    with running(tmp_path_factory.mktemp("secure"), dev_tls=True, settings=engines) as server:
         yield server
 
 

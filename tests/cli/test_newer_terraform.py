@@ -40,7 +40,9 @@ def test_the_main_path_with_a_newer_terraform(terraform_115: Path, new_server: C
     assert tf.run("output", "-raw", "greeting").output == "hello everybody"
 
     workspace.set_variable("who", "you")
-    tf.run("import", "terraform_data.other", "known", check=False)
+    tf.run("state", "rm", "terraform_data.greeting")
+    tf.run("import", "terraform_data.greeting", "known")  # reads all-vars, where older ones read vars
+    assert workspace.state()["resources"][0]["instances"][0]["attributes"]["id"] == "known"
     workspace.update(execution_mode="local")
     tf.run("apply", "-auto-approve")
     tf.run("destroy", "-auto-approve")

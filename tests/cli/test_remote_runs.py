@@ -81,8 +81,9 @@ def test_a_saved_plan_is_shown_and_applied_and_only_once(new_workspace: NewWorks
 
     assert "Apply complete! Resources: 2 added" in workspace.tf.run("apply", "saved.plan").text
     assert workspace.run_of(planned)["attributes"]["status"] == "applied"
-    again = workspace.tf.run("apply", "saved.plan", check=False)
-    assert again.code == 1
+    assert workspace.tf.run("apply", "saved.plan", check=False).code == 1
+    again = workspace.server.api.post(f"runs/{workspace.run_of(planned)['id']}/actions/apply", json={})
+    assert again.status_code == 409
     assert resources(workspace.state()) == {"a": "good", "b": "good"}
 
 
@@ -232,3 +233,23 @@ resource "terraform_data" "a" {
     assert redacted.json()["resource_changes"][0]["address"] == "terraform_data.a"
     assert redacted.json()["plan_format_version"].startswith("1.")
     assert "nobody may read this" not in redacted.text
+
+
+def test_configuration_is_generated_for_what_is_imported(new_workspace: NewWorkspace) -> None:
+    workspace = new_workspace('import {\n  to = terraform_data.found\n  id = "known"\n}\n')
+    done = workspace.tf.run("plan", "-generate-config-out=generated.tf")
+    assert "Plan: 1 to import, 0 to add, 0 to change, 0 to destroy." in done.text
+    assert 'resource "terraform_data" "found"' in (workspace.tf.directory / "generated.tf").read_text()
+    assert "1 imported" in workspace.tf.run("apply", "-auto-approve").text
+    assert workspace.state()["resources"][0]["instances"][0]["attributes"]["id"] == "known"
+
+
+def test_a_destroy_needs_nothing_but_the_cloud_block(new_workspace: NewWorkspace) -> None:
+    workspace = new_workspace(TWO)
+    workspace.update(execution_mode="local")
+    workspace.tf.run("apply", "-auto-approve")
+    workspace.update(execution_mode="remote")
+    (workspace.tf.directory / "main.tf").unlink()
+    done = workspace.tf.run("destroy", "-auto-approve")
+    assert "Apply complete! Resources: 0 added, 0 changed, 2 destroyed." in done.text
+    assert workspace.state()["resources"] == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -10,18 +10,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import wire
 from tests.support.endpoints import World, make_world
-from tests.support.server import Server, running, show_logs
+from tests.support.server import Server, running
 
 settings.register_profile("fuzz", deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.load_profile("fuzz")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows what the server said meanwhile."""
-    report = yield
-    show_logs(report)
-    return report
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +21,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Its log holds a line for every request: only warnings are of use here."""
     with running(tmp_path_factory.mktemp("fuzzed"), settings={"LOG_LEVEL": "warning"}) as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def api(server: Server) -> httpx.Client:
-    """The API as the admin."""
-    return server.api
 
 
 @pytest.fixture(scope="session")

@@ -1,53 +1,16 @@
-"""Servers for the tests that speak HTTP to a whole application."""
+"""People and things on the server, and HashiCorp's own client of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
-import httpx
 import pytest
 from pytfe import TFEClient, TFEConfig
 
 from tests.support.endpoints import World, make_world
-from tests.support.server import Server, running, show_logs
+from tests.support.server import Server
 from tests.support.wire import Person, make_person
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows what the server said meanwhile."""
-    report = yield
-    show_logs(report)
-    return report
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for the whole suite. Tests leave it in a state in which the others can use it."""
-    with running(tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: Server) -> httpx.Client:
-    """The shared server's API as its admin."""
-    return server.api
-
-
-@pytest.fixture
-def new_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Makes servers of the test's own, not started yet; the arguments are those of `Server` without the directory."""
-    made: list[Server] = []
-
-    def make(**options: object) -> Server:
-        made.append(Server(tmp_path / f"server-{len(made) + 1}", **options))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.close()
 
 
 @pytest.fixture(scope="session")

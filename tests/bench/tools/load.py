@@ -104,7 +104,8 @@ async def _measure(url: str, connections: int, seconds: float, headers: Mapping[
     lines = [f"GET {parts.path} HTTP/1.1", f"Host: {parts.netloc}", *(f"{name}: {value}" for name, value in headers.items())]
     request = "\r\n".join([*lines, "", ""]).encode()
     tally, loop = _Tally(), asyncio.get_running_loop()
-    opened = [await loop.create_connection(lambda: _Connection(request, tally), parts.hostname, parts.port) for _ in range(connections)]
+    host, port = parts.hostname or "127.0.0.1", parts.port or 80
+    opened = [await loop.create_connection(lambda: _Connection(request, tally), host, port) for _ in range(connections)]
     await asyncio.sleep(WARM_SECONDS)
     tally.counting, began = True, time.perf_counter()
     await asyncio.sleep(seconds)

@@ -11,9 +11,9 @@ import time
 from typing import Any
 
 from quart import Quart, Response
-from terrapod_storage_local.files import Incoming
 
 from terrapod_core.cli import main, serve
+from terrapod_storage_local.files import Incoming
 
 HELLO = "/hello"
 DISK = "TERRAPOD_BENCH_DISK"

@@ -44,7 +44,8 @@ def serving(directory: Path, *, timed: bool = False, **options: Any) -> Iterator
         settings["RUNNER__ENGINES_DIR"] = str(engine(directory))
     server = BenchServer(directory, settings=settings, **options)
     try:
-        yield server.start()
+        server.start()
+        yield server
     finally:
         server.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
@@ -201,3 +202,12 @@ async def test_what_happened_to_a_run_can_be_read_in_order(engine: Engine) -> No
     events = await engine.runs.events(engine.admin, run.id)
     assert [each.action for each in events] == ["created", "planned", "confirmed"]
     assert events[-1].description == "the apply was confirmed: looks right"
+
+
+async def test_two_jobs_that_seal_one_log_leave_it_whole(engine: Engine) -> None:
+    run = await engine.run(await engine.workspace())
+    await engine.plan(run)
+    before = await engine.log(run.run.plan_id)
+    await asyncio.gather(*(engine.terrapod.logs.seal(run.run.plan_id) for _ in range(4)))
+    assert (await engine.phase(run.run.plan_id)).log_key is not None
+    assert await engine.log(run.run.plan_id) == before

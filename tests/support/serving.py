@@ -1,0 +1,57 @@
+"""Fixtures of the suites that talk to a real server; `tests/conftest.py` offers them to all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import terraform as programs
+from tests.support.server import Server, running, show_logs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows what the servers said meanwhile."""
+    report = yield
+    show_logs(report)
+    return report
+
+
+@pytest.fixture(scope="session")
+def engines(terraform: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Settings with which a server finds the suite's terraform: none are needed for the one on PATH."""
+    if programs.on_path() == terraform:
+        return {}
+    directory = tmp_path_factory.mktemp("engines")
+    (directory / "terraform").symlink_to(terraform)
+    return {"RUNNER__ENGINES_DIR": str(directory)}
+
+
+@pytest.fixture(scope="session")
+def server(engines: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the whole suite. Tests leave it in a state in which the others can use it."""
+    with running(tmp_path_factory.mktemp("server"), settings=engines) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def api(server: Server) -> httpx.Client:
+    """The shared server's API as its admin."""
+    return server.api
+
+
+@pytest.fixture
+def new_server(engines: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers of the test's own, not started yet; the arguments are those of `Server` without the directory."""
+    made: list[Server] = []
+
+    def make(**options: object) -> Server:
+        made.append(Server(tmp_path / f"server-{len(made) + 1}", **{"settings": engines, **options}))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
