@@ -15,8 +15,8 @@ from tests.docs import api_pages, core_pages
 from tests.support import ROOT
 
 REFERENCE: Final = ROOT / "docs/reference"
-NOTICE: Final = "<!-- Made by `nox -s docs` from the code. Do not edit. -->\n"
-COMMAND: Final = "nox -s docs"
+NOTICE: Final = "<!-- Made by `nox -s docs -- --write` from the code. Do not edit. -->\n"
+COMMAND: Final = "nox -s docs -- --write"
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": core_pages.settings,

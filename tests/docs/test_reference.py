@@ -15,7 +15,7 @@ from tests.support import ROOT
 
 def test_no_page_of_the_reference_is_stale() -> None:
     pages = [str(path.relative_to(ROOT)) for path in generate.stale()]
-    assert not pages, f"run `nox -s docs`: {', '.join(pages)}"
+    assert not pages, f"run `nox -s docs -- --write`: {', '.join(pages)}"
 
 
 def test_a_stale_page_is_named(tmp_path: Path) -> None:
