@@ -87,7 +87,9 @@ def routes(phases: Phases, tokens: PhaseTokens, settings: Settings, web: Web) ->
 
     @api.post("/report")
     async def report(phase_id: str) -> Response:
-        await phases.report(claimed(phase_id), parse_plain(await web.raw_json(), Report))
+        token, said = claimed(phase_id), parse_plain(await web.raw_json(), Report)
+        await phases.until_seen(token, said)
+        await phases.report(token, said)
         return answer({})
 
     return api

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ LEASE: Final = timedelta(seconds=60)
 """A runner that is not heard for this long, while the server was up to hear it, has lost its phase."""
 
 RENEW_SECONDS: Final = 10
+SEEN_AFTER: Final = timedelta(seconds=3)
+"""terraform asks for a plan's end at most two seconds after it; an apply that it then finds failed, it never shows."""
+
 LOG_FULL: Final = "\n[the log is longer than the limit; terraform goes on, the rest is not kept]\n"
 
 
@@ -189,6 +193,21 @@ class Phases:
             run.workspace_id, run.id, actor, serial=serial, lineage=lineage, md5=md5, chunks=chunks, rescued=late
         )
         return {"state-version": version.id, "rescued": late}
+
+    async def until_seen(self, claim: PhaseClaim, report: Report) -> None:
+        """Keep back the failure of an apply that began by itself until terraform has had time to see it begin.
+
+        Otherwise `terraform apply -auto-approve` prints the plan, exits with 1, and never says what went wrong.
+        """
+        if claim.phase == "apply" and report.status != "finished":
+            await asyncio.sleep(await self._db.read(lambda session: self._unseen_seconds(session, claim)))
+
+    def _unseen_seconds(self, session: Session, claim: PhaseClaim) -> float:
+        run = session.get(Run, claim.run_id)
+        plan = session.get(Phase, run.plan_id) if run is not None and run.auto_apply else None
+        if plan is None or plan.finished_at is None:
+            return 0.0
+        return max(0.0, (plan.finished_at + SEEN_AFTER - self._db.clock.now()).total_seconds())
 
     async def report(self, claim: PhaseClaim, report: Report) -> None:
         """How it ended. The same report again is fine; another one after it is not."""

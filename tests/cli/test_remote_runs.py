@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from tests.cli.conftest import NewWorkspace
+from tests.support.gate import Gate
 from tests.support.tf import fresh_name, resources
+from tests.support.waiting import until
 
 TWO = """
 resource "terraform_data" "a" {
@@ -184,6 +186,27 @@ resource "terraform_data" "bad" {
     assert workspace.run_of(done)["attributes"]["status"] == "errored"
     assert resources(workspace.state()) == {"good": "good", "bad": "tainted"}
     assert not workspace.attributes["locked"]
+
+
+def test_a_terraform_that_looks_late_still_shows_why_an_apply_failed(new_workspace: NewWorkspace, gate: Gate) -> None:
+    workspace = new_workspace(f"""
+resource "terraform_data" "bad" {{
+  input = {gate.plan}
+  provisioner "local-exec" {{
+    command = "echo as bad as can be; exit 7"
+  }}
+}}
+""")
+    with workspace.tf.background("apply", "-auto-approve") as command:
+        gate.wait()
+        run = workspace.run_that("planning")
+        with command.stopped():
+            gate.open()
+            until(lambda: "as bad as can be" in workspace.log(run, "apply"), "the apply to fail")
+        done = command.end()
+    assert done.code == 1
+    assert "exit status 7" in done.text
+    assert workspace.end_of(run["id"]) == "errored"
 
 
 def test_targets_and_replacements_reach_the_run(new_workspace: NewWorkspace) -> None:

@@ -50,7 +50,8 @@ def test_an_apply_waits_for_a_persons_lock_and_says_so(new_workspace: NewWorkspa
 def test_an_apply_that_waits_too_long_gives_up(new_workspace: NewWorkspace) -> None:
     workspace = new_workspace(ONE)
     workspace.lock()
-    done = workspace.tf.run("apply", "-auto-approve", "-lock-timeout=1s", check=False)
+    # Between two of terraform's looks at the run, which come every second: one that it interrupts it takes for a failure.
+    done = workspace.tf.run("apply", "-auto-approve", "-lock-timeout=1500ms", check=False)
     assert "Lock timeout exceeded" in done.text
     assert "The remote operation was successfully cancelled." in done.text
     assert workspace.end_of(workspace.run_of(done)["id"]) == "canceled"

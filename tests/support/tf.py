@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -138,6 +139,15 @@ class Command:
 
     def __str__(self) -> str:
         return self._name
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let it stand still in this block, as on a machine that has no time for it."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def end(self, typed: str | None = None) -> Done:
         """Wait until it has ended, however it does."""
