@@ -60,7 +60,6 @@ def configure_logging(settings: Settings) -> None:
         # The plain traceback: the pretty one prints local variables, and with them secrets.
         renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -50,7 +50,7 @@ class PostgreSQLReader(Reader):
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._sessions = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False)
-        self._engine = create_async_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._engine = create_async_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
         self._free: list[tuple[AsyncConnection, Any]] = []
         self._room = asyncio.Semaphore(LOOK_UPS)
         self.dialect = engine.dialect
@@ -65,8 +65,9 @@ class PostgreSQLReader(Reader):
             try:
                 row: Sequence[Any] | None = await driver.fetchrow(text, *arguments)
             except BaseException:
-                # Cancelled, or in an unknown state: such a connection is asked nothing more.
+                # Cancelled, cut, or in an unknown state: such a connection is asked nothing more.
                 driver.terminate()
+                await asyncio.shield(_drop(connection))
                 raise
             self._free.append((connection, driver))
             return row
@@ -77,10 +78,15 @@ class PostgreSQLReader(Reader):
 
     async def close(self) -> None:
         while self._free:
-            connection, _ = self._free.pop()
-            with suppress(Exception):  # it may be gone already
-                await connection.close()
+            await _drop(self._free.pop()[0])
         await self._engine.dispose()
+
+
+async def _drop(connection: AsyncConnection) -> None:
+    with suppress(Exception):  # it may be gone already
+        await connection.invalidate()
+    with suppress(Exception):
+        await connection.close()
 
 
 class SQLiteReader(Reader):
@@ -97,6 +103,7 @@ class SQLiteReader(Reader):
             pool_size=READERS + 1,
             max_overflow=0,
             connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+            hide_parameters=True,  # values stay out of errors, and so out of the log
         )
         prepare(self._engine, begin="BEGIN", pragmas=("query_only=ON",))
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")

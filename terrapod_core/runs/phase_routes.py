@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 from quart import Blueprint, Response, request
@@ -18,8 +18,7 @@ from terrapod_core.web import Web, stream
 from terrapod_core.web.bodies import whole
 
 OCTETS = "application/octet-stream"
-LOG_LIMIT = 65536
-"""What a reader gets who names no limit."""
+TEXT = "text/plain; charset=utf-8"
 
 ARTIFACTS = {
     "plan-file": ObjectKind.PLAN_FILE,
@@ -99,12 +98,22 @@ def log_reader(logs: Logs) -> Callable[[Capability], Awaitable[Response]]:
     """What a log link answers: the bytes asked for, 200 and nothing beyond the end (any other status ends the CLI's reading)."""
 
     async def read(capability: Capability) -> Response:
-        text = await logs.read(capability.object_id, _number("offset", 0), _number("limit", LOG_LIMIT))
-        response = Response(text, content_type="text/plain; charset=utf-8")
+        offset = _number("offset", 0)
+        if "limit" not in request.args:
+            return stream(_whole(logs, capability.object_id, offset), size=None, content_type=TEXT)
+        text = await logs.read(capability.object_id, offset, _number("limit"))
+        response = Response(text, content_type=TEXT)
         response.headers["Cache-Control"] = "no-store"
         return response
 
     return read
+
+
+async def _whole(logs: Logs, phase_id: str, offset: int) -> AsyncIterator[bytes]:
+    """All there is so far, for people with curl: terraform always names a limit."""
+    while text := await logs.read(phase_id, offset, CHUNK_BYTES):
+        yield text
+        offset += len(text)
 
 
 def _number(name: str, default: int | None = None) -> int:

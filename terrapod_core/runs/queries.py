@@ -38,6 +38,8 @@ class RunView:
     """Whether a runner has its queued phase already."""
     event_ids: tuple[str, ...] = ()
     position: int = 0
+    variables: tuple[dict[str, str | None], ...] = ()
+    """Run variables; their values for those who may write, `None` for others."""
 
     @property
     def id(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -122,8 +122,3 @@ def json_of(variables: list[RunVariable]) -> bytes:
 def variables_of(raw: bytes) -> list[RunVariable]:
     """Run variables as they were kept."""
     return msgspec.json.decode(raw, type=list[RunVariable])
-
-
-def masked(variables: list[RunVariable]) -> list[dict[str, Any]]:
-    """For those who may not read the values."""
-    return [{"key": variable.key, "value": None} for variable in variables]

@@ -104,6 +104,7 @@ RUN = Resource(
         _run("canceled_at"),
         _run("force_cancel_available_at"),
         _run("status_timestamps"),
+        attr("variables", from_=lambda view: list(view.variables), writable=True),
         attr("position_in_queue", from_=lambda view: view.position),
         attr("waiting_on", from_=_waiting_on),
         attr("error_message", from_=lambda view: view.run.failure),

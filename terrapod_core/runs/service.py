@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -23,7 +23,7 @@ from terrapod_core.runs import queries, queue
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run, RunEvent
 from terrapod_core.runs.queries import RunFilters, RunView
-from terrapod_core.runs.requests import CreateRun, json_of
+from terrapod_core.runs.requests import CreateRun, json_of, variables_of
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
 from terrapod_core.secrets import Keyring
 from terrapod_core.settings import Settings
@@ -84,9 +84,17 @@ class Runs:
             if view is None:
                 raise missing("run")
             self._authz.require(actor, Permission.RUN_READ, view.workspace, noun="run")
-            return view
+            return self._with_variables(actor, view)
 
         return await self._db.read(look)
+
+    def _with_variables(self, actor: Actor, view: RunView) -> RunView:
+        """The names of the run's variables, and their values for those who may write."""
+        if view.run.variables is None:
+            return view
+        given = variables_of(self._keyring.open(view.run.variables, column=VARIABLES_COLUMN, row=view.run.id))
+        may_read = self._authz.allows(actor, Permission.VARIABLE_WRITE, view.workspace)
+        return replace(view, variables=tuple({"key": each.key, "value": each.value if may_read else None} for each in given))
 
     async def phase(self, actor: Actor, phase_id: str, permission: Permission = Permission.RUN_READ) -> tuple[Phase, RunView]:
         """A plan or apply and its run, for those with the permission."""

@@ -13,7 +13,7 @@ from terrapod_core import ids
 from terrapod_core.audit import REQUEST, RequestInfo
 from terrapod_core.errors import NotFound
 from terrapod_core.settings import Settings
-from terrapod_core.web.app import TerrapodQuart
+from terrapod_core.web.app import BoundedBody, TerrapodQuart
 from terrapod_core.web.bodies import drain
 
 API_VERSION: Final = "2.6"
@@ -50,11 +50,12 @@ def dress(app: TerrapodQuart, settings: Settings) -> None:
 
     @app.after_request
     async def finish(response: Response) -> Response:
-        await drain(request)
+        if not isinstance(request.body, BoundedBody) or not request.body.is_read:
+            await drain(request)
         # A page may have its own; all in one go, because each look into a response's headers reads through all of them.
         own = {name.lower() for name, _ in response.headers}
-        response.headers.extend([(name, value) for lower, name, value in worn if lower not in own])
-        response.headers["X-Request-Id"] = g.get("request_id", "-")
+        fresh = [(name, value) for lower, name, value in worn if lower not in own]
+        response.headers.extend([*fresh, ("X-Request-Id", g.get("request_id", "-"))])
         rule = request.url_rule.rule if request.url_rule is not None else "(no route)"
         if rule not in QUIET:
             actor = g.get("actor")

@@ -10,10 +10,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from tests.bench.tools.timed import Command, busy
 
 UPLOAD, RUNS = "/c/<token>", "/api/v2/runs"
+PAUSE = 0.2
+"""Seconds without a request that are no work of the CLI's."""
+
 PHASES = "/api/runner/v1/phases/<phase_id>"
 
 
@@ -63,7 +67,7 @@ class Journey:
     plan: Phase
     apply: Phase
     closing: float
-    """From the CLI's last look to the end of the command."""
+    """From the end of the apply to the end of the command, but for pauses."""
 
 
 def requests(text: str) -> list[Asked]:
@@ -87,15 +91,18 @@ def journey(began: float, ended: float, asked: Sequence[Asked], commands: Sequen
     plan = _phase(created.ended, claims[0], reports[0], commands)
     apply = _phase(reports[0].ended, claims[1], reports[1], commands)
     over = reports[1].ended
-    looked = min((each.began for each in asked if not each.route.startswith(PHASES) and each.began > over), default=ended)
+    # What is left is the CLI reading logs, and waiting: one request follows the other at once, or after a pause.
+    looks = sorted((each.began, each.ended) for each in asked if not each.route.startswith(PHASES) and each.ended > over)
+    gaps = [after - before for before, after in pairwise((over, *(moment for look in looks for moment in look), ended))]
+    paused = sum(gap for gap in gaps if gap > PAUSE)
     return Journey(
         whole=ended - began,
         upload=uploaded.ended - began,
-        pause=(created.began - uploaded.ended) + (looked - over),
+        pause=(created.began - uploaded.ended) + paused,
         create=created.ended - created.began,
         plan=plan,
         apply=apply,
-        closing=ended - looked,
+        closing=ended - over - paused,
     )
 
 

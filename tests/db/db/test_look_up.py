@@ -37,7 +37,8 @@ async def test_a_look_up_gives_the_columns_that_a_session_gives(db: Database) ->
     await add(db, "other")
     found = await db.look_up(BY_NAME, job_name="one")
     expected = await db.read(lambda session: BY_NAME.over(session, {"job_name": "one"}))
-    assert found is not None and expected is not None
+    assert found is not None
+    assert expected is not None
     names = [attribute.key for attribute in inspect(Job).column_attrs]
     assert {name: getattr(found, name) for name in names} == {name: getattr(expected, name) for name in names}
 
@@ -77,4 +78,5 @@ async def test_a_look_up_while_a_table_is_being_written_waits_for_nobody(db: Dat
     async with db.uow() as uow:
         await uow.session.execute(text("UPDATE jobs SET attempts = 4"))
         found = await db.look_up(BY_NAME, job_name="one")
-        assert found is not None and found.attempts == 3
+        assert found is not None
+        assert found.attempts == 3

@@ -9,7 +9,7 @@ import pytest
 
 from terrapod_core.authz import PlatformRole
 from terrapod_core.errors import Forbidden, Invalid, NotFound
-from terrapod_core.runs import Isolation
+from terrapod_core.runs import Isolation, Run
 from terrapod_core.runs.phases import LeaseLost
 from terrapod_core.runs.requests import Claim, Report, RunVariable, Started
 from terrapod_core.storage import ObjectKind
@@ -211,3 +211,13 @@ async def test_two_jobs_that_seal_one_log_leave_it_whole(engine: Engine) -> None
     await asyncio.gather(*(engine.terrapod.logs.seal(run.run.plan_id) for _ in range(4)))
     assert (await engine.phase(run.run.plan_id)).log_key is not None
     assert await engine.log(run.run.plan_id) == before
+
+
+async def test_the_values_of_run_variables_are_for_those_who_may_write(engine: Engine) -> None:
+    run = await engine.run(await engine.workspace(), variables=[RunVariable(key="password", value='"planted"')])
+    assert run.variables == ({"key": "password", "value": '"planted"'},)
+    auditor = await make_user(engine.terrapod, "auditor@example.com", PlatformRole.AUDIT)
+    assert (await engine.runs.show(auditor, run.id)).variables == ({"key": "password", "value": None},)
+    stored = await engine.terrapod.db.read(lambda session: session.get_one(Run, run.id).variables)
+    assert stored is not None
+    assert b"planted" not in stored

@@ -100,10 +100,8 @@ async def test_a_client_that_leaves_cancels_a_handler_that_takes_long(app: Terra
             raise
         return Response(b"")
 
-    assert await client.ask(app) == b""
+    assert await asyncio.wait_for(client.ask(app), 30) == b""
     assert cancelled.is_set()
-    task = asyncio.current_task()
-    assert task is not None and task.cancelling() == 0
 
 
 async def test_a_request_that_somebody_else_cancels_stays_cancelled(app: TerrapodQuart) -> None:
