@@ -128,7 +128,8 @@ def test_any_raw_query(api: httpx.Client, world: World, path: str, query: str) -
     ),
 )
 def test_any_path(api: httpx.Client, method: str, parts: list[str]) -> None:
-    path = "/".join(quote(part, safe="") for part in parts)
+    # The client itself takes `..` away, and with it the API's prefix: what lies above is pages.
+    path = "/".join(quote(part, safe="") for part in parts if part not in (".", ".."))
     sane(api.request(method, f"x/../{path}" if path.startswith("//") else path or "nothing", content=b""))
 
 
