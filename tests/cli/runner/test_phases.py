@@ -359,10 +359,10 @@ def test_a_working_directory_reaches_modules_and_links_beside_it(runner: RunnerP
     server.configuration = archive(
         {
             "modules/m/main.tf": THREE,
-            "shared.tf": "locals {\n  n = 1\n}\n",
+            "common.tf": "locals {\n  n = 1\n}\n",
             "envs/prod/main.tf": 'module "m" {\n  source = "../../modules/m"\n}\n',
         },
-        {"envs/prod/shared.tf": "../../shared.tf"},
+        {"envs/prod/common.tf": "../../common.tf"},
     )
     server.begin("plan", **{"working-directory": "envs/prod"})
     assert runner.carry_out()["additions"] == 3, server.text

@@ -36,18 +36,18 @@ def packed(tmp_path: Path, *entries: tuple[tarfile.TarInfo, bytes]) -> Path:
 def test_files_directories_and_links_inside_are_unpacked(tmp_path: Path) -> None:
     archive = packed(
         tmp_path,
-        link("envs/prod/shared.tf", "../../shared.tf"),
+        link("envs/prod/common.tf", "../../common.tf"),
         entry("./", type=tarfile.DIRTYPE),
-        entry("./shared.tf", b"locals {}"),
+        entry("./common.tf", b"locals {}"),
         entry("run.sh", b"#!", mode=0o755),
         entry("empty/", type=tarfile.DIRTYPE),
         entry("deep/er/file", b"x"),
     )
     root = tmp_path / "out"
     unpack(archive, root, Limits())
-    assert (root / "envs/prod/shared.tf").read_bytes() == b"locals {}"
+    assert (root / "envs/prod/common.tf").read_bytes() == b"locals {}"
     assert os.access(root / "run.sh", os.X_OK)
-    assert not os.access(root / "shared.tf", os.X_OK)
+    assert not os.access(root / "common.tf", os.X_OK)
     assert (root / "empty").is_dir()
     assert (root / "deep/er/file").is_file()
 
