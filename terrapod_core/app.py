@@ -311,8 +311,7 @@ class Terrapod:
             self.dispatcher.start()
 
     async def drain(self) -> None:
-        """Take no new work; let long answers end themselves."""
-        self.web.stopping.set()
+        """Take no new work."""
         await self.dispatcher.stop()
 
     async def shutdown(self) -> None:

@@ -137,7 +137,7 @@ async def _serve(settings: Settings, *, jobs: bool) -> None:
 
     async def until_told() -> None:
         await stop.wait()
-        # Before Hypercorn closes connections: long polls and log tails end themselves, no new work is taken.
+        # Before Hypercorn lets the open requests finish: no new run is launched.
         await terrapod.drain()
 
     await hypercorn_serve(terrapod.app, config, shutdown_trigger=until_told)

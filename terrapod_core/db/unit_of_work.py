@@ -52,10 +52,6 @@ class UnitOfWork:
         self._news = True
         self.session.add(OutboxRow(id=ids.new("event"), event=event.name(), payload=event.payload(), created_at=self._clock.now()))
 
-    def wake(self) -> None:
-        """Wake the background work after the commit, as an emitted event does."""
-        self._news = True
-
     async def commit(self) -> None:
         """Make it so, then wake the relay when there is news."""
         await self.session.commit()

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from terrapod_core import ids
-from terrapod_core.db import UnitOfWork
-from terrapod_core.jobs.models import Job
 from terrapod_core.plugin.events import Event
 
 E = TypeVar("E", bound=Event)
@@ -61,10 +58,3 @@ class Jobs:
     def every(self, name: str, every: timedelta, run: Callable[[], Awaitable[None]]) -> None:
         """Run `run()` about every so often, where the leader's lock is held."""
         self.periodic.append(Periodic(name, every, run))
-
-    def enqueue(self, uow: UnitOfWork, name: str, payload: dict[str, Any], *, delay: timedelta = timedelta()) -> None:
-        """Ask for work in the caller's transaction."""
-        self.handlers[name]
-        now = uow.now()
-        uow.add(Job(id=ids.new("job"), name=name, payload=payload, run_at=now + delay, attempts=0, created_at=now))
-        uow.wake()

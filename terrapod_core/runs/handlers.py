@@ -23,7 +23,7 @@ from terrapod_core.runs.requests import CreateRun
 from terrapod_core.runs.service import Runs
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
 from terrapod_core.storage import Objects
-from terrapod_core.workspaces import Workspaces, queries as workspaces_queries
+from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
 
 log = structlog.get_logger("terrapod.runs")
 
@@ -113,5 +113,8 @@ class Handlers:
 
 
 def _unsealed(session: Session, run_id: str) -> list[str]:
-    query = select(Phase.id).where(Phase.run_id == run_id, Phase.finished_at.is_not(None), Phase.log_key.is_(None), Phase.log_size > 0)
+    ended = (Phase.run_id == run_id, Phase.finished_at.is_not(None), Phase.log_key.is_(None), Phase.log_size > 0)
+    query = select(Phase.id).join(Run, Run.id == Phase.run_id).join(Workspace, Workspace.id == Run.workspace_id)
+    # What a deleted workspace left goes with its rows: an object made now would outlive them.
+    query = query.where(*ended, Workspace.deleted_at.is_(None))
     return list(session.execute(query).scalars())

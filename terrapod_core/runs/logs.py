@@ -7,6 +7,7 @@ transaction that checks the offset. Once it has ended, a job moves it into one o
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import delete, select
@@ -17,6 +18,7 @@ from terrapod_core.errors import NotFound
 from terrapod_core.runs.models import LogChunk, Phase
 from terrapod_core.secrets import Keyring
 from terrapod_core.storage import ObjectKind, Objects
+from terrapod_core.storage.claims import Claim, Claims
 
 STX: Final = b"\x02"
 ETX: Final = b"\x03"
@@ -37,6 +39,7 @@ class Logs:
     def __init__(self, db: Database, objects: Objects, keyring: Keyring) -> None:
         self._db = db
         self._objects = objects
+        self._claims = Claims(objects)
         self._keyring = keyring
 
     def append(self, uow: UnitOfWork, phase: Phase, data: bytes) -> None:
@@ -107,13 +110,16 @@ class Logs:
             stored = await self._objects.put(ObjectKind.LOG, phase_id, self._chunks(phase_id, starts), limit=None)
         except _SealedMeanwhile:
             return
+        await self._claims.settle(stored, partial(self._name, phase_id, stored.key))
+
+    async def _name(self, phase_id: str, key: str, claim: Claim) -> None:
         async with self._db.uow() as uow:
             phase = await uow.session.get(Phase, phase_id, with_for_update=True)
             if phase is None or phase.log_key is not None:
-                await self._objects.delete(stored.key)
                 return
-            phase.log_key = stored.key
+            phase.log_key = key
             await uow.session.execute(delete(LogChunk).where(LogChunk.phase_id == phase_id))
+            claim.make()
             await uow.commit()
 
     async def _chunks(self, phase_id: str, starts: list[int]) -> AsyncIterator[bytes]:

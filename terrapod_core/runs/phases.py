@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -24,15 +25,21 @@ from terrapod_core.runs.material import Materials
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.requests import Claim, Report, Started
-from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
+from terrapod_core.runs.status import PhaseStatus, RunStatus
 from terrapod_core.states import States
-from terrapod_core.storage import ObjectKind, Objects, PhaseClaim
+from terrapod_core.storage import ObjectKind, Objects, PhaseClaim, Stored
+from terrapod_core.storage.claims import Claim as Naming, Claims
 from terrapod_core.workspaces import Workspace, queries as workspaces_queries
 
 LEASE: Final = timedelta(seconds=60)
 """A runner that is not heard for this long, while the server was up to hear it, has lost its phase."""
 
-RENEW_SECONDS: Final = 10
+ARTIFACT_COLUMNS: Final = {
+    ObjectKind.PLAN_FILE: "plan_file_key",
+    ObjectKind.PLAN_JSON: "plan_json_key",
+    ObjectKind.PROVIDER_SCHEMAS: "provider_schemas_key",
+}
+
 SEEN_AFTER: Final = timedelta(seconds=3)
 """terraform asks for a plan's end at most two seconds after it; an apply that it then finds failed, it never shows."""
 
@@ -72,6 +79,7 @@ class Phases:
     ) -> None:
         self._db = db
         self._objects = objects
+        self._claims = Claims(objects)
         self._logs = logs
         self._states = states
         self._configurations = configurations
@@ -158,23 +166,27 @@ class Phases:
 
     async def put_artifact(self, claim: PhaseClaim, kind: ObjectKind, chunks: AsyncIterator[bytes], limit: int) -> dict[str, Any]:
         """Keep the plan file, the plan's JSON or the providers' schemas of a plan; the last whole one counts."""
+        if claim.phase != "plan":
+            raise Conflict("an apply makes no plan")
         await self._read(claim)
         stored = await self._objects.put(kind, claim.phase_id, chunks, limit=limit)
-        column = {
-            ObjectKind.PLAN_FILE: "plan_file_key",
-            ObjectKind.PLAN_JSON: "plan_json_key",
-            ObjectKind.PROVIDER_SCHEMAS: "provider_schemas_key",
-        }[kind]
-        async with self._db.uow() as uow:
-            phase = await self._phase(uow, claim)
-            replaced = getattr(phase, column)
-            setattr(phase, column, stored.key)
-            if kind is ObjectKind.PLAN_FILE:
-                phase.plan_file_digest = stored.sha256
-            await uow.commit()
+        replaced = await self._claims.settle(stored, partial(self._name_artifact, claim, kind, stored))
         if replaced is not None:
             await self._objects.delete(replaced)
         return {"digest": stored.sha256}
+
+    async def _name_artifact(self, claim: PhaseClaim, kind: ObjectKind, stored: Stored, named: Naming) -> str | None:
+        """Write the object's key into the plan's row; gives the key of the one it replaces."""
+        column = ARTIFACT_COLUMNS[kind]
+        async with self._db.uow() as uow:
+            phase = await self._phase(uow, claim)
+            replaced: str | None = getattr(phase, column)
+            setattr(phase, column, stored.key)
+            if kind is ObjectKind.PLAN_FILE:
+                phase.plan_file_digest = stored.sha256
+            named.make()
+            await uow.commit()
+        return replaced
 
     async def put_state(self, claim: PhaseClaim, serial: int, lineage: str, md5: str, chunks: AsyncIterator[bytes]) -> dict[str, Any]:
         """Keep a state terraform wrote. From a runner that lost its lease it is kept beside, never as the current one."""
@@ -260,4 +272,4 @@ def _mine(phase: Phase | None, claim: PhaseClaim) -> Phase:
     return phase
 
 
-__all__ = ["LEASE", "RENEW_SECONDS", "Cancel", "LeaseLost", "Phases"]
+__all__ = ["LEASE", "LeaseLost", "Phases"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -34,8 +33,6 @@ class Web:
         self.db = db
         self.includes = includes
         self._authenticate = authenticate
-        self.stopping = asyncio.Event()
-        """Set when the server is going down: long polls and log tails end themselves."""
 
     # -- who asks
 

@@ -132,6 +132,10 @@ class Engine:
         text = state(serial, lineage)
         return await self.phases.put_state(claim, serial, lineage, hashlib.md5(text).hexdigest(), pieces(text))
 
+    async def kept(self, prefix: str) -> list[str]:
+        """The keys of the objects in the store."""
+        return [each.key async for each in self.terrapod.storage_backend.list(prefix)]
+
     async def log(self, phase_id: str) -> bytes:
         return await self.terrapod.logs.read(phase_id, 0, 1 << 20)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
 
 from terrapod_core.errors import Conflict, InvalidTransition, TerrapodError
 from terrapod_core.runs.phases import LeaseLost
 from terrapod_core.runs.requests import Claim, Report
+from terrapod_core.storage import ObjectKind
 from tests.db.runs.conftest import Engine
 
 
@@ -100,6 +104,36 @@ async def test_the_state_of_a_late_runner_is_kept_beside_and_never_becomes_curre
     answer = await engine.put_state(late, 1)
     assert answer["rescued"] is True
     assert await engine.terrapod.db.read(lambda session: engine.terrapod.states.current(session, workspace.id)) is None
+
+
+async def test_what_a_late_runner_uploads_leaves_nothing_in_the_store(engine: Engine) -> None:
+    run = await engine.run(await engine.workspace())
+    late = await engine.begin(run.run.plan_id)
+    held = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"half"
+        await held.wait()
+        yield b"the rest"
+
+    upload = asyncio.create_task(engine.phases.put_artifact(late, ObjectKind.PLAN_FILE, slow(), 1000))
+    await asyncio.sleep(0)
+    await quiet(engine, 80)
+    held.set()
+    with pytest.raises(LeaseLost):
+        await upload
+    assert await engine.kept("plans/") == []
+
+
+async def test_the_logs_of_a_deleted_workspace_are_not_moved_into_the_store(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run = await engine.run(workspace)
+    claim = await engine.begin(run.run.plan_id)
+    await engine.phases.append_log(claim, 0, b"Plan: 1 to add\n")
+    await engine.terrapod.workspaces.delete(engine.admin, workspace.id)
+    await engine.look()
+    await engine.look()
+    assert await engine.kept("logs/") == []
 
 
 async def test_a_report_repeated_changes_nothing_and_another_one_is_refused(engine: Engine) -> None:
