@@ -38,6 +38,8 @@ FRAME: Final = 128 * 1024
 """Bytes of plaintext in every frame but the last."""
 TAIL: Final = 64 * 1024
 """Bytes read from the end of an object to find its directory; covers the index of 2 GiB."""
+WRAPPED_TAIL: Final = 256
+"""Bytes at the end of an object that hold its wrapped data key, however long the key's id."""
 
 _VERSION: Final = 1
 _MAGIC: Final = b"TERRAP"
@@ -69,10 +71,9 @@ class FrameWriter:
     """Makes one object. Synchronous, computes much: call it off the event loop. Used by one thread at a time."""
 
     def __init__(self, binding: Binding) -> None:
-        key = os.urandom(KEY_BYTES)
+        self._key = os.urandom(KEY_BYTES)
         self._binding = binding
-        self._wrapped = binding.keyring.wrap(key, kind=binding.kind, object_id=binding.object_id)
-        self._cipher = AESGCM(key)
+        self._cipher = AESGCM(self._key)
         self._zstd = zstandard.ZstdCompressor(level=1)
         self._entries: list[int] = []
         self._size = 0
@@ -93,7 +94,9 @@ class FrameWriter:
         """Everything that stands behind the frames."""
         index = struct.pack(f">Q{len(self._entries)}I", self._size, *self._entries)
         sealed = self._cipher.encrypt(_nonce(0, _INDEX), index, self._binding.aad)
-        return sealed + self._wrapped + _TRAILER.pack(len(sealed), len(self._wrapped), _MAGIC, _VERSION)
+        # Only now: a stream may take an hour, and the key that was the newest at its beginning may be gone at its end.
+        wrapped = self._binding.keyring.wrap(self._key, kind=self._binding.kind, object_id=self._binding.object_id)
+        return sealed + wrapped + _TRAILER.pack(len(sealed), len(wrapped), _MAGIC, _VERSION)
 
     def _frame(self, plaintext: memoryview, last: bool) -> bytes:
         packed = self._zstd.compress(plaintext)
@@ -186,6 +189,27 @@ def read_directory(binding: Binding, tail: bytes, encrypted_size: int) -> Direct
     if offsets[-1] + needed != encrypted_size:
         raise _damaged("it is longer or shorter than its index says")
     return Directory(size, lengths, [bool(entry & _COMPRESSED) for entry in entries], offsets, cipher)
+
+
+def wrapped_key(tail: bytes) -> bytes:
+    """The wrapped data key, out of the last `WRAPPED_TAIL` bytes of an object or more. Raises `SecretUnreadable`."""
+    directory_bytes(tail)
+    _, length, _, _ = _TRAILER.unpack(tail[-_TRAILER.size :])
+    if length + _TRAILER.size > len(tail):
+        raise _damaged("its end is missing")
+    return tail[-_TRAILER.size - length : -_TRAILER.size]
+
+
+def rewrapped(binding: Binding, tail: bytes) -> tuple[int, bytes]:
+    """How many bytes at the end of an object hold its wrapped data key, and what takes their place under the newest key.
+
+    Frames and index stay as they are: they are encrypted under the data key, which stays. Raises `SecretUnreadable`.
+    """
+    wrapped = wrapped_key(tail)
+    index_length, *_ = _TRAILER.unpack(tail[-_TRAILER.size :])
+    key = binding.keyring.unwrap(wrapped, kind=binding.kind, object_id=binding.object_id)
+    fresh = binding.keyring.wrap(key, kind=binding.kind, object_id=binding.object_id)
+    return len(wrapped) + _TRAILER.size, fresh + _TRAILER.pack(index_length, len(fresh), _MAGIC, _VERSION)
 
 
 def _damaged(how: str) -> SecretUnreadable:

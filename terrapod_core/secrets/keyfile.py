@@ -1,8 +1,10 @@
-"""The file that keeps the key of an embedded installation, readable by its owner only."""
+"""The file that keeps the keys of an embedded installation, readable by its owner only."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import fcntl
 import os
 import secrets
 import stat
@@ -10,8 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from terrapod_core.plugin import Key, Keys
+
 KEY_FILE: Final = "keys"
-"""Its name in the data directory; its content is the text of the setting `secrets.keys`."""
+"""Its name in the data directory; its content is the text of the setting `secrets.keys`, a key a line."""
+
+
+def new_key() -> str:
+    """A fresh random key as settings text, `id:base64key`; the id is random and says nothing about the key."""
+    return f"k{secrets.token_hex(4)}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 def read_or_make(path: Path, make: Callable[[], str]) -> str:
@@ -22,7 +31,7 @@ def read_or_make(path: Path, make: Callable[[], str]) -> str:
     Raises `OSError`.
     """
     try:
-        return _read(path)
+        return read(path)
     except FileNotFoundError:
         pass
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -35,15 +44,36 @@ def read_or_make(path: Path, make: Callable[[], str]) -> str:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_directory(path.parent)
-    return _read(path)
+    return read(path)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """The text of the key file; its mode is tightened. Raises `OSError`."""
     with path.open("r", encoding="utf-8") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         if mode & 0o077:
             os.fchmod(file.fileno(), 0o600)
         return file.read()
+
+
+def change(path: Path, edit: Callable[[tuple[Key, ...]], tuple[Key, ...]]) -> None:
+    """Put what `edit` makes of the file's keys in place of them; whoever reads sees the former file or the new one, whole.
+
+    Two that change it at once do so one after the other. Raises `OSError`, `KeyringError`, and whatever `edit` raises.
+    """
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        keys = edit(Keys.read(read(path), f"the key file {path}").keys)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            _write(temporary, "".join(f"{key.id}:{base64.b64encode(key.secret).decode()}\n" for key in Keys(keys)))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: Path, text: str) -> None:

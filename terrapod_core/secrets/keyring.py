@@ -14,13 +14,15 @@ rewrites of a single cell, which nobody reaches, instead of one on the whole ins
 
 from __future__ import annotations
 
-import base64
-import binascii
+import asyncio
 import hmac
 import os
-import re
-import secrets
 import struct
+import threading
+from collections.abc import Mapping
+from concurrent.futures import TimeoutError as TooSlow
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
@@ -29,31 +31,27 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from terrapod_core.errors import TerrapodError
-from terrapod_core.secrets.keyfile import KEY_FILE, read_or_make
-from terrapod_core.settings import SettingsError
+from terrapod_core.clock import Clock, SystemClock
+from terrapod_core.errors import TerrapodError, Unavailable
+from terrapod_core.plugin import Key, KeyProvider, KeyringError, Keys
+from terrapod_core.secrets.force import Asker, Force
+from terrapod_core.secrets.providers import SettingsKeys, TextKeys
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _VERSION: Final = 1
 _SALT: Final = b"terrapod-keyring-v1"
-_KEY_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")
-
-
-class KeyringError(SettingsError):
-    """The keys of this installation are missing or malformed; the text says what to set."""
+_ON_THE_LOOP: Final = 0.1
+"""Seconds that the event loop waits for a source that is asked for a missing key: a file takes none of it."""
+_ELSEWHERE: Final = 30.0
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class SecretUnreadable(TerrapodError):
     """Sealed bytes cannot be opened: damaged, moved from where they belong, or sealed under a key that is not given."""
 
     title = "secret unreadable"
-
-
-def new_key() -> str:
-    """A fresh random key as settings text, `id:base64key`; the id is random and says nothing about the key."""
-    return f"k{secrets.token_hex(4)}:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
 
 
 def place(*parts: str | bytes) -> bytes:
@@ -63,45 +61,70 @@ def place(*parts: str | bytes) -> bytes:
 
 
 class Keyring:
-    """The keys in force, newest first: the newest seals, each opens what it sealed. Safe to share between threads."""
+    """The keys in force, newest first: the newest seals, each opens what it sealed. Safe to share between threads.
 
-    def __init__(self, keys: str) -> None:
-        """Read settings text: `id:base64key` entries, newest first, separated by commas or line ends.
+    A value under an unknown key makes it ask its provider again, so what another process sealed under a key that is new here
+    can be read at once.
+    """
 
-        An id is 1 to 32 letters, digits, `.`, `_` or `-`; a key is 32 bytes. Raises `KeyringError`.
-        """
-        self._keys = _parse(keys)
-        self._newest = next(iter(self._keys))
-        self._derived: dict[tuple[str, str], bytes] = {}
+    def __init__(self, keys: str | KeyProvider, clock: Clock | None = None) -> None:
+        """Take the keys of a provider, or of settings text: `id:base64key` entries, newest first. Blocks; raises `KeyringError`."""
+        provider: KeyProvider = TextKeys(keys) if isinstance(keys, str) else keys
+        self._asker = Asker(provider)
+        self._clock = clock or SystemClock()
+        self._guard = threading.Lock()
+        self._expected: dict[str, str] = {}
+        self._force = Force.of(self._asker.ask())
 
     @classmethod
     def load(cls, settings_keys: str | None, data_dir: Path, embedded: bool) -> Self:
-        """The keyring of this start.
+        """The keyring of an installation whose provider is `settings`; see `SettingsKeys`. Raises `KeyringError`."""
+        return cls(SettingsKeys(settings_keys, data_dir, embedded=embedded))
 
-        `settings_keys` wins when given. Without it an embedded start (files on this disk) keeps its key in the file `keys`
-        of `data_dir`, made at the first start; any other start raises `KeyringError`, because replicas that each made
-        their own key could not read one another's secrets.
-        """
-        if settings_keys is not None and settings_keys.strip():
-            return cls(settings_keys)
-        path = data_dir / KEY_FILE
-        if not embedded:
-            raise KeyringError(_no_keys(path))
-        text = read_or_make(path, new_key)
-        try:
-            return cls(text)
-        except KeyringError as error:
-            raise KeyringError(f"The key file {path} cannot be used: {error}") from None
+    @property
+    def provider(self) -> KeyProvider:
+        """Where the keys come from."""
+        return self._asker.provider
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """Ids of the keys in force, newest first."""
-        return tuple(self._keys)
+        """Ids of the keys in force: the one that seals, then the others as they were given, newest first."""
+        force = self._force
+        newest = force.newest(self._clock.now)
+        return (newest, *(key_id for key_id in force.keys if key_id != newest))
 
     @property
     def newest(self) -> str:
         """Id of the key that seals and signs."""
-        return self._newest
+        return self._force.newest(self._clock.now)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Ids as the provider gave them, newest first: the first one does not seal while it settles."""
+        return tuple(self._force.keys)
+
+    def reload(self) -> None:
+        """Ask the provider again and put its keys in force. Blocks: call it off the event loop.
+
+        Raises `KeyringError`, for an id whose key is another one than before too; the keys in force stay then.
+        """
+        self._adopt(self._asker.ask())
+
+    def settle(self, moments: Mapping[str, datetime]) -> None:
+        """From when on which key seals. One that is not named does not seal yet: it came just now, and nobody else may know it."""
+        now = self._clock.now()
+        with self._guard:
+            waiting = {key_id: moments.get(key_id, _NEVER) for key_id in self._force.keys}
+            self._force = replace(self._force, settling={key_id: moment for key_id, moment in waiting.items() if moment > now})
+
+    def expect(self, fingerprints: Mapping[str, str]) -> None:
+        """Which fingerprint the key of an id must have; `reload` refuses others. Ids that are not named may be any key."""
+        with self._guard:
+            self._expected = dict(fingerprints)
+
+    def fingerprint(self, key_id: str) -> str:
+        """What tells this key from any other and says nothing about it: 64 hexadecimal digits."""
+        return self.derive("fingerprint", key_id=key_id).hex()
 
     def seal(self, plaintext: bytes, *, column: str, row: str) -> bytes:
         """Encrypt a column's value for one row; `column` is a logical name that never changes, `row` the row's id."""
@@ -125,12 +148,14 @@ class Keyring:
         `key_id` None means the newest key: what must survive a rotation has to remember the id it was made under.
         Raises `SecretUnreadable` for an id that is not in force.
         """
-        chosen = self._newest if key_id is None else key_id
-        found = self._derived.get((label, chosen))
+        force = self._force
+        chosen = force.newest(self._clock.now) if key_id is None else key_id
+        found = force.derived.get((label, chosen))
         if found is None:
-            info = place("terrapod", label)
-            found = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=_SALT, info=info).derive(self._key(chosen))
-            self._derived[label, chosen] = found
+            if chosen not in force.keys:
+                raise self._unknown(chosen, force)
+            found = _derived(force.keys[chosen], label)
+            force.derived[label, chosen] = found
         return found
 
     @staticmethod
@@ -139,19 +164,52 @@ class Keyring:
         return _split(sealed)[0]
 
     def __repr__(self) -> str:
-        return f"Keyring(newest={self._newest!r}, keys={len(self._keys)})"
+        return f"Keyring(newest={self.newest!r}, keys={len(self._force.keys)})"
 
     def __reduce__(self) -> str:
         raise TypeError("a keyring is not serialised: keys leave this process in no form")
 
-    def _key(self, key_id: str) -> bytes:
+    def _adopt(self, keys: Keys) -> None:
+        with self._guard:
+            before = self._force
+            changed = [key.id for key in keys if not self._is_expected(key, before)]
+            if changed:
+                raise KeyringError(
+                    f"The key {changed[0]!r} given in {self.provider.where} is another one than the key of that id before: "
+                    "give every new key an id of its own."
+                )
+            if tuple(before.keys) != keys.ids:
+                # A new key seals only once the watch has registered it: until then other processes may not know it.
+                unsettled = {key.id: _NEVER for key in keys if key.id not in before.keys}
+                self._force = Force.of(keys, {**before.settling, **unsettled})
+
+    def _is_expected(self, key: Key, force: Force) -> bool:
+        if key.id in force.keys:
+            return force.keys[key.id] == key.secret
+        fingerprint = _derived(key.secret, "fingerprint").hex()
+        return self._expected.get(key.id, fingerprint) == fingerprint
+
+    def _fetch(self, key_id: str) -> None:
+        """Look whether the provider has this key by now. Raises `Unavailable` when that takes too long for the event loop."""
+        looking = self._asker.again(self._adopt) if key_id not in self._force.keys else None
+        if looking is None:
+            return
         try:
-            return self._keys[key_id]
-        except KeyError:
-            raise SecretUnreadable(
-                f"This needs the key {key_id!r}, and only {', '.join(self._keys)} are given. "
-                "Add the missing key after the newest one in TERRAPOD_SECRETS__KEYS."
-            ) from None
+            asyncio.get_running_loop()
+            patience = _ON_THE_LOOP
+        except RuntimeError:
+            patience = _ELSEWHERE
+        try:
+            looking.result(patience)
+        except TooSlow:
+            raise Unavailable(f"The key {key_id!r} is new here and is being fetched; try again.", retry_after=1) from None
+
+    def _unknown(self, key_id: str, force: Force) -> SecretUnreadable:
+        again = "it is read again by itself" if self.provider.live else "then restart every server"
+        return SecretUnreadable(
+            f"This needs the key {key_id!r}, and only {', '.join(force.keys)} are given in {self.provider.where}. "
+            f"Add the missing key there, after the newest one; {again}."
+        )
 
     def _cipher(self, purpose: str, where: bytes, key_id: str) -> AESGCM:
         return AESGCM(hmac.digest(self.derive(f"seal:{purpose}", key_id=key_id), where, "sha256"))
@@ -160,14 +218,15 @@ class Keyring:
         if not all(where):
             raise ValueError("a value is sealed for a place: neither part of it may be empty")
         nonce = os.urandom(_NONCE_BYTES)
+        newest = self.newest  # once: another may settle before the next line
         cell = place(*where)
-        aad = place(bytes([_VERSION]), purpose, *where, self._newest)
-        encrypted = self._cipher(purpose, cell, self._newest).encrypt(nonce, plaintext, aad)
-        name = self._newest.encode()
-        return bytes([_VERSION, len(name)]) + name + nonce + encrypted
+        aad = place(bytes([_VERSION]), purpose, *where, newest)
+        encrypted = self._cipher(purpose, cell, newest).encrypt(nonce, plaintext, aad)
+        return head_of(newest) + nonce + encrypted
 
     def _open(self, sealed: bytes, purpose: str, *where: str) -> bytes:
         key_id, nonce, encrypted = _split(sealed)
+        self._fetch(key_id)
         aad = place(bytes([_VERSION]), purpose, *where, key_id)
         try:
             return self._cipher(purpose, place(*where), key_id).decrypt(nonce, encrypted, aad)
@@ -175,6 +234,16 @@ class Keyring:
             raise SecretUnreadable(
                 f"A secret of {'/'.join(where)} cannot be read: it was damaged, or does not belong where it was found."
             ) from None
+
+
+def _derived(key: bytes, label: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=_SALT, info=place("terrapod", label)).derive(key)
+
+
+def head_of(key_id: str) -> bytes:
+    """How everything begins that is sealed under this key."""
+    name = key_id.encode()
+    return bytes([_VERSION, len(name)]) + name
 
 
 def _split(sealed: bytes) -> tuple[str, bytes, bytes]:
@@ -190,46 +259,3 @@ def _split(sealed: bytes) -> tuple[str, bytes, bytes]:
     except UnicodeDecodeError:
         raise SecretUnreadable("A sealed value names no key that can exist: it was damaged.") from None
     return key_id, sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :]
-
-
-def _parse(text: str) -> dict[str, bytes]:
-    """Keys by id, in the order given. Errors name the entry by its position and id, never its key."""
-    keys: dict[str, bytes] = {}
-    entries = [entry.strip() for entry in re.split(r"[,\n]", text) if entry.strip()]
-    for position, entry in enumerate(entries, start=1):
-        key_id, colon, encoded = entry.partition(":")
-        if not colon or not _KEY_ID.match(key_id):
-            raise KeyringError(
-                f"Entry {position} of TERRAPOD_SECRETS__KEYS is not of the form id:base64key "
-                "(an id is 1 to 32 letters, digits, '.', '_' or '-')."
-            )
-        if key_id in keys:
-            raise KeyringError(f"TERRAPOD_SECRETS__KEYS gives the id {key_id!r} twice; every key needs its own.")
-        keys[key_id] = _decode(key_id, encoded)
-    if not keys:
-        raise KeyringError("There is no key: TERRAPOD_SECRETS__KEYS takes id:base64key entries, newest first.")
-    return keys
-
-
-def _decode(key_id: str, encoded: str) -> bytes:
-    try:
-        padded = encoded.strip().translate(str.maketrans("-_", "+/")).rstrip("=")
-        key = base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True)
-    except binascii.Error:
-        raise KeyringError(f"The key {key_id!r} in TERRAPOD_SECRETS__KEYS is not base64.") from None
-    if len(key) != KEY_BYTES:
-        raise KeyringError(
-            f"The key {key_id!r} in TERRAPOD_SECRETS__KEYS has {len(key)} bytes and needs {KEY_BYTES}: "
-            "make one with `openssl rand -base64 32`."
-        )
-    return key
-
-
-def _no_keys(path: Path) -> str:
-    advice = (
-        "Secrets need a key that every replica is given: set TERRAPOD_SECRETS__KEYS=k1:$(openssl rand -base64 32) "
-        "(or [secrets] keys in terrapod.toml), and keep a copy of it apart from the data."
-    )
-    if path.exists():
-        advice += f" This installation made its own key while it was embedded: go on with it by TERRAPOD_SECRETS__KEYS_FILE={path}."
-    return advice

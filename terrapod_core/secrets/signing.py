@@ -25,9 +25,10 @@ class Signer:
 
     def sign(self, payload: bytes) -> str:
         """`version | key id | payload | MAC` as unpadded urlsafe base64: letters, digits, `-` and `_` only."""
-        name = self._keyring.newest.encode()
+        newest = self._keyring.newest  # once: another key may settle before the next line
+        name = newest.encode()
         body = bytes([_VERSION, len(name)]) + name + payload
-        return base64.urlsafe_b64encode(body + self._mac(self._keyring.newest, body)).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(body + self._mac(newest, body)).rstrip(b"=").decode()
 
     def read(self, token: str) -> bytes | None:
         """The payload of a token signed here under a key still in force; `None` for anything else, without saying what.
@@ -45,6 +46,7 @@ class Signer:
         return body[start:] if hmac.compare_digest(mac, self._mac(key_id, body)) else None
 
     def _mac(self, key_id: str, body: bytes) -> bytes:
+        # `derive` never asks the provider again: anybody can send a token that names a key nobody has.
         try:
             key = self._keyring.derive(self._label, key_id=key_id)
         except SecretUnreadable:

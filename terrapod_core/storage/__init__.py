@@ -6,7 +6,8 @@ Stored            what `put` tells about an object, for the caller's row
 Capabilities      signed links (`/c/<token>`) that allow one thing to whoever holds them
 Purpose           what a link allows
 Capability        what a verified link said
-PhaseTokens       the credential of the runner of one phase
+PhaseTokens       the credentials of the runner of one phase and of its engine
+Holder            which of the two
 PhaseClaim        what a verified phase token said
 """
 
@@ -14,6 +15,6 @@ from __future__ import annotations
 
 from terrapod_core.storage.capabilities import Capabilities, Capability, Purpose
 from terrapod_core.storage.objects import ObjectKind, Objects, Stored
-from terrapod_core.storage.phase_tokens import PhaseClaim, PhaseTokens
+from terrapod_core.storage.phase_tokens import Holder, PhaseClaim, PhaseTokens
 
-__all__ = ["Capabilities", "Capability", "ObjectKind", "Objects", "PhaseClaim", "PhaseTokens", "Purpose", "Stored"]
+__all__ = ["Capabilities", "Capability", "Holder", "ObjectKind", "Objects", "PhaseClaim", "PhaseTokens", "Purpose", "Stored"]

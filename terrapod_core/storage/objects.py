@@ -9,6 +9,7 @@ Where they lie (`<attempt>` is random and new with every `put`):
     plan_json           plans/<id>/plan-json.<attempt>
     provider_schemas    plans/<id>/provider-schemas.<attempt>
     log                 logs/<id>/log.<attempt>                    id of the plan or apply
+    audit               audit/<id>/entries.<attempt>               id of the archive
 
 Two uploads of one thing at the same moment therefore never touch each other's bytes: each returns its own key, and the one
 whose key is stored in the row, in the row's own transaction, is the object. The key is no secret and no protection: the bytes
@@ -28,9 +29,9 @@ from typing import Final
 
 from terrapod_core.errors import NotFound, TerrapodError, TooLarge, Unavailable
 from terrapod_core.plugin import ObjectMissing, StorageBackend
-from terrapod_core.secrets import Keyring
-from terrapod_core.secrets.frames import Binding
-from terrapod_core.secrets.stream import ObjectEncoder, ahead, decode, open_directory
+from terrapod_core.secrets import Keyring, SecretUnreadable
+from terrapod_core.secrets.frames import WRAPPED_TAIL, Binding, Directory, rewrapped, wrapped_key
+from terrapod_core.secrets.stream import ObjectEncoder, ReadRange, ahead, decode, open_directory
 
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
 
@@ -45,6 +46,7 @@ class ObjectKind(StrEnum):
     PLAN_JSON = "plan_json"
     PROVIDER_SCHEMAS = "provider_schemas"
     LOG = "log"
+    AUDIT = "audit"
 
 
 LAYOUT: Final[dict[ObjectKind, str]] = {
@@ -55,6 +57,7 @@ LAYOUT: Final[dict[ObjectKind, str]] = {
     ObjectKind.PLAN_JSON: "plans/{id}/plan-json",
     ObjectKind.PROVIDER_SCHEMAS: "plans/{id}/provider-schemas",
     ObjectKind.LOG: "logs/{id}/log",
+    ObjectKind.AUDIT: "audit/{id}/entries",
 }
 
 
@@ -110,8 +113,7 @@ class Objects:
             return self._backend.read(key, first, beyond)
 
         try:
-            size = (await self._backend.info(key)).size
-            directory = await open_directory(Binding(self._keyring, kind.value, object_id), size, read)
+            directory = await self._directory(Binding(self._keyring, kind.value, object_id), key, read)
             async with contextlib.aclosing(ahead(decode(directory, read, start, end))) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -121,6 +123,60 @@ class Objects:
             raise
         except Exception as error:
             raise self._away() from error
+
+    async def _directory(self, binding: Binding, key: str, read: ReadRange) -> Directory:
+        size = (await self._backend.info(key)).size
+        while True:
+            try:
+                return await open_directory(binding, size, read)
+            except SecretUnreadable:
+                # A rotation replaced it between the look at its size and the read of its end; all before the end stays the same.
+                again = (await self._backend.info(key)).size
+                if again == size:
+                    raise
+                size = again
+
+    async def key_id(self, key: str) -> str:
+        """Id of the instance's key that an object needs, as it says itself. Raises `NotFound` and `SecretUnreadable`."""
+        try:
+            _, tail = await self._end_of(key)
+        except ObjectMissing:
+            raise NotFound(f"The object {key} is no longer in the store.") from None
+        except Exception as error:
+            raise self._away() from error
+        return Keyring.key_id_of(wrapped_key(tail))
+
+    async def rewrap(self, kind: ObjectKind, object_id: str, key: str) -> None:
+        """Put the object's data key under the newest key. Raises `NotFound` and `SecretUnreadable`; nothing has changed then.
+
+        The store can only replace a whole object, so its bytes pass through here once, in constant memory and without being
+        decrypted. Readers are not disturbed: the bytes in front of the wrapped key are the same before and after, and a read
+        that began before the replacement goes on with the former object.
+        """
+        try:
+            size, tail = await self._end_of(key)
+            replaced, end = rewrapped(Binding(self._keyring, kind.value, object_id), tail)
+            await self._backend.write(key, self._followed_by(key, size - replaced, end))
+        except ObjectMissing:
+            raise NotFound(f"The {kind.value.replace('_', ' ')} of {object_id} is no longer in the store.") from None
+        except TerrapodError:
+            raise
+        except Exception as error:
+            raise self._away() from error
+
+    async def _end_of(self, key: str) -> tuple[int, bytes]:
+        """The size of an object as it is stored, and its last bytes, its wrapped data key among them."""
+        size = (await self._backend.info(key)).size
+        return size, b"".join([part async for part in self._backend.read(key, max(0, size - WRAPPED_TAIL), size)])
+
+    async def _followed_by(self, key: str, length: int, end: bytes) -> AsyncGenerator[bytes]:
+        seen = 0
+        async for piece in self._backend.read(key, 0, length):
+            seen += len(piece)
+            yield piece
+        if seen != length:
+            raise SecretUnreadable(f"The object {key} changed while it was read.")
+        yield end
 
     def _away(self) -> Unavailable:
         """What the client is told when the store fails; the cause is chained, for the log only."""

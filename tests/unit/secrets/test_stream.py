@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from terrapod_core.secrets import Keyring, SecretUnreadable, new_key
 from terrapod_core.secrets.frames import FRAME, TAIL, Binding, FrameWriter
 from terrapod_core.secrets.stream import BATCH, ObjectEncoder, ahead, decode, open_directory
+from terrapod_core.testing import MemoryKeys
+from terrapod_core.testing.keys import key_text
 
 KEYRING = Keyring(new_key())
 STATE = Binding(KEYRING, "state", "sv-1")
@@ -176,6 +179,22 @@ async def test_an_object_stays_readable_after_a_newer_key_came() -> None:
     stored = await encode(b"secret", Binding(Keyring(old), "state", "sv-1"))
     rotated = Binding(Keyring(f"{new_key()},{old}"), "state", "sv-1")
     assert await read(stored, binding=rotated) == [b"secret"]
+
+
+async def test_an_upload_during_which_a_newer_key_settles_ends_under_that_one() -> None:
+    source = MemoryKeys(key_text("k1"))
+    keyring = Keyring(source)
+
+    async def uploaded() -> AsyncIterator[bytes]:
+        yield LONG
+        source.text = key_text("k2", "k1")
+        keyring.reload()
+        keyring.settle(dict.fromkeys(("k2", "k1"), datetime(1970, 1, 1, tzinfo=UTC)))
+        yield LONG
+
+    stored = b"".join([piece async for piece in ObjectEncoder(Binding(keyring, "state", "sv-1")).encode(uploaded())])
+    without_the_old = Binding(Keyring(key_text("k2")), "state", "sv-1")
+    assert b"".join(await read(stored, binding=without_the_old)) == LONG * 2
 
 
 async def test_the_secret_is_not_in_the_bytes_and_compressible_text_shrinks(stored: bytes) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from terrapod_core.errors import NotFound, Unauthorized
 from terrapod_core.secrets import Keyring, new_key
-from terrapod_core.storage import Capabilities, Capability, PhaseClaim, PhaseTokens, Purpose
+from terrapod_core.storage import Capabilities, Capability, Holder, PhaseClaim, PhaseTokens, Purpose
 from terrapod_core.testing import FakeClock
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -117,6 +117,26 @@ def test_a_phase_token_is_refused_once_expired_altered_or_of_another_installatio
     clock.set(NOW + HOUR)
     with pytest.raises(Unauthorized, match="expired"):
         tokens.verify(token)
+
+
+def test_the_engines_token_says_the_same_and_is_not_the_supervisors(keyring: Keyring, clock: FakeClock) -> None:
+    tokens = PhaseTokens(keyring, clock)
+    claim = PhaseClaim("run-1", "plan-1", "plan", 3, NOW + HOUR)
+    engine = tokens.issue_engine(claim)
+    assert re.fullmatch(r"terrapod-engine-[A-Za-z0-9_-]+", engine)
+    assert tokens.verify(engine, holder=Holder.ENGINE) == claim
+    supervisor = tokens.issue("run-1", "plan-1", "plan", 3, NOW + HOUR)
+    for shown, holder in (
+        (engine, Holder.SUPERVISOR),
+        (engine.replace("engine", "phase"), Holder.SUPERVISOR),
+        (supervisor, Holder.ENGINE),
+        (supervisor.replace("phase", "engine"), Holder.ENGINE),
+    ):
+        with pytest.raises(Unauthorized, match="not a valid phase token"):
+            tokens.verify(shown, holder=holder)
+    clock.set(NOW + HOUR)
+    with pytest.raises(Unauthorized, match="expired"):
+        tokens.verify(engine, holder=Holder.ENGINE)
 
 
 @pytest.mark.parametrize("token", ["", "terrapod-phase-", "terrapod-at-1-secret", "terrapod-phase-é", "terrapod-phase-AAAA"])

@@ -216,6 +216,10 @@ async def test_a_store_that_fails_is_unavailable_and_its_words_stay_inside(objec
     assert refused.value.retry_after
     with pytest.raises(Unavailable):
         await read(objects, ObjectKind.STATE, "sv-1", stored.key)
+    with pytest.raises(Unavailable):
+        await objects.key_id(stored.key)
+    with pytest.raises(Unavailable):
+        await objects.rewrap(ObjectKind.STATE, "sv-1", stored.key)
     assert list(backend.objects) == [stored.key]
 
 

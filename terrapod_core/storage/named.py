@@ -1,0 +1,73 @@
+"""Which columns name the objects of the store; the rooms that own the tables fill it in, so that a rotation forgets no kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from terrapod_core.db import Base
+from terrapod_core.storage.objects import ObjectKind
+
+
+@dataclass(frozen=True)
+class Named:
+    """The objects of one kind, by the rows that name them."""
+
+    kind: ObjectKind
+    table: Table
+    column: str
+    """Holds the object's key, or NULL."""
+    bound_to: str
+    """Holds the id that the object is bound to, unique among the rows."""
+    renamable: bool
+    """Whether a row may come to name another object."""
+
+    @property
+    def _id(self) -> ColumnElement[str]:
+        return cast("ColumnElement[str]", self.table.c[self.bound_to])
+
+    @property
+    def _key(self) -> ColumnElement[str]:
+        return cast("ColumnElement[str]", self.table.c[self.column])
+
+    def count(self, session: Session) -> int:
+        """How many objects there are."""
+        return session.execute(select(func.count()).select_from(self.table).where(self._key.is_not(None))).scalar_one()
+
+    def batch(self, session: Session, after: str, size: int) -> list[tuple[str, str]]:
+        """Id and key of the next objects behind the id `after`."""
+        query = select(self._id, self._key).where(self._key.is_not(None), self._id > after).order_by(self._id).limit(size)
+        return [(row_id, key) for row_id, key in session.execute(query)]
+
+    def still(self, session: Session, objects: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of `objects` that rows still name."""
+        if not objects:
+            return set()
+        named = or_(*(and_(self._id == row_id, self._key == key) for row_id, key in objects))
+        return {(row_id, key) for row_id, key in session.execute(select(self._id, self._key).where(named))}
+
+    def rename(self, row_id: str, old: str, new: str) -> Any:
+        """The statement that lets a row name another object, if it still names the old one."""
+        return update(self.table).where(self._id == row_id, self._key == old).values({self.column: new})
+
+
+class NamedObjects:
+    """The registry; `NAMED` is the one there is."""
+
+    def __init__(self) -> None:
+        self._known: list[Named] = []
+
+    def add(self, kind: ObjectKind, entity: type[Base], column: str, *, bound_to: str = "id", renamable: bool = True) -> None:
+        """Say which column names the objects of a kind; called right below the entity."""
+        table = cast("Table", entity.__table__)
+        self._known.append(Named(kind, table, table.c[column].name, table.c[bound_to].name, renamable))
+
+    def __iter__(self) -> Iterator[Named]:
+        return iter(sorted(self._known, key=lambda each: each.kind))
+
+
+NAMED: Final = NamedObjects()
