@@ -27,19 +27,20 @@ REQUEST: Final[ContextVar[RequestInfo | None]] = ContextVar("terrapod_request", 
 
 def record(uow: UnitOfWork, actor: Actor, action: str, resource_type: str, resource_id: str, **detail: Any) -> None:
     """Note a change in its own transaction: both are kept, or neither. `detail` holds names and values, never a secret."""
-    uow.add(_entry(uow.now(), actor, action, resource_type, resource_id, "allowed", detail))
+    uow.add(entry(uow.now(), actor, action, resource_type, resource_id, "allowed", detail))
 
 
 async def refused(db: Database, actor: Actor, action: str, resource_type: str, resource_id: str, **detail: Any) -> None:
     """Note a refusal, in a transaction of its own: the refused change's was rolled back."""
     async with db.uow() as uow:
-        uow.add(_entry(db.clock.now(), actor, action, resource_type, resource_id, "refused", detail))
+        uow.add(entry(db.clock.now(), actor, action, resource_type, resource_id, "refused", detail))
         await uow.commit()
 
 
-def _entry(
+def entry(
     at: datetime, actor: Actor, action: str, resource_type: str, resource_id: str, outcome: str, detail: dict[str, Any]
 ) -> AuditEntry:
+    """An entry about the request being served, not yet in any transaction."""
     request = REQUEST.get()
     return AuditEntry(
         id=ids.new("audit"),
