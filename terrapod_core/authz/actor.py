@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from terrapod_core.authz.levels import PlatformRole
+from terrapod_core.authz.levels import Level, Permission, PlatformRole
+from terrapod_core.authz.rules import NO_ROLES, RoleSet
 
 
 class ActorKind(StrEnum):
@@ -15,6 +16,34 @@ class ActorKind(StrEnum):
     USER = "user"
     PHASE = "phase"
     SYSTEM = "system"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a token is narrowed to, whatever its user may."""
+
+    ceiling: Level = Level.ADMIN
+    """The highest level it gives on anything."""
+    workspace_ids: frozenset[str] | None = None
+    """The workspaces it is for; `None` for all. With a list it gives nothing on any other kind of thing."""
+
+
+ENGINE_MAY: Final = frozenset(
+    {Permission.WORKSPACE_READ, Permission.STATE_READ, Permission.STATE_DOWNLOAD, Permission.OUTPUT_READ_SENSITIVE}
+)
+"""What the engine of a run may do to a workspace whose state it may read. It has no level: a level would give more."""
+
+
+@dataclass(frozen=True)
+class EngineRights:
+    """What terraform itself may read while a run's phase goes on."""
+
+    workspace_id: str
+    """The run's own workspace."""
+    sharing_ids: frozenset[str] = frozenset()
+    """The workspaces that name it among those they share their state with."""
+    reads_shared_with_all: bool = False
+    """Whether it also reads of those that share with everybody; they may be many, and say it themselves."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +60,16 @@ class Actor:
     """What people call it: the user name, in audit entries and lock messages."""
     email: str | None = None
     platform: frozenset[PlatformRole] = field(default_factory=frozenset)
+    """The platform roles of the user, also when a token narrows them: ask `is_platform_admin`, or the gate."""
     token_id: str | None = None
     """The API token that was shown, if it was one."""
     session_id: str | None = None
     """The session that was shown, if it was one."""
+    roles: RoleSet = field(default=NO_ROLES, repr=False)
+    scope: Scope | None = None
+    """What the token that was shown is narrowed to; `None` gives all that the user may."""
+    engine: EngineRights | None = field(default=None, repr=False)
+    """Set when this is terraform itself, within a run; then these rights are all it has."""
 
     @property
     def user_id(self) -> str | None:
@@ -43,8 +78,18 @@ class Actor:
 
     @property
     def is_platform_admin(self) -> bool:
-        """Whether it may do everything."""
-        return PlatformRole.ADMIN in self.platform or self.kind is ActorKind.SYSTEM
+        """Whether it may do everything; a narrowed token may not, whoever made it."""
+        if self.kind is not ActorKind.USER:
+            return self.kind is ActorKind.SYSTEM
+        return PlatformRole.ADMIN in self.platform and self.scope is None
+
+    @property
+    def reads_everything(self) -> bool:
+        """Whether it may see everything: platform admins and auditors, unless a token is narrowed to some workspaces."""
+        if self.kind is not ActorKind.USER:
+            return self.kind is ActorKind.SYSTEM
+        everywhere = self.scope is None or (self.scope.workspace_ids is None and self.scope.ceiling >= Level.READ)
+        return everywhere and bool(self.platform)
 
 
 SYSTEM: Final = Actor(ActorKind.SYSTEM, "system", "Terrapod")

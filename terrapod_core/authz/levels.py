@@ -16,6 +16,15 @@ class Level(IntEnum):
     ADMIN = 4
 
 
+class GuardKind(StrEnum):
+    """What roles are about; things of other kinds belong to their owner alone."""
+
+    WORKSPACE = "workspace"
+    REGISTRY = "registry"
+    POOL = "pool"
+    OWNED = "owned"
+
+
 class PlatformRole(StrEnum):
     """Roles over the whole installation."""
 

@@ -23,7 +23,7 @@ def routes(service: Organizations, web: Web) -> Blueprint:
         if request.path.startswith(BELOW):
             name = request.path.removeprefix(BELOW).partition("/")[0]
             if name:
-                await web.actor()
+                await web.actor(engine=True)
                 check(name)
 
     @organizations.get("/organizations")
@@ -36,6 +36,6 @@ def routes(service: Organizations, web: Web) -> Blueprint:
 
     @organizations.get("/organizations/<org>/entitlement-set")
     async def show_entitlement_set(org: str) -> Response:
-        return await web.document(ENTITLEMENT_SET, service.read(await web.actor(), org))
+        return await web.document(ENTITLEMENT_SET, service.read(await web.actor(engine=True), org))
 
     return organizations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import ClassVar, Final
 
 from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from terrapod_core.authz import Guard, GuardKind
 from terrapod_core.db import Base
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
 
@@ -28,6 +30,8 @@ class Project(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
+    guarded_as: ClassVar[GuardKind] = GuardKind.OWNED
+    labels: ClassVar[Mapping[str, str | None]] = {}
     workspace_count = 0
     """How many workspaces the one who asked sees in it; set on what `queries` returns, not a column."""
 
@@ -35,3 +39,7 @@ class Project(Base):
     def is_default(self) -> bool:
         """Whether this is the one that always exists."""
         return self.id == DEFAULT_PROJECT_ID
+
+
+GUARD: Final = Guard(GuardKind.OWNED, Project.id, Project.owner_id)
+"""A project is its owner's; who sees a workspace in it sees it too, which `queries` adds."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
@@ -11,10 +11,19 @@ from sqlalchemy.orm import Session
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.jsonapi import Page, Query
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
-from terrapod_core.projects.models import Project
+from terrapod_core.projects.models import GUARD, Project
 
-CountWorkspaces: TypeAlias = Callable[[Session, Actor, Sequence[str]], Mapping[str, int]]
-"""How many workspaces the actor sees in each of these projects; those without any may be left out."""
+
+class WorkspacesInProjects(Protocol):
+    """What projects need to know of the workspaces in them; the workspaces' room answers."""
+
+    def count(self, session: Session, actor: Actor, project_ids: Sequence[str]) -> Mapping[str, int]:
+        """How many workspaces the actor sees in each of these projects; those without any may be left out."""
+        ...
+
+    def of(self, actor: Actor) -> Select[str]:
+        """The ids of the projects in which the actor sees a workspace."""
+        ...
 
 
 def by_id(session: Session, project_id: str) -> Project | None:
@@ -33,15 +42,17 @@ def name_of(session: Session, project_id: str | None) -> str:
     return session.execute(select(Project.name).where(Project.id == project_id)).scalar_one_or_none() or ""
 
 
-def visible(authz: Authorizer, actor: Actor) -> Select[Project]:
-    """The projects the actor may read: the default one, and what the gate says."""
-    allowed = authz.visible(select(Project.id), actor, Project.owner_id)
-    return select(Project).where(or_(Project.id == DEFAULT_PROJECT_ID, Project.id.in_(allowed)))
+def visible(authz: Authorizer, workspaces: WorkspacesInProjects, actor: Actor) -> Select[Project]:
+    """The projects the actor may read: the default one, what the gate says, and those of the workspaces that they see."""
+    if actor.reads_everything:
+        return select(Project)
+    allowed = authz.visible(select(Project.id), actor, GUARD)
+    return select(Project).where(or_(Project.id == DEFAULT_PROJECT_ID, Project.id.in_(allowed), Project.id.in_(workspaces.of(actor))))
 
 
-def listing(session: Session, authz: Authorizer, actor: Actor, query: Query) -> Page[Project]:
+def listing(session: Session, authz: Authorizer, workspaces: WorkspacesInProjects, actor: Actor, query: Query) -> Page[Project]:
     """One page of what the actor may read. `filter[names]` is a list without regard to case and wins over `q`."""
-    found = visible(authz, actor)
+    found = visible(authz, workspaces, actor)
     names = query.filter_list("names")
     if names:
         found = found.where(func.lower(Project.name).in_([name.lower() for name in names]))
@@ -54,9 +65,9 @@ def listing(session: Session, authz: Authorizer, actor: Actor, query: Query) -> 
     return Page(rows, query.page.number, query.page.size, total)
 
 
-def with_counts(session: Session, count: CountWorkspaces, actor: Actor, projects: Sequence[Project]) -> Sequence[Project]:
+def with_counts(session: Session, workspaces: WorkspacesInProjects, actor: Actor, projects: Sequence[Project]) -> Sequence[Project]:
     """The same projects, each knowing its `workspace_count`; one query for all of them."""
-    counts = count(session, actor, [project.id for project in projects]) if projects else {}
+    counts = workspaces.count(session, actor, [project.id for project in projects]) if projects else {}
     for project in projects:
         project.workspace_count = counts.get(project.id, 0)
     return projects

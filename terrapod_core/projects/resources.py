@@ -9,7 +9,7 @@ from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.jsonapi import Includes, Rendering, Resource, attr, to_one
 from terrapod_core.organizations import NAME
 from terrapod_core.projects.models import Project
-from terrapod_core.projects.queries import CountWorkspaces, visible, with_counts
+from terrapod_core.projects.queries import WorkspacesInProjects, visible, with_counts
 
 _AUTHZ: Final = Authorizer()
 
@@ -47,11 +47,11 @@ PROJECT: Final = Resource(
 )
 
 
-def includes(registry: Includes, authz: Authorizer, count_workspaces: CountWorkspaces) -> None:
+def includes(registry: Includes, authz: Authorizer, workspaces: WorkspacesInProjects) -> None:
     """Let `include=project` work everywhere."""
 
     def load(session: Any, actor: Any, wanted: Sequence[str]) -> Sequence[Project]:
-        found = session.execute(visible(authz, actor).where(Project.id.in_(wanted))).scalars().all()
-        return with_counts(session, count_workspaces, actor, found)
+        found = session.execute(visible(authz, workspaces, actor).where(Project.id.in_(wanted))).scalars().all()
+        return with_counts(session, workspaces, actor, found)
 
     registry.add(PROJECT, load)

@@ -7,19 +7,21 @@ from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit, ids
-from terrapod_core.authz import Actor, Authorizer, Permission, PlatformRole
+from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission, PlatformRole
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, Problems
 from terrapod_core.jsonapi import Page, Query, Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
+from terrapod_core.plugin.events import UserDeleted
 from terrapod_core.projects import queries
 from terrapod_core.projects.models import DEFAULT_NAME, Project
-from terrapod_core.projects.queries import CountWorkspaces
+from terrapod_core.projects.queries import WorkspacesInProjects
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _-]{1,38}[A-Za-z0-9_-]")
 MAX_DESCRIPTION: Final = 256
@@ -45,10 +47,19 @@ class CreateProject(UpdateProject, kw_only=True):
 class Projects:
     """go-tfe's `Projects`. Platform admins and a project's owner see and change it; the default project everybody sees."""
 
-    def __init__(self, db: Database, authz: Authorizer, count_workspaces: CountWorkspaces) -> None:
+    def __init__(self, db: Database, authz: Authorizer, workspaces: WorkspacesInProjects) -> None:
         self._db = db
         self._authz = authz
-        self._count = count_workspaces
+        self._workspaces = workspaces
+
+    async def disown(self, event: UserDeleted) -> None:
+        """Leave what a deleted user owned to platform admins."""
+        async with self._db.uow() as uow:
+            theirs = update(Project).where(Project.owner_id == event.user_id).values(owner_id=None).returning(Project.id)
+            freed = (await uow.session.execute(theirs.execution_options(synchronize_session=False))).scalars().all()
+            if freed:
+                audit.record(uow, SYSTEM, "project.disown", "users", event.user_id, projects=sorted(freed))
+            await uow.commit()
 
     async def ensure_default(self) -> None:
         """Make the default project when it is not there; called at each start."""
@@ -66,6 +77,7 @@ class Projects:
         """Make a project; any user may, and owns it. `Invalid` says what is wrong with the document."""
         if actor.user_id is None and not actor.is_platform_admin:
             raise Forbidden("only people create projects")
+        self._authz.require_unscoped(actor, to="create projects")
         _check(new)
         async with self._db.uow() as uow:
             now = uow.now()
@@ -87,8 +99,8 @@ class Projects:
         """The project; `NotFound` when it is not there or not for this actor."""
 
         def query(session: Session) -> Project:
-            project = self.readable(actor, queries.by_id(session, project_id))
-            queries.with_counts(session, self._count, actor, [project])
+            project = self.readable(session, actor, queries.by_id(session, project_id))
+            queries.with_counts(session, self._workspaces, actor, [project])
             return project
 
         return await self._db.read(query)
@@ -97,8 +109,8 @@ class Projects:
         """One page of the projects the actor may read."""
 
         def read(session: Session) -> Page[Project]:
-            page = queries.listing(session, self._authz, actor, query)
-            queries.with_counts(session, self._count, actor, page.items)
+            page = queries.listing(session, self._authz, self._workspaces, actor, query)
+            queries.with_counts(session, self._workspaces, actor, page.items)
             return page
 
         return await self._db.read(read)
@@ -106,7 +118,7 @@ class Projects:
     async def update(self, actor: Actor, project_id: str, changes: UpdateProject) -> Project:
         """Change what was sent; needs the project's admin."""
         async with self._db.uow() as uow:
-            project = self._changeable(actor, await uow.run(lambda session: queries.for_update(session, project_id)))
+            project = await uow.run(lambda session: self._changeable(session, actor, queries.for_update(session, project_id)))
             _check(changes)
             changed = {
                 name: value
@@ -119,14 +131,14 @@ class Projects:
                 project.updated_at = uow.now()
                 audit.record(uow, actor, "project.update", "projects", project.id, name=project.name, changed=sorted(changed))
             await _flush(uow)
-            await uow.run(lambda session: queries.with_counts(session, self._count, actor, [project]))
+            await uow.run(lambda session: queries.with_counts(session, self._workspaces, actor, [project]))
             await uow.commit()
         return project
 
     async def delete(self, actor: Actor, project_id: str) -> None:
         """Remove an empty project; `Conflict` while it holds workspaces, `Invalid` for the default one."""
         async with self._db.uow() as uow:
-            project = self._changeable(actor, await uow.run(lambda session: queries.for_update(session, project_id)))
+            project = await uow.run(lambda session: self._changeable(session, actor, queries.for_update(session, project_id)))
             if project.is_default:
                 raise Invalid("the default project cannot be deleted: workspaces that name no project live in it")
             name = project.name
@@ -138,23 +150,26 @@ class Projects:
                 raise Conflict(f"the project {name} still holds workspaces; move or delete them first") from error
             await uow.commit()
 
-    def readable(self, actor: Actor, project: Project | None) -> Project:
-        """The project when the actor may read it, else `NotFound`; synchronous, for rooms that look one up themselves."""
+    def readable(self, session: Session, actor: Actor, project: Project | None) -> Project:
+        """The project when the actor may read it or a workspace in it, else `NotFound`; for rooms that look one up themselves."""
         if project is None:
             raise missing("project")
-        if not project.is_default:
-            self._authz.require(actor, Permission.PROJECT_READ, project, noun="project")
-        return project
+        if project.is_default or self._authz.allows(actor, Permission.PROJECT_READ, project):
+            return project
+        if self._workspaces.count(session, actor, [project.id]).get(project.id):
+            return project
+        raise missing("project")
 
     def takes_workspaces_of(self, actor: Actor, project: Project) -> bool:
         """Whether the actor may put workspaces into the project: everybody into the default one, else its admins."""
         return project.is_default or self._authz.allows(actor, Permission.PROJECT_UPDATE, project)
 
-    def _changeable(self, actor: Actor, project: Project | None) -> Project:
-        project = self.readable(actor, project)
+    def _changeable(self, session: Session, actor: Actor, project: Project | None) -> Project:
+        project = self.readable(session, actor, project)
         if project.is_default:
             self._authz.require_platform(actor, PlatformRole.ADMIN, to="change the default project")
-        self._authz.require(actor, Permission.PROJECT_UPDATE, project, noun="project")
+        if not self._authz.allows(actor, Permission.PROJECT_UPDATE, project):
+            raise Forbidden("changing this project needs its owner or a platform admin", code="level_too_low")
         return project
 
 

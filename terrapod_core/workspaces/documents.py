@@ -60,7 +60,12 @@ class UpdateWorkspace(msgspec.Struct, kw_only=True):
     source_name: str | UnsetType | None = UNSET
     source_url: str | UnsetType | None = UNSET
 
+    admitted: bool | UnsetType | None = UNSET
+    force: bool | UnsetType | None = UNSET
+    """Change labels though the one who does it loses rights by that."""
+
     project: Ref | UnsetType | None = UNSET
+    owner: Ref | UnsetType | None = UNSET
     tag_bindings: list[Ref] | UnsetType = UNSET
 
     # Parts of the API that this server has no part for: an absent, null, false or empty value says nothing and passes.

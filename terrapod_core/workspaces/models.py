@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar, Final
 
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core import ids
+from terrapod_core.authz import BYTEWISE, Guard, GuardKind, LabelColumns
 from terrapod_core.db import Base, JSONValue
 
 _LIVE = text("deleted_at IS NULL")
-# Sorted and compared by bytes on both databases.
-_BYTEWISE = String().with_variant(String(collation="C"), "postgresql")
 
 
 class ExecutionMode(StrEnum):
@@ -43,8 +43,10 @@ class Workspace(Base):
         Index("ix_workspaces_deleted_at", "deleted_at"),
     )
 
+    guarded_as: ClassVar[GuardKind] = GuardKind.WORKSPACE
+
     id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(_BYTEWISE)
+    name: Mapped[str] = mapped_column(BYTEWISE)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="RESTRICT"))
     owner_id: Mapped[str | None]
     """The user who made it; `None` when the server did."""
@@ -122,7 +124,7 @@ class Label(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
-    key: Mapped[str] = mapped_column(_BYTEWISE)
+    key: Mapped[str] = mapped_column(BYTEWISE)
     value: Mapped[str | None]
     created_at: Mapped[datetime]
 
@@ -137,14 +139,10 @@ class RemoteStateConsumer(Base):
     consumer_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True)
 
 
-class ReservedName(Base):
-    """A name that something had. Clouds trust names, so only a platform admin gives one away again."""
-
-    __tablename__ = "reserved_names"
-
-    kind: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(_BYTEWISE, primary_key=True)
-    reserved_at: Mapped[datetime]
+GUARD: Final = Guard(
+    GuardKind.WORKSPACE, Workspace.id, Workspace.owner_id, Workspace.name, LabelColumns(Label.workspace_id, Label.key, Label.value)
+)
+"""What decides who may see a workspace, and whatever belongs to one."""
 
 
 def tag_id(key: str) -> str:

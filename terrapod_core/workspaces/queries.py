@@ -12,10 +12,11 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from terrapod_core.authz import Actor, Authorizer
+from terrapod_core.authz import Actor, Authorizer, GuardKind, Permission, ReservedName, visibility
 from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, Query, Tagged
-from terrapod_core.workspaces.models import Label, RemoteStateConsumer, ReservedName, Workspace
+from terrapod_core.workspaces.models import GUARD, Label, RemoteStateConsumer, Workspace
+from terrapod_core.workspaces.seen import SeenLists, key_of
 
 RunsWithStatus: TypeAlias = Callable[[Sequence[str]], Select[str]]
 """The ids of runs that are in one of these statuses, as a query: the table is a higher room's."""
@@ -47,20 +48,18 @@ def for_update(session: Session, workspace_id: str) -> Workspace | None:
     return session.execute(query, {"workspace_id": workspace_id}).scalar_one_or_none()
 
 
-def even_deleted(session: Session, workspace_id: str) -> Workspace | None:
-    """The workspace, also while a deleted one's row is still there: for those who put away what hangs on it."""
-    return session.execute(select(Workspace).where(Workspace.id == workspace_id)).scalar_one_or_none()
-
-
-def by_ids(session: Session, workspace_ids: Sequence[str]) -> Sequence[Workspace]:
-    """Those of the workspaces that exist, in any order."""
-    return session.execute(_live().where(Workspace.id.in_(workspace_ids))).scalars().all()
+def by_ids(session: Session, workspace_ids: Sequence[str], *, locked: bool = False) -> Sequence[Workspace]:
+    """Those of the workspaces that exist, by id; `locked` keeps their rows until the transaction ends."""
+    query = _live().where(Workspace.id.in_(workspace_ids)).order_by(Workspace.id)
+    if locked:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.execute(query).scalars().all()
 
 
 def readable(session: Session, authz: Authorizer, actor: Actor, workspace_ids: Sequence[str]) -> Sequence[Workspace]:
     """Those of the workspaces that the actor may read; the loader of `include=workspace`."""
-    query = authz.visible(_live().where(Workspace.id.in_(workspace_ids)), actor, Workspace.owner_id)
-    return session.execute(query).scalars().all()
+    found = session.execute(_live().where(Workspace.id.in_(workspace_ids))).scalars()
+    return [workspace for workspace in found if authz.allows(actor, Permission.WORKSPACE_READ, workspace)]
 
 
 def owned(session: Session, user_id: str) -> int:
@@ -73,24 +72,46 @@ def is_reserved(session: Session, name: str) -> bool:
     return session.get(ReservedName, ("workspace", name)) is not None
 
 
-def count_by_project(authz: Authorizer) -> Callable[[Session, Actor, Sequence[str]], Mapping[str, int]]:
-    """A function for the projects' room: how many workspaces of each project an actor sees."""
+class InProjects:
+    """For the projects' room: what an actor sees in them."""
 
-    def count(session: Session, actor: Actor, project_ids: Sequence[str]) -> Mapping[str, int]:
+    def __init__(self, authz: Authorizer) -> None:
+        self._authz = authz
+
+    def count(self, session: Session, actor: Actor, project_ids: Sequence[str]) -> Mapping[str, int]:
+        """How many workspaces of each project the actor sees."""
         query = select(Workspace.project_id, func.count().label("number")).where(
             Workspace.project_id.in_(project_ids), Workspace.deleted_at.is_(None)
         )
-        rows = session.execute(authz.visible(query, actor, Workspace.owner_id).group_by(Workspace.project_id)).all()
+        rows = session.execute(self._authz.visible(query, actor, GUARD).group_by(Workspace.project_id)).all()
         return {row.project_id: row.number for row in rows}
 
-    return count
+    def of(self, actor: Actor) -> Select[str]:
+        """The ids of the projects in which the actor sees a workspace."""
+        return self._authz.visible(select(Workspace.project_id).where(Workspace.deleted_at.is_(None)), actor, GUARD)
 
 
-def listing(session: Session, authz: Authorizer, actor: Actor, query: Query, runs: RunsWithStatus | None = None) -> Page[Workspace]:
-    """One page of what the actor may read: one query for the rows, and one for the total unless the page tells it."""
-    found = authz.visible(_live(), actor, Workspace.owner_id).where(*_conditions(query, runs))
+def listing(
+    session: Session, authz: Authorizer, actor: Actor, query: Query, runs: RunsWithStatus | None = None, seen: SeenLists | None = None
+) -> Page[Workspace]:
+    """One page of what the actor may read: one query for the rows, and one for the total unless the page tells it.
+
+    For who sees a part of all by roles, the ids are remembered in `seen` as long as they stay true.
+    """
+    found = authz.visible(_live(), actor, GUARD).where(*_conditions(query, runs))
+    key = key_of(actor, query) if seen is not None and not actor.reads_everything else None
+    if seen is not None and key is not None:
+        now = visibility.generation(session, GuardKind.WORKSPACE)
+        chosen = found.with_only_columns(Workspace.id).order_by(*_order(query))
+        return _page_of(session, query, seen.ids(key, now, lambda: session.execute(chosen).scalars().all()))
     rows = session.execute(found.order_by(*_order(query)).offset(query.page.offset).limit(query.page.size)).scalars().all()
     return Page(rows, query.page.number, query.page.size, _total(session, query, len(rows), found.with_only_columns(Workspace.id)))
+
+
+def _page_of(session: Session, query: Query, ids: Sequence[str]) -> Page[Workspace]:
+    wanted = ids[query.page.offset : query.page.offset + query.page.size]
+    found = {workspace.id: workspace for workspace in by_ids(session, wanted)} if wanted else {}
+    return Page([found[each] for each in wanted if each in found], query.page.number, query.page.size, len(ids))
 
 
 def _total(session: Session, query: Query, rows: int, found: Select[*tuple[Any, ...]]) -> int:
@@ -150,7 +171,7 @@ def labels(session: Session, workspace_id: str) -> Sequence[Label]:
 def tags(session: Session, authz: Authorizer, actor: Actor, query: Query) -> Page[tuple[str, int, datetime]]:
     """One page of the keys in use on workspaces that the actor may read: name, number of workspaces, since when."""
     joined = select(Label.key, func.count(), func.min(Label.created_at)).join(Workspace, Workspace.id == Label.workspace_id)
-    found = authz.visible(joined.where(Workspace.deleted_at.is_(None)), actor, Workspace.owner_id).group_by(Label.key)
+    found = authz.visible(joined.where(Workspace.deleted_at.is_(None)), actor, GUARD).group_by(Label.key)
     if query.q:
         found = found.where(Label.key.icontains(query.q, autoescape=True))
     rows = session.execute(found.order_by(Label.key).offset(query.page.offset).limit(query.page.size)).all()
@@ -161,7 +182,7 @@ def tags(session: Session, authz: Authorizer, actor: Actor, query: Query) -> Pag
 
 def consumers(session: Session, authz: Authorizer, actor: Actor, workspace: Workspace, query: Query) -> Page[Workspace]:
     """One page of the workspaces that may read this one's state and that the actor may read; all of those when it is global."""
-    found = authz.visible(_live(), actor, Workspace.owner_id)
+    found = authz.visible(_live(), actor, GUARD)
     if workspace.global_remote_state:
         found = found.where(Workspace.id != workspace.id)
     else:
@@ -169,13 +190,3 @@ def consumers(session: Session, authz: Authorizer, actor: Actor, workspace: Work
         found = found.where(Workspace.id.in_(listed))
     rows = session.execute(found.order_by(Workspace.name).offset(query.page.offset).limit(query.page.size)).scalars().all()
     return Page(rows, query.page.number, query.page.size, _total(session, query, len(rows), found.with_only_columns(Workspace.id)))
-
-
-def shares_state_with(session: Session, workspace_id: str, consumer_id: str) -> bool:
-    """Whether runs of `consumer_id` may read the state of `workspace_id`: itself, a listed consumer, or it is global."""
-    if workspace_id == consumer_id:
-        return True
-    workspace = by_id(session, workspace_id)
-    if workspace is None:
-        return False
-    return workspace.global_remote_state or session.get(RemoteStateConsumer, (workspace_id, consumer_id)) is not None

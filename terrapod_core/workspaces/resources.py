@@ -56,6 +56,9 @@ _BLOCKS: Final = {level: _block(level) for level in Level}
 
 def _permissions(workspace: Workspace, rendering: Rendering) -> msgspec.Raw:
     actor = rendering.actor
+    if isinstance(actor, Actor) and actor.engine is not None:
+        may = {name: _AUTHZ.allows(actor, permission, workspace) for name, permission in _CAN.items()}
+        return msgspec.Raw(msgspec.json.encode(may | dict.fromkeys(_NEVER, False)))
     return _BLOCKS[_AUTHZ.level(actor, workspace) if isinstance(actor, Actor) else Level.NONE]
 
 
@@ -100,7 +103,7 @@ WORKSPACE: Final = Resource(
         attr("source_name", writable=True),
         attr("source_url", writable=True),
         attr("environment", from_=lambda _workspace: "default"),
-        attr("admitted"),
+        attr("admitted", writable=True),
         attr("locked"),
         attr("locked_reason", from_=lambda workspace: workspace.lock_reason),
         attr("locked_at"),
@@ -123,6 +126,7 @@ WORKSPACE: Final = Resource(
     relationships=[
         to_one("organization", "organizations", id_from=lambda _workspace: NAME, related=f"/api/v2/organizations/{NAME}"),
         to_one("project", "projects", writable=True, related="/api/v2/projects/{project_id}"),
+        to_one("owner", "users", writable=True),
         to_one("current_run", "runs"),
         to_one("latest_run", "runs", id_from="current_run_id"),
         to_one("current_state_version", "state-versions", related="/api/v2/workspaces/{id}/current-state-version"),

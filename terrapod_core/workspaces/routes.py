@@ -37,7 +37,7 @@ def routes(service: Workspaces, web: Web) -> Blueprint:
 
     @workspaces.get("/organizations/<org>/workspaces/<name>")
     async def show_named_workspace(org: str, name: str) -> Response:
-        actor = await web.actor()
+        actor = await web.actor(engine=True)
         organizations.check(org)
         return await web.document(WORKSPACE, await service.read_by_name(actor, name))
 
@@ -58,7 +58,7 @@ def routes(service: Workspaces, web: Web) -> Blueprint:
 
     @workspaces.get("/workspaces/<workspace_id>")
     async def show_workspace(workspace_id: str) -> Response:
-        return await web.document(WORKSPACE, await service.read(await web.actor(), workspace_id))
+        return await web.document(WORKSPACE, await service.read(await web.actor(engine=True), workspace_id))
 
     @workspaces.patch("/workspaces/<workspace_id>")
     async def update_workspace(workspace_id: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -13,28 +13,48 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit, ids
-from terrapod_core.authz import Actor, Authorizer, Permission, PlatformRole
+from terrapod_core.accounts import User
+from terrapod_core.authz import EVERYONE, Actor, Authorizer, GuardKind, Permission, visibility
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, Problems
 from terrapod_core.jsonapi import Page, Query, Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
-from terrapod_core.plugin.events import WorkspaceDeleted, WorkspaceUnlocked
+from terrapod_core.plugin.events import UserDeleted, WorkspaceDeleted, WorkspaceUnlocked
 from terrapod_core.projects import Projects, queries as project_queries
-from terrapod_core.workspaces import documents, labels as label_rules, queries, tagging
+from terrapod_core.workspaces import documents, labels as label_rules, owners, queries, tagging, trust
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
 from terrapod_core.workspaces.door import Door, PendingState
 from terrapod_core.workspaces.locks import Locks
-from terrapod_core.workspaces.models import Label, LockKind, RemoteStateConsumer, ReservedName, Workspace
+from terrapod_core.workspaces.models import Label, LockKind, RemoteStateConsumer, Workspace
 from terrapod_core.workspaces.queries import RunsWithStatus
+from terrapod_core.workspaces.seen import SeenLists
 from terrapod_core.workspaces.sharing import Sharing
 from terrapod_core.workspaces.tagging import Tagging
 
+EVERYBODY: Final = EVERYONE.name
 KEPT: Final = timedelta(days=1)
 """How long a deleted workspace's row is kept for those who put away runs, states and objects."""
 
-_RECORDED: Final = {"name", "execution_mode", "auto_apply", "terraform_version", "working_directory", "global_remote_state", "project_id"}
+_RECORDED: Final = {
+    "name",
+    "execution_mode",
+    "auto_apply",
+    "terraform_version",
+    "working_directory",
+    "global_remote_state",
+    "project_id",
+    "admitted",
+    "owner_id",
+}
 """Settings whose new value an audit entry names; of the others it names that they changed."""
+
+
+_OF_TRUST: Final = {"name", "owner_id", "labels"}
+"""Changes by which others may gain or lose rights."""
+
+_SEEN_BY: Final = {*_OF_TRUST, "project_id"}
+"""Changes that lists of what somebody sees depend on."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +63,8 @@ class Limits:
 
     per_user: int = 100
     """Owned by one user who is no platform admin."""
-    everyone_creates: bool = True
-    """Else only platform admins do."""
+    creators: tuple[str, ...] = (EVERYBODY,)
+    """Roles whose holders make workspaces, beside platform admins; `everyone` lets everybody."""
 
 
 class Workspaces:
@@ -66,6 +86,7 @@ class Workspaces:
         self._pending = pending_state
         self._runs = runs_with_status
         self._limits = limits or Limits()
+        self._seen = SeenLists()
         self.locks = Locks(self._door, pending_state)
         self.tagging = Tagging(self._door)
         self.sharing = Sharing(self._door)
@@ -74,10 +95,7 @@ class Workspaces:
 
     async def create(self, actor: Actor, new: CreateWorkspace) -> Workspace:
         """Make a workspace that belongs to the actor. `Invalid` says everything that is wrong with the document."""
-        if not self._limits.everyone_creates:
-            self._door.authz.require_platform(actor, PlatformRole.ADMIN, to="create workspaces here")
-        if actor.user_id is None and not actor.is_platform_admin:
-            raise Forbidden("only people create workspaces")
+        self._may_create(actor)
         values = {**documents.DEFAULTS, **documents.settings(new)}
         labels = _labels(new, Problems())
         async with self._door.db.uow() as uow:
@@ -87,8 +105,8 @@ class Workspaces:
             workspace = Workspace(
                 id=ids.new("ws"),
                 project_id=project_id,
-                owner_id=actor.user_id,
-                admitted=actor.is_platform_admin,
+                owner_id=await uow.run(lambda session: _owner(session, actor, new, actor.user_id)),
+                admitted=_admitted(actor, new, actor.is_platform_admin),
                 labels={},
                 latest_change_at=now,
                 created_at=now,
@@ -98,9 +116,10 @@ class Workspaces:
             )
             uow.add(workspace)
             await _flush(uow)
-            await uow.session.execute(delete(ReservedName).where(ReservedName.kind == "workspace", ReservedName.name == new.name))
+            await trust.free_name(uow, new.name)
             await tagging.put(uow, workspace, labels)
             audit.record(uow, actor, "workspace.create", "workspaces", workspace.id, name=new.name, labels=labels)
+            await visibility.changed(uow, GuardKind.WORKSPACE)
             await uow.commit()
         return workspace
 
@@ -116,13 +135,20 @@ class Workspaces:
 
     async def list(self, actor: Actor, query: Query) -> Page[Workspace]:
         """One page of the workspaces the actor may read."""
-        return await self._door.db.read(lambda session: queries.listing(session, self._door.authz, actor, query, self._runs))
+        return await self._door.db.read(lambda session: queries.listing(session, self._door.authz, actor, query, self._runs, self._seen))
 
     async def update(self, actor: Actor, workspace_id: str, changes: UpdateWorkspace) -> Workspace:
-        """Change what was sent; needs admin on the workspace, and for a move on both projects."""
+        """Change what was sent; needs admin on the workspace, for a move on both projects, and for some things its owner."""
         async with self._door.db.uow() as uow:
             workspace = await self._door.taken(uow, actor, Permission.WORKSPACE_UPDATE, workspace_id)
             values = documents.settings(changes)
+            values["admitted"] = _admitted(actor, changes, workspace.admitted)
+            values["owner_id"] = await uow.run(lambda session: _owner(session, actor, changes, workspace.owner_id))
+            old_labels = workspace.labels
+            wanted = _labels(changes, Problems()) if _says_labels(changes) else old_labels
+            force = changes.force is True
+            await uow.run(lambda session: trust.check_labels(session, self._door.authz, actor, workspace, wanted, force=force))
+            granted = await uow.run(lambda session: trust.granted(session, workspace))
             if changes.project is not UNSET and (changes.project is None or changes.project.id != workspace.project_id):
                 values["project_id"] = await uow.run(lambda session: self._move(session, actor, workspace, changes.project))
             changed = {name: value for name, value in values.items() if getattr(workspace, name) != value}
@@ -131,8 +157,6 @@ class Workspaces:
             for name, value in changed.items():
                 setattr(workspace, name, value)
             await _flush(uow)
-            old_labels = workspace.labels
-            wanted = _labels(changes, Problems()) if _says_labels(changes) else old_labels
             if await tagging.put(uow, workspace, wanted):
                 changed["labels"] = wanted
             if changed:
@@ -140,7 +164,12 @@ class Workspaces:
                 detail: dict[str, Any] = {name: value for name, value in changed.items() if name in _RECORDED}
                 if "labels" in changed:
                     detail |= {"old_labels": old_labels, "new_labels": wanted}
+                if not _OF_TRUST.isdisjoint(changed):
+                    after = await uow.run(lambda session: trust.granted(session, workspace))
+                    detail |= {"old_grants": granted, "new_grants": after}
                 audit.record(uow, actor, "workspace.update", "workspaces", workspace.id, changed=sorted(changed), **detail)
+            if not _SEEN_BY.isdisjoint(changed):
+                await visibility.changed(uow, GuardKind.WORKSPACE)
             await uow.commit()
         return workspace
 
@@ -168,21 +197,25 @@ class Workspaces:
     async def move_to_project(self, actor: Actor, project_id: str, moved: Sequence[Ref]) -> None:
         """Put workspaces into a project, all or none; `Invalid` names one that is not there, `Forbidden` those the actor may not move."""
         async with self._door.db.uow() as uow:
-            project = await uow.run(lambda session: self._projects.readable(actor, project_queries.by_id(session, project_id)))
+            project = await uow.run(lambda session: self._projects.readable(session, actor, project_queries.by_id(session, project_id)))
             if not self._projects.takes_workspaces_of(actor, project):
                 raise Forbidden("putting workspaces into this project needs its admin", code="level_too_low")
             wanted = sorted({one.id or "" for one in moved})
-            found = {one.id: one for one in await uow.run(lambda session: queries.by_ids(session, wanted))}
+            found = {one.id: one for one in await uow.run(lambda session: queries.by_ids(session, wanted, locked=True))}
             hidden = [one for one in wanted if one not in found or not self._allows(actor, Permission.WORKSPACE_READ, found[one])]
             if hidden:
                 raise Invalid(f"there is no workspace {hidden[0]}, or you may not see it", pointer="/data")
             refused = [one for one in wanted if not self._allows(actor, Permission.WORKSPACE_UPDATE, found[one])]
             if refused:
                 raise Forbidden(f"moving these workspaces needs their admin: {', '.join(refused)}", code="level_too_low")
-            for workspace in found.values():
+            moving = [one for one in found.values() if one.project_id != project.id]
+            await uow.run(lambda session: self._leaves(session, actor, {one.project_id for one in moving}))
+            for workspace in moving:
                 workspace.project_id = project.id
                 workspace.updated_at = uow.now()
                 audit.record(uow, actor, "workspace.update", "workspaces", workspace.id, changed=["project_id"], project_id=project.id)
+            if moving:
+                await visibility.changed(uow, GuardKind.WORKSPACE)
             await uow.commit()
 
     # -- what other rooms do, with a row from `queries.for_update` in the same unit of work
@@ -225,6 +258,10 @@ class Workspaces:
             await uow.commit()
         return len(purged)
 
+    async def disown(self, event: UserDeleted) -> None:
+        """Leave what a deleted user owned to platform admins and roles."""
+        await owners.disown(self._door.db, event.user_id)
+
     # -- inside
 
     def _allows(self, actor: Actor, permission: Permission, workspace: Workspace) -> bool:
@@ -238,15 +275,15 @@ class Workspaces:
                 raise Invalid(f"you own {owned} workspaces, as many as one user may; delete some, or ask a platform admin")
         if queries.by_name(session, name) is not None:
             raise _taken()
-        self._not_reserved(session, actor, name)
+        trust.check_name(session, actor, name)
 
-    def _not_reserved(self, session: Session, actor: Actor, name: str) -> None:
-        if not actor.is_platform_admin and queries.is_reserved(session, name):
-            raise Invalid(
-                f"Name {name} belonged to a workspace that was deleted or renamed, and others may trust it; "
-                "only a platform admin may use it again",
-                pointer="/data/attributes/name",
-            )
+    def _may_create(self, actor: Actor) -> None:
+        if actor.user_id is None and not actor.is_platform_admin:
+            raise Forbidden("only people create workspaces")
+        self._door.authz.require_unscoped(actor, to="create workspaces")
+        roles = {rule.name for rule in actor.roles.rules}
+        if not actor.is_platform_admin and roles.isdisjoint(self._limits.creators):
+            raise Forbidden("only platform admins, and the roles that the settings name, create workspaces here", code="may_not_create")
 
     def _project(self, session: Session, actor: Actor, ref: Any) -> str:
         """The id of the project a document names; the default one when it names none."""
@@ -258,18 +295,23 @@ class Workspaces:
         return project.id
 
     def _move(self, session: Session, actor: Actor, workspace: Workspace, ref: Any) -> str:
-        left = project_queries.by_id(session, workspace.project_id)
-        if left is None:
-            raise missing("project")
-        # Whoever may not change the project it is in would take the workspace away from those who look after that project.
-        if not self._projects.takes_workspaces_of(actor, left):
-            raise Forbidden("moving a workspace out of its project needs that project's admin", code="level_too_low")
+        self._leaves(session, actor, {workspace.project_id})
         return self._project(session, actor, ref)
 
+    def _leaves(self, session: Session, actor: Actor, project_ids: Iterable[str]) -> None:
+        """Refuse to take workspaces away from those who look after the projects that they are in."""
+        for project_id in project_ids:
+            left = project_queries.by_id(session, project_id)
+            if left is None:
+                raise missing("project")
+            if not self._projects.takes_workspaces_of(actor, left):
+                raise Forbidden("moving a workspace out of its project needs that project's admin", code="level_too_low")
+
     async def _rename(self, uow: UnitOfWork, actor: Actor, workspace: Workspace, name: str) -> None:
-        await uow.run(lambda session: self._not_reserved(session, actor, name))
-        await uow.session.execute(delete(ReservedName).where(ReservedName.kind == "workspace", ReservedName.name == name))
-        uow.add(ReservedName(kind="workspace", name=workspace.name, reserved_at=uow.now()))
+        trust.check_rename(actor, workspace)
+        await uow.run(lambda session: trust.check_name(session, actor, name))
+        await trust.free_name(uow, name)
+        trust.reserve(uow, workspace.name)
 
     async def _remove(self, uow: UnitOfWork, actor: Actor, workspace: Workspace) -> None:
         now = uow.now()
@@ -278,12 +320,34 @@ class Workspaces:
         await uow.session.execute(delete(Label).where(Label.workspace_id == workspace.id))
         shared = (RemoteStateConsumer.workspace_id == workspace.id) | (RemoteStateConsumer.consumer_id == workspace.id)
         await uow.session.execute(delete(RemoteStateConsumer).where(shared))
-        uow.add(ReservedName(kind="workspace", name=workspace.name, reserved_at=now))
+        trust.reserve(uow, workspace.name)
         uow.emit(WorkspaceDeleted(workspace_id=workspace.id))
         audit.record(
             uow, actor, "workspace.delete", "workspaces", workspace.id, name=workspace.name, resource_count=workspace.resource_count
         )
+        await visibility.changed(uow, GuardKind.WORKSPACE)
         await uow.commit()
+
+
+def _admitted(actor: Actor, sent: UpdateWorkspace, now: bool) -> bool:
+    """Whether what all share reaches the workspace; a platform admin says it, nobody else."""
+    if not isinstance(sent.admitted, bool) or sent.admitted == now:
+        return now
+    if not actor.is_platform_admin:
+        raise Forbidden("only a platform admin admits a workspace to what the whole installation shares", code="platform_role_needed")
+    return sent.admitted
+
+
+def _owner(session: Session, actor: Actor, sent: UpdateWorkspace, now: str | None) -> str | None:
+    """The owner's id; a platform admin gives a workspace to another user, nobody else."""
+    if not isinstance(sent.owner, Ref) or sent.owner.id == now:
+        return now
+    if not actor.is_platform_admin:
+        raise Forbidden("only a platform admin gives a workspace to another owner", code="platform_role_needed")
+    user = session.get(User, sent.owner.id or "")
+    if user is None or user.disabled_at is not None:
+        raise Invalid("there is no such user, or the account is disabled", pointer="/data/relationships/owner")
+    return user.id
 
 
 def _taken() -> Invalid:

@@ -95,6 +95,8 @@ def test_a_stranger_changes_nothing_and_learns_nothing(alice: Person, world: Wor
     if endpoint.path in OWN[:3] and endpoint.method == "POST":
         return
     statuses = (403, 404) if endpoint.path == OWN[3] else (404, 422) if endpoint.path == "runs" else (404,)
+    if endpoint.path.startswith("admin/"):
+        statuses = (403,)
     refused(alice.api.request(endpoint.method, world.path(endpoint), json=world.filled(endpoint.good)), *statuses)
 
 
@@ -137,12 +139,20 @@ def test_no_filter_shows_what_one_may_not_see(alice: Person, world: World, searc
     assert world.workspace not in {one["id"] for one in found}
 
 
-def test_no_include_shows_what_one_may_not_see(alice: Person, api: httpx.Client, world: World) -> None:
-    """A project of the admin's, with a workspace of alice's in it."""
-    own = wire.make_workspace(alice.api)["id"]
-    api.post(f"projects/{world.project}/relationships/workspaces", json={"data": [ref("workspaces", own)]})
+def test_who_sees_a_workspace_sees_its_project_and_nothing_else_in_it(alice: Person, api: httpx.Client) -> None:
+    """A project of the admin's, with a workspace of the admin's and one of alice's in it."""
+    project = data(api.post(f"{wire.ORG}/projects", json=document("projects", name=wire.fresh("shared"))), 201)["id"]
+    own, others = wire.make_workspace(alice.api)["id"], wire.make_workspace(api)["id"]
+    refused(alice.api.get(f"projects/{project}"), 404)
+    moved = {"data": [ref("workspaces", own), ref("workspaces", others)]}
+    assert api.post(f"projects/{project}/relationships/workspaces", json=moved).status_code == 204
     shown = alice.api.get(f"workspaces/{own}", params={"include": "project,organization,current_run,locked_by"}).json()
-    assert not [one for one in shown.get("included", []) if one["id"] == world.project]
+    (included,) = [one for one in shown["included"] if one["id"] == project]
+    assert included["attributes"]["workspace-count"] == 1
+    assert project in [one["id"] for one in data(alice.api.get(f"{wire.ORG}/projects"))]
+    refused(alice.api.patch(f"projects/{project}", json=document("projects", description="mine")), 403)
+    listed = data(alice.api.get(f"{wire.ORG}/workspaces", params={"filter[project][id]": project}))
+    assert [one["id"] for one in listed] == [own]
 
 
 def test_others_see_a_name_and_no_address(server: Server, alice: Person, world: World) -> None:

@@ -20,7 +20,7 @@ async def test_a_deleted_workspace_is_seen_by_nobody_and_that_is_told(house: Hou
         assert await house.names(actor) == []
     assert await house.events() == ["WorkspaceDeleted"]
     assert (await house.audited())[-1] == ("workspace.delete", "alice")
-    assert await house.db.read(lambda session: queries.even_deleted(session, workspace.id)) is not None
+    assert await house.db.read(lambda session: session.get(Workspace, workspace.id)) is not None
 
 
 async def test_deleting_by_force_minds_no_lock_and_no_resources(house: House) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import literal, select
 
-from terrapod_core.authz import Authorizer
+from terrapod_core.authz import Authorizer, PlatformRole, Scope
 from terrapod_core.jsonapi import Query, Ref
 from terrapod_core.projects.service import CreateProject
 from terrapod_core.workspaces import queries
@@ -128,3 +130,11 @@ async def test_includes_load_only_what_the_actor_may_read(full: House) -> None:
     theirs = await full.workspaces.read_by_name(BOB, "bobs")
     found = await full.db.read(lambda session: queries.readable(session, Authorizer(), ALICE, [mine.id, theirs.id]))
     assert [one.name for one in found] == ["zoo"]
+
+
+async def test_who_is_no_auditor_any_more_is_not_shown_what_was_remembered_for_one(full: House) -> None:
+    bobs = await full.workspaces.read_by_name(BOB, "bobs")
+    narrow = Scope(workspace_ids=frozenset({bobs.id}))
+    auditor = replace(ALICE, platform=frozenset({PlatformRole.AUDIT}), scope=narrow)
+    assert await full.names(auditor) == ["bobs"]
+    assert await full.names(replace(ALICE, scope=narrow)) == []

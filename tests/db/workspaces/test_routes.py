@@ -43,7 +43,7 @@ class Client:
 def client(house: House) -> Client:
     known = {actor.name: actor for actor in (ALICE, BOB, ROOT, AUDITOR)}
     authz, includes = Authorizer(), Includes()
-    count = queries.count_by_project(authz)
+    count = queries.InProjects(authz)
 
     async def authenticate(token: str) -> Actor | None:
         return known.get(token)

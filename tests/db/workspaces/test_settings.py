@@ -91,8 +91,8 @@ async def test_a_user_has_no_more_workspaces_than_allowed_and_a_platform_admin_h
 
 
 async def test_creating_may_be_kept_for_platform_admins(house: House) -> None:
-    strict = House(house.db, limits=Limits(everyone_creates=False))
-    with pytest.raises(Forbidden, match="only a platform admin may create workspaces"):
+    strict = House(house.db, limits=Limits(creators=("admins",)))
+    with pytest.raises(Forbidden, match="only platform admins, and the roles"):
         await strict.workspace(ALICE)
     await strict.workspace(ROOT)
 
@@ -188,3 +188,13 @@ async def test_reading_a_workspace_is_one_statement(house: House) -> None:
     found: Any = await house.db.read(read)
     assert found.labels == {"env": "dev"}
     assert len([one for one in statements if one.startswith("SELECT")]) == 1
+
+
+async def test_nobody_takes_workspaces_out_of_a_project_that_another_looks_after(house: House) -> None:
+    theirs, mine = [await house.projects.create(who, CreateProject(name=f"of {who.name}")) for who in (BOB, ALICE)]
+    workspace = await house.workspace(ALICE)
+    await house.workspaces.move_to_project(ROOT, theirs.id, [Ref("workspaces", workspace.id)])
+    for project_id in (mine.id, DEFAULT_PROJECT_ID):
+        with pytest.raises(Forbidden, match="that project's admin"):
+            await house.workspaces.move_to_project(ALICE, project_id, [Ref("workspaces", workspace.id)])
+    assert (await house.workspaces.read(ALICE, workspace.id)).project_id == theirs.id

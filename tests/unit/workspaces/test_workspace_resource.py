@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from terrapod_core.authz import Actor, ActorKind, PlatformRole
+from terrapod_core.authz import Actor, ActorKind, EngineRights, PlatformRole
 from terrapod_core.ids import is_id
 from terrapod_core.jsonapi import Rendering
 from terrapod_core.workspaces.documents import DEFAULTS
@@ -28,6 +29,15 @@ def shown(row: Workspace, actor: Actor = OWNER) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(WORKSPACE.document(row, Rendering(actor, "https://tfe.example.com", NOW)))
     data: dict[str, Any] = document["data"]
     return data
+
+
+def test_the_engine_of_a_run_is_shown_no_right_but_those_to_read_state() -> None:
+    rights = EngineRights("ws-1")
+    permissions = shown(workspace(), Actor(ActorKind.PHASE, "plan-1", "the engine", engine=rights))["attributes"]["permissions"]
+    assert {name for name, may in permissions.items() if may} == {"can-read-state-versions", "can-read-state-outputs", "can-read-settings"}
+    assert set(permissions) == set(shown(workspace())["attributes"]["permissions"])
+    other = shown(workspace(), Actor(ActorKind.PHASE, "plan-1", "the engine", engine=replace(rights, workspace_id="ws-2")))
+    assert not any(other["attributes"]["permissions"].values())
 
 
 def test_terraform_finds_what_it_dies_without() -> None:
