@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from terrapod_core.accounts.models import APIToken, SignedIn, User
-from terrapod_core.accounts.texts import LONGEST, SESSION_PREFIX, Pepper
-from terrapod_core.authz import Actor, ActorKind, PlatformRole, PlatformRoleAssignment
+from terrapod_core.accounts.scopes import scope_of
+from terrapod_core.accounts.texts import LONGEST, SESSION_PREFIX, KeyedDigest, Pepper
+from terrapod_core.authz import Actor, ActorKind, Scope, held_by
 from terrapod_core.db import Database
 from terrapod_core.errors import Unavailable
 from terrapod_core.secrets import Keyring
-from terrapod_core.settings import Sessions
+from terrapod_core.settings import Auth, Sessions
 
 REMEMBERED: Final = timedelta(seconds=5)
 """How long a decision is kept: a disabled user and a revoked token are refused everywhere after this."""
@@ -39,7 +40,7 @@ class _Use:
     table: type[APIToken] | type[SignedIn]
     id: str
     user_id: str
-    hash: str
+    hash: KeyedDigest
     """The digest under the newest key: noting a use also moves the row on to that key."""
 
 
@@ -57,10 +58,12 @@ class _Known:
 class Authentication:
     """Asks who a bearer text belongs to."""
 
-    def __init__(self, db: Database, keyring: Keyring, sessions: Sessions) -> None:
+    def __init__(self, db: Database, keyring: Keyring, sessions: Sessions, auth: Auth) -> None:
         self._db = db
         self._pepper = Pepper(keyring)
         self._idle = timedelta(hours=sessions.idle_hours)
+        self._claims_count = timedelta(hours=auth.max_role_age_hours)
+        self._tokens_rest = timedelta(days=auth.unseen_token_days)
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._uses: dict[str, _Use] = {}
         self._writing: asyncio.Task[None] | None = None
@@ -104,35 +107,56 @@ class Authentication:
         while len(self._known) > MOST_REMEMBERED:
             self._known.popitem(last=False)
 
-    def _token(self, session: Session, digests: Sequence[str], now: datetime) -> _Known | None:
-        query = select(APIToken, User, PlatformRoleAssignment.role).join(User, User.id == APIToken.user_id)
-        rows = _rows(session, query, APIToken.hash, digests)
-        # Compared in any case, so that an unknown text takes no less time than a known one.
-        stored = rows[0][0].hash if rows else digests[0][::-1]
-        matches = [hmac.compare_digest(stored, digest) for digest in digests]
-        if not rows or not any(matches):
+    def _token(self, session: Session, digests: Sequence[KeyedDigest], now: datetime) -> _Known | None:
+        query = select(APIToken, User).join(User, User.id == APIToken.user_id)
+        rows = session.execute(query.where(APIToken.hash.in_(digests))).all()
+        if not _same(rows[0][0].hash if rows else None, digests):
             return None
         token, user = rows[0][0], rows[0][1]
         expired = token.expires_at is not None and token.expires_at <= now
-        if token.revoked_at is not None or user.disabled_at is not None or expired:
+        if token.revoked_at is not None or user.disabled_at is not None or expired or self._rests(user, now):
             return None
         due = token.last_used_at is None or token.last_used_at <= now - USE_NOTED or token.hash != digests[0]
         until = min(token.expires_at, now + REMEMBERED) if token.expires_at else now + REMEMBERED
-        actor = actor_of(user, [row[2] for row in rows], token_id=token.id)
+        actor = self.actor_of(session, user, now, token_id=token.id, scope=scope_of(token))
         return _Known(actor, now, until, _Use(APIToken, token.id, user.id, digests[0]) if due else None)
 
-    def _session(self, session: Session, digests: Sequence[str], now: datetime) -> _Known | None:
-        query = select(SignedIn, User, PlatformRoleAssignment.role).join(User, User.id == SignedIn.user_id)
-        rows = _rows(session, query, SignedIn.hash, digests)
-        if not rows:
+    def _session(self, session: Session, digests: Sequence[KeyedDigest], now: datetime) -> _Known | None:
+        query = select(SignedIn, User).join(User, User.id == SignedIn.user_id)
+        rows = session.execute(query.where(SignedIn.hash.in_(digests))).all()
+        if not _same(rows[0][0].hash if rows else None, digests):
             return None
         signed_in, user = rows[0][0], rows[0][1]
         ends = signed_in.ends_at(self._idle)
-        if user.disabled_at is not None or ends <= now:
+        if user.disabled_at is not None or user.is_service_account or ends <= now:
             return None
         due = signed_in.last_used_at <= now - USE_NOTED or signed_in.hash != digests[0]
-        actor = actor_of(user, [row[2] for row in rows], session_id=signed_in.id)
+        actor = self.actor_of(session, user, now, session_id=signed_in.id)
         return _Known(actor, now, min(ends, now + REMEMBERED), _Use(SignedIn, signed_in.id, user.id, digests[0]) if due else None)
+
+    def actor_of(
+        self,
+        session: Session,
+        user: User,
+        now: datetime,
+        *,
+        token_id: str | None = None,
+        session_id: str | None = None,
+        scope: Scope | None = None,
+    ) -> Actor:
+        """The user as one who asks, with the roles it holds now; `scope` is what the token that was shown is narrowed to.
+
+        Roles that a sign-in brought count until they are too old: who left a group elsewhere is not asked for it here.
+        """
+        claimed = user.roles_claimed_at
+        held = held_by(session, user.id, claims_count=claimed is not None and claimed > now - self._claims_count)
+        return Actor(ActorKind.USER, user.id, user.username, user.email, held.platform, token_id, session_id, held.roles, scope)
+
+    def _rests(self, user: User, now: datetime) -> bool:
+        """Whether tokens do not count for now: whoever vouches for the user has not done so for long."""
+        if user.is_local or user.is_service_account:
+            return False
+        return user.roles_claimed_at is None or user.roles_claimed_at <= now - self._tokens_rest
 
     # -- uses are noted beside the request: nobody waits for it
 
@@ -147,10 +171,11 @@ class Authentication:
             now = self._db.clock.now()
             try:
                 async with self._db.uow() as uow:
-                    for use in uses:
-                        await uow.session.execute(_noted(use, now))
+                    # The users before what hangs on them, as everybody locks them.
                     users = {use.user_id for use in uses}
                     await uow.session.execute(update(User).where(User.id.in_(users)).values(last_seen_at=now))
+                    for use in uses:
+                        await uow.session.execute(_noted(use, now))
                     await uow.commit()
             except Unavailable:
                 return  # seen again at the next use
@@ -159,22 +184,14 @@ class Authentication:
                 return
 
 
-def _rows(session: Session, query: Select[*tuple[Any, ...]], column: Any, digests: Sequence[str]) -> Sequence[Any]:
-    """The row of one digest, once for each role of its user."""
-    roles = PlatformRoleAssignment
-    return session.execute(query.outerjoin(roles, roles.user_id == User.id).where(column.in_(digests))).all()
-
-
 def _noted(use: _Use, now: datetime) -> Any:
     table = use.table
     stale = or_(table.last_used_at.is_(None), table.last_used_at <= now - USE_NOTED, table.hash != use.hash)
-    return (
-        update(table).where(table.id == use.id, stale).values(last_used_at=now, hash=use.hash).execution_options(synchronize_session=False)
-    )
+    noted = {"last_used_at": now, "hash": use.hash, "hash_key": use.hash.key_id}
+    return update(table).where(table.id == use.id, stale).values(noted).execution_options(synchronize_session=False)
 
 
-def actor_of(user: User, roles: Sequence[str | None], *, token_id: str | None = None, session_id: str | None = None) -> Actor:
-    """The user as one who asks, with the platform roles it holds now."""
-    known = {role.value for role in PlatformRole}
-    platform = frozenset(PlatformRole(role) for role in roles if role in known)
-    return Actor(ActorKind.USER, user.id, user.username, user.email, platform, token_id, session_id)
+def _same(stored: str | None, digests: Sequence[str]) -> bool:
+    """Whether one of the digests is the stored one. Compared in any case: an unknown text takes no less time than a known one."""
+    matches = [hmac.compare_digest(stored or digests[0][::-1], digest) for digest in digests]
+    return stored is not None and any(matches)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from terrapod_core import ids
 from terrapod_core.accounts.authentication import Authentication
 from terrapod_core.accounts.models import LOCAL, APIToken, TokenOrigin, User
-from terrapod_core.accounts.texts import LONGEST, SESSION_PREFIX, Pepper, checked_email, email_key, secret
-from terrapod_core.accounts.users import Accounts, add_local_user, grant
+from terrapod_core.accounts.password_changes import PasswordChanges
+from terrapod_core.accounts.platform_roles import grant
+from terrapod_core.accounts.texts import LONGEST, SESSION_PREFIX, Pepper, secret
+from terrapod_core.accounts.tokens import revoke_tree
+from terrapod_core.accounts.users import add_local_user
 from terrapod_core.audit import record
 from terrapod_core.authz import SYSTEM, PlatformRole
+from terrapod_core.authz.emails import checked_email, email_key
+from terrapod_core.authz.locking import Lock, exclusive
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Invalid
 from terrapod_core.secrets import Keyring
@@ -38,10 +43,10 @@ class FirstAdmin:
 class FirstStart:
     """Sees to it that somebody may do everything."""
 
-    def __init__(self, db: Database, keyring: Keyring, accounts: Accounts, authentication: Authentication) -> None:
+    def __init__(self, db: Database, keyring: Keyring, passwords: PasswordChanges, authentication: Authentication) -> None:
         self._db = db
         self._pepper = Pepper(keyring)
-        self._accounts = accounts
+        self._passwords = passwords
         self._authentication = authentication
 
     async def apply(self, settings: Bootstrap) -> FirstAdmin | None:
@@ -61,13 +66,21 @@ class FirstStart:
             created = await self._write(email, hashed, settings.admin_token)
         except IntegrityError:
             # Another replica started at the same moment and was first.
-            created = await self._write(email, None, settings.admin_token)
+            created = await self._again(email, settings.admin_token)
         self._authentication.forget()
         return FirstAdmin(email, created, generated if created else None)
 
+    async def _again(self, email: str, token: str | None) -> bool:
+        try:
+            return await self._write(email, None, token)
+        except IntegrityError:
+            raise SettingsError(
+                f"bootstrap.admin_email cannot be {email}: another user is called that; give another address, or rename the user"
+            ) from None
+
     async def _hashed(self, password: str, email: str, *, chosen: bool) -> str:
         try:
-            return await self._accounts.hash_password(password, known=(email,))
+            return await self._passwords.hashed(password, known=(email,))
         except Invalid as refusal:
             raise SettingsError(f"bootstrap.admin_password cannot be used: {refusal.detail}") from None
         except Conflict as missing:
@@ -76,6 +89,7 @@ class FirstStart:
 
     async def _write(self, email: str, password_hash: str | None, token: str | None) -> bool:
         async with self._db.uow() as uow:
+            await exclusive(uow, Lock.ASSIGNMENTS)
             user = (await uow.session.execute(_local(email))).scalar_one_or_none()
             created = user is None
             if user is None:
@@ -90,16 +104,21 @@ class FirstStart:
     async def _give_token(self, uow: UnitOfWork, user: User, text: str) -> None:
         """Let the settings' token be the only one of its origin; one that somebody revoked stays revoked."""
         known = (await uow.session.execute(select(APIToken).where(APIToken.hash.in_(self._pepper.candidates(text))))).scalar_one_or_none()
-        stale = update(APIToken).where(APIToken.origin == TokenOrigin.BOOTSTRAP.value, APIToken.revoked_at.is_(None))
-        await uow.session.execute(stale.where(APIToken.id != (known.id if known else "")).values(revoked_at=uow.now()))
+        stale = select(APIToken.id).where(APIToken.origin == TokenOrigin.BOOTSTRAP.value, APIToken.revoked_at.is_(None))
+        for token_id in (await uow.session.execute(stale.where(APIToken.id != (known.id if known else "")).with_for_update())).scalars():
+            await revoke_tree(uow, token_id)
         if known is not None:
+            if known.origin == TokenOrigin.BOOTSTRAP.value and known.user_id != user.id:
+                known.user_id = user.id  # the settings name another admin now
+                record(uow, SYSTEM, "authentication-token.move", "authentication-tokens", known.id, user=user.id)
             return
         token_id = ids.new("at")
         uow.add(
             APIToken(
                 id=token_id,
                 user_id=user.id,
-                hash=self._pepper.digest(text),
+                hash=(digest := self._pepper.digest(text)),
+                hash_key=digest.key_id,
                 description="bootstrap.admin_token",
                 origin=TokenOrigin.BOOTSTRAP.value,
                 created_at=uow.now(),

@@ -40,6 +40,15 @@ class Site:
         """Tells this browser from others while somebody signs in."""
         return f"{self.session_cookie}-sign-in"
 
+    @property
+    def posting_cookie(self) -> str:
+        """The same for a sign-in that another site's form brings back; there is none without TLS."""
+        return f"{self.sign_in_cookie}-post"
+
+    def posting_flags(self) -> dict[str, Any]:
+        """`None`: the cookie comes along with a form of another site's page. Browsers take that for secure cookies alone."""
+        return {"path": "/", "httponly": True, "secure": True, "samesite": "None"}
+
     def cookie_flags(self) -> dict[str, Any]:
         """`Lax`: the cookie comes along when terraform opens a page, and with no form or script of another site."""
         return {"path": "/", "httponly": True, "secure": self.secure, "samesite": "Lax"}
@@ -60,6 +69,11 @@ def site_of(base_url: str, *, scheme: str, host: str, external: bool, allow_plai
             code="plain_http",
         )
     return Site(reached.rstrip("/"), secure)
+
+
+def is_foreign(site: Site, *, origin: str | None, fetch_site: str | None) -> bool:
+    """Whether a browser says that the form it sends is of another site's page. Programs say nothing."""
+    return (origin is not None and origin != site.origin) or fetch_site not in (None, "same-origin")
 
 
 def check_origin(site: Site, *, origin: str | None, fetch_site: str | None) -> None:

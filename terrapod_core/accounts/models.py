@@ -9,16 +9,28 @@ from typing import Final
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from terrapod_core.db import Base
+from terrapod_core.authz import Guard, GuardKind
+from terrapod_core.db import Base, JSONValue, Sealed
+from terrapod_core.secrets import SEALED
 
 LOCAL: Final = "local"
 """Provider and issuer of users whose passwords are kept here."""
 
+SERVICE: Final = "service"
+"""Provider and issuer of service accounts, whom no provider signs in: programs with tokens alone."""
+
+SERVICE_NAMES: Final = "service-account"
+"""Kind of the names and addresses in `ReservedName` that deleted service accounts had."""
+
+REMEMBERED: Final = "login_states.remembered"
+"""What the sealed values of begun sign-ins authenticate as their place; it never changes."""
+
 _IS_LOCAL: Final = text("provider = 'local'")
+_IS_SERVICE: Final = text("provider = 'service'")
 
 
 class User(Base):
-    """A person: (provider, issuer, subject). Equal e-mail addresses of two providers are two people."""
+    """A person, or a service account: (provider, issuer, subject). Equal e-mail addresses of two providers are two people."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -26,6 +38,8 @@ class User(Base):
         Index("ix_users_email_key", "email_key"),
         # Local users sign in by their address, so among them it means one person.
         Index("uq_users_local_email", "email_key", unique=True, sqlite_where=_IS_LOCAL, postgresql_where=_IS_LOCAL),
+        # Roles are assigned to service accounts by their address.
+        Index("uq_users_service_email", "email_key", unique=True, sqlite_where=_IS_SERVICE, postgresql_where=_IS_SERVICE),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -33,6 +47,8 @@ class User(Base):
     email: Mapped[str]
     email_key: Mapped[str]
     """The address as it is compared: NFC, case folded."""
+    email_verified: Mapped[bool] = mapped_column(default=False)
+    """Whether whoever signs them in vouches for the address. Roles that were given to an address wait until it does."""
     provider: Mapped[str]
     """The auth provider's name, as `[auth.<name>]` configures it."""
     issuer: Mapped[str]
@@ -41,11 +57,18 @@ class User(Base):
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime | None]
+    roles_claimed_at: Mapped[datetime | None]
+    """The last sign-in that said which groups they are in: their `ClaimedRole`s are as old. `None` for local users."""
 
     @property
     def is_local(self) -> bool:
         """Whether the password is kept here."""
         return self.provider == LOCAL
+
+    @property
+    def is_service_account(self) -> bool:
+        """Whether it is a program, which has tokens and never signs in."""
+        return self.provider == SERVICE
 
 
 class TokenOrigin(StrEnum):
@@ -67,6 +90,8 @@ class APIToken(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     hash: Mapped[str] = mapped_column(unique=True)
+    hash_key: Mapped[str | None]
+    """Id of the key that the hash was made under; `None` for one made before this was noted, until it is used again."""
     description: Mapped[str]
     origin: Mapped[str]
     parent_id: Mapped[str | None]
@@ -77,6 +102,16 @@ class APIToken(Base):
     last_used_at: Mapped[datetime | None]
     """At most a minute old."""
     revoked_at: Mapped[datetime | None]
+    created_by_id: Mapped[str | None]
+    """Who made it, when that was not the one it belongs to."""
+    ceiling: Mapped[str | None]
+    """The highest level that it gives (`read`, `plan`, `write`, `admin`); `None` gives whatever its user has."""
+    workspace_ids: Mapped[list[str] | None] = mapped_column(JSONValue)
+    """The workspaces that it is for; `None` for all."""
+
+
+TOKEN_GUARD: Final = Guard(GuardKind.OWNED, APIToken.id, APIToken.user_id)
+"""A token is its user's alone; platform admins and auditors see that it is there."""
 
 
 class SignedIn(Base):
@@ -88,6 +123,8 @@ class SignedIn(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     hash: Mapped[str] = mapped_column(unique=True)
+    hash_key: Mapped[str | None]
+    """As of an API token."""
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime]
     """At most a minute old."""
@@ -101,6 +138,17 @@ class SignedIn(Base):
         return min(self.expires_at, self.last_used_at + idle)
 
 
+class ComesBack(StrEnum):
+    """How the browser returns from the first step of a sign-in."""
+
+    FORM = "form"
+    """With a form of a page of ours, or a program with the same fields; never by a link, which would hold a password."""
+    LINK = "link"
+    """By a plain redirect of another site."""
+    POST = "post"
+    """With a form of another site's page."""
+
+
 class LoginState(Base):
     """A sign-in that was begun: which provider, in which browser, where to afterwards. Deleted when it comes back."""
 
@@ -111,8 +159,25 @@ class LoginState(Base):
     browser: Mapped[str]
     """Hash of the cookie of the browser that began."""
     provider: Mapped[str]
+    comes_back: Mapped[str]
     return_to: Mapped[str]
+    callback_url: Mapped[str]
+    remembered: Mapped[bytes | None] = mapped_column(Sealed)
+    """What the provider wants back; sealed as `REMEMBERED`, for the row's hash."""
     expires_at: Mapped[datetime]
+
+
+SEALED.add(LoginState, "remembered", REMEMBERED, row="{hash}")
+
+
+class UsedOnce(Base):
+    """Something that may be used once and was: the id of an assertion, until that would be refused for its age."""
+
+    __tablename__ = "used_once"
+    __table_args__ = (Index("ix_used_once_until", "until"),)
+
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
 
 
 class CodeKind(StrEnum):

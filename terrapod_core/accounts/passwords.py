@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select, update
 
 from terrapod_core.accounts.models import LOCAL, User
-from terrapod_core.accounts.texts import email_key
+from terrapod_core.authz.emails import email_key
 from terrapod_core.db import Database
 from terrapod_core.plugin.auth import StoredPassword
 

@@ -8,18 +8,29 @@ from urllib.parse import urlencode
 import msgspec
 from quart import Blueprint, Response, request
 
-from terrapod_core.accounts.browser import BROWSER_COOKIE_SECONDS, Site, site_of
-from terrapod_core.accounts.resources import AUTH_PROVIDER, AUTHENTICATION_TOKEN, SESSION, USER, CreateToken
+from terrapod_core.accounts.admin_routes import admin_actions, admin_sessions, admin_users
+from terrapod_core.accounts.browser import BROWSER_COOKIE_SECONDS, Site, is_foreign, site_of
+from terrapod_core.accounts.resources import (
+    AUTH_PROVIDER,
+    AUTHENTICATION_TOKEN,
+    SESSION,
+    USER,
+    ChangePassword,
+    UpdateAccount,
+    parse_token,
+)
 from terrapod_core.accounts.service import AccountServices
 from terrapod_core.accounts.sign_in import SIGN_IN_PAGE, Begun, Visitor, Welcome
 from terrapod_core.accounts.terraform_login import OAuthRefused
 from terrapod_core.accounts.tokens import IssuedToken
-from terrapod_core.errors import BadRequest
+from terrapod_core.errors import BadRequest, Invalid, NotFound
 from terrapod_core.jsonapi import Page
 from terrapod_core.plugin.auth import Form, Redirect
 from terrapod_core.web import Web
 
 FORM: Final = "application/x-www-form-urlencoded"
+CALLBACK_BYTES: Final = 512 * 1024
+"""A SAML response with many groups is far larger than any form of ours."""
 
 
 class Doorway:
@@ -41,22 +52,30 @@ class Doorway:
 
     def visitor(self, site: Site) -> Visitor:
         """The one who sent the request."""
+        by_link = request.method in ("GET", "HEAD")
+        origin, fetch_site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
         return Visitor(
             browser=request.cookies.get(site.sign_in_cookie),
+            posting=request.cookies.get(site.posting_cookie),
             session=request.cookies.get(site.session_cookie),
             address=request.remote_addr,
             user_agent=request.headers.get("User-Agent"),
+            by_link=by_link,
+            foreign=not by_link and is_foreign(site, origin=origin, fetch_site=fetch_site),
         )
 
     def remember(self, response: Response, site: Site, begun: Begun) -> None:
         """Tell this browser from others until the sign-in is finished."""
-        response.set_cookie(site.sign_in_cookie, begun.browser, max_age=BROWSER_COOKIE_SECONDS, **site.cookie_flags())
+        name, flags = (site.posting_cookie, site.posting_flags()) if begun.posts else (site.sign_in_cookie, site.cookie_flags())
+        response.set_cookie(name, begun.browser, max_age=BROWSER_COOKIE_SECONDS, **flags)
         response.headers["Cache-Control"] = "no-store"
 
     def let_in(self, response: Response, site: Site, welcome: Welcome) -> None:
         """Give the browser its session. The cookie has no age: it ends with the browser, or with the session here."""
         response.set_cookie(site.session_cookie, welcome.text, **site.cookie_flags())
         response.delete_cookie(site.sign_in_cookie, **site.cookie_flags())
+        if site.posting_cookie in request.cookies:
+            response.delete_cookie(site.posting_cookie, **site.posting_flags())
         response.headers["Cache-Control"] = "no-store"
 
     def let_out(self, response: Response, site: Site) -> None:
@@ -76,6 +95,9 @@ def routes(services: AccountServices, web: Web) -> Blueprint:
     _tokens(accounts, services, web)
     _sign_in(accounts, services, web)
     _sessions(accounts, services, web)
+    admin_users(accounts, services, web)
+    admin_actions(accounts, services, web)
+    admin_sessions(accounts, services, web)
     return accounts
 
 
@@ -85,6 +107,23 @@ def _users(accounts: Blueprint, services: AccountServices, web: Web) -> None:
         actor = await web.actor()
         return await web.document(USER, await services.accounts.read(actor, actor.id))
 
+    @accounts.patch("/account/update")
+    async def update_account() -> Response:
+        actor, new = await web.actor(), await web.body(UpdateAccount)
+        user = await services.accounts.read(actor, actor.id)
+        if new.email is not None and new.email != user.email:
+            raise Invalid("a platform admin changes addresses: PATCH /api/v2/admin/users/{id}", pointer="/data/attributes/email")
+        if new.username is not None:
+            user = await services.accounts.rename_self(actor, new.username)
+        return await web.document(USER, user)
+
+    @accounts.patch("/account/password")
+    async def change_password() -> Response:
+        actor, new = await web.actor(), await web.body(ChangePassword)
+        return await web.document(
+            USER, await services.passwords.change(actor, new.current_password, new.password, new.password_confirmation)
+        )
+
     @accounts.get("/users/<user_id>")
     async def show_user(user_id: str) -> Response:
         return await web.document(USER, await services.accounts.read(await web.actor(), user_id))
@@ -93,8 +132,10 @@ def _users(accounts: Blueprint, services: AccountServices, web: Web) -> None:
 def _tokens(accounts: Blueprint, services: AccountServices, web: Web) -> None:
     async def create(user_id: str | None) -> Response:
         actor = await web.actor()
-        new = await web.body(CreateToken)
-        issued = await services.tokens.create(actor, description=new.description, expires_at=new.expired_at, user_id=user_id)
+        new, narrowing = parse_token(await web.raw_json())
+        issued = await services.tokens.create(
+            actor, description=new.description, expires_at=new.expired_at, user_id=user_id, narrowing=narrowing
+        )
         response = await web.document(AUTHENTICATION_TOKEN, issued, status=201)
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -127,13 +168,39 @@ def _tokens(accounts: Blueprint, services: AccountServices, web: Web) -> None:
         await services.tokens.revoke(await web.actor(), token_id)
         return web.empty()
 
+    async def absent(**_where: str) -> Response:
+        await web.actor()
+        raise NotFound(
+            "organizations and teams have no tokens here: a platform admin makes a service account (POST /api/v2/admin/users) "
+            "and tokens for it (POST /api/v2/users/{id}/authentication-tokens)"
+        )
+
+    for number, path in enumerate(
+        (
+            "/organizations/<org>/authentication-token",
+            "/organizations/<org>/team-tokens",
+            "/teams/<team_id>/authentication-token",
+            "/teams/<team_id>/authentication-tokens",
+        )
+    ):
+        accounts.add_url_rule(path, endpoint=f"no_token_{number}", view_func=absent, methods=["GET", "POST", "DELETE"])
+
 
 def _sign_in(accounts: Blueprint, services: AccountServices, web: Web) -> None:
     doorway = Doorway(web)
 
     @accounts.get("/auth/providers")
     async def list_providers() -> Response:
-        return await web.listing(AUTH_PROVIDER, Page.whole(list(services.sign_in.providers.values())))
+        return await web.listing(AUTH_PROVIDER, Page.whole(services.sign_in.views()))
+
+    @accounts.get("/auth/providers/<name>/metadata")
+    async def show_metadata(name: str) -> Response:
+        content_type, document = services.sign_in.metadata(name, web.base_url())
+        response = Response(document, content_type=content_type)
+        # The plugin wrote it; a browser that opens it runs nothing that may be in it.
+        response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
     @accounts.get("/auth/authorize")
     async def authorize() -> Response:
@@ -166,6 +233,16 @@ def _sessions(accounts: Blueprint, services: AccountServices, web: Web) -> None:
     @accounts.get("/auth/sessions")
     async def list_sessions() -> Response:
         return await web.unpaged(SESSION, await services.sessions.list(await web.actor()))
+
+    @accounts.delete("/auth/sessions")
+    async def end_other_sessions() -> Response:
+        await services.sessions.end_others(await web.actor())
+        return web.empty()
+
+    @accounts.delete("/auth/sessions/<session_id>")
+    async def end_session(session_id: str) -> Response:
+        await services.sessions.revoke(await web.actor(), session_id)
+        return web.empty()
 
     @accounts.post("/auth/logout")
     async def logout() -> Response:
@@ -204,11 +281,14 @@ def _oauth(document: dict[str, str], status: int) -> Response:
 async def _values(web: Web) -> dict[str, str]:
     """What came back: the query, a form, or a JSON object of texts."""
     if request.method == "GET":
+        repeated = [name for name, given in request.args.to_dict(flat=False).items() if len(given) > 1]
+        if repeated:
+            raise BadRequest(f"{repeated[0][:40]} is given more than once", parameter=repeated[0][:40])
         return dict(request.args.items())
     if request.mimetype == FORM:
-        return await web.form()
+        return await web.form(limit=CALLBACK_BYTES)
     try:
-        return msgspec.json.decode(await web.raw_json(), type=dict[str, str])
+        return msgspec.json.decode(await web.raw_json(limit=CALLBACK_BYTES), type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest("send a form, or a JSON object whose members are all strings") from error
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from terrapod_core.accounts.authentication import Authentication
 from terrapod_core.accounts.bootstrap import FirstStart
 from terrapod_core.accounts.browser import FormTokens
+from terrapod_core.accounts.models import SERVICE
+from terrapod_core.accounts.password_changes import PasswordChanges
+from terrapod_core.accounts.scopes import ReadableWorkspaces
 from terrapod_core.accounts.sessions import Sessions
 from terrapod_core.accounts.sign_in import SignIn
 from terrapod_core.accounts.terraform_login import TerraformLogin
@@ -17,7 +20,7 @@ from terrapod_core.authz import Authorizer
 from terrapod_core.db import Database
 from terrapod_core.plugin.auth import AuthProvider
 from terrapod_core.secrets import Keyring
-from terrapod_core.settings import Settings
+from terrapod_core.settings import Settings, SettingsError
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class AccountServices:
 
     authentication: Authentication
     accounts: Accounts
+    passwords: PasswordChanges
     tokens: Tokens
     sessions: Sessions
     sign_in: SignIn
@@ -35,20 +39,33 @@ class AccountServices:
 
 
 def open_accounts(
-    db: Database, keyring: Keyring, settings: Settings, authz: Authorizer, providers: Mapping[str, AuthProvider]
+    db: Database,
+    keyring: Keyring,
+    settings: Settings,
+    authz: Authorizer,
+    providers: Mapping[str, AuthProvider],
+    readable: ReadableWorkspaces,
 ) -> AccountServices:
-    """Make the services over one database; `providers` by name, as the plugins gave them."""
-    authentication = Authentication(db, keyring, settings.sessions)
-    accounts = Accounts(db, authz, authentication, providers)
-    tokens = Tokens(db, authz, keyring, authentication, settings.tokens)
-    sessions = Sessions(db, keyring, authentication, settings.sessions)
+    """Make the services over one database; `providers` by name, as the plugins gave them. `readable` is asked about workspaces
+    that a token shall be for.
+
+    Raises `SettingsError` for a provider with the name that service accounts have.
+    """
+    if SERVICE in providers:
+        raise SettingsError(f"an auth provider is called {SERVICE}, which is the provider of service accounts: give it another name")
+    authentication = Authentication(db, keyring, settings.sessions, settings.auth)
+    passwords = PasswordChanges(db, authz, authentication, providers)
+    accounts = Accounts(db, authz, authentication, passwords)
+    tokens = Tokens(db, authz, keyring, authentication, settings.tokens, readable)
+    sessions = Sessions(db, authz, keyring, authentication, settings.sessions)
     return AccountServices(
         authentication=authentication,
         accounts=accounts,
+        passwords=passwords,
         tokens=tokens,
         sessions=sessions,
-        sign_in=SignIn(db, sessions, authentication, providers),
+        sign_in=SignIn(db, keyring, sessions, authentication, providers, settings.auth),
         terraform_login=TerraformLogin(db, tokens, authentication),
-        first_start=FirstStart(db, keyring, accounts, authentication),
+        first_start=FirstStart(db, keyring, passwords, authentication),
         form_tokens=FormTokens(keyring),
     )

@@ -104,11 +104,15 @@ class TerraformLogin:
         self._authentication = authentication
 
     async def consent(self, actor: Actor, request: AuthorizationRequest) -> str:
-        """The person agreed: the URL that brings a code to terraform. Only a session may agree, never a token."""
+        """The person agreed: the URL that brings a code to terraform. Only a session may agree, never a token.
+
+        Raises `SignInAgain` when its sign-in is too old for a token as long-lived as terraform's.
+        """
         if actor.user_id is None or actor.session_id is None:
             raise Forbidden("sign in with a browser to let terraform in", code="session_needed")
         code = secrets.token_urlsafe(32)
         async with self._db.uow() as uow:
+            await self._tokens.check_sign_in(uow, actor)
             row = AuthorizationCode(
                 id=ids.new("code"),
                 hash=plain_digest(code),

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import unicodedata
-from typing import Final
+from typing import Final, Self
 
-from terrapod_core.errors import Invalid
 from terrapod_core.ids import ALPHABET
 from terrapod_core.secrets import Keyring
 
@@ -20,8 +18,6 @@ SECRET_LENGTH: Final = 32
 
 LONGEST: Final = 1024
 """No token is longer; the bootstrap token is any text of 32 characters and more."""
-
-EMAIL_LENGTH: Final = 254
 
 
 def secret() -> str:
@@ -44,6 +40,18 @@ def plain_digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class KeyedDigest(str):
+    """A digest that knows the id of the key it was made under, for the column `hash_key` beside it."""
+
+    __slots__ = ("key_id",)
+    key_id: str
+
+    def __new__(cls, digest: str, key_id: str) -> Self:
+        made = super().__new__(cls, digest)
+        made.key_id = key_id
+        return made
+
+
 class Pepper:
     """Keyed digests of bearer texts: a stolen table tells nothing, not even to one who guesses."""
 
@@ -51,30 +59,14 @@ class Pepper:
         self._keyring = keyring
         self._label = label
 
-    def digest(self, text: str) -> str:
+    def digest(self, text: str) -> KeyedDigest:
         """The digest under the newest key, as it is stored."""
         return self._digest(text, self._keyring.newest)
 
-    def candidates(self, text: str) -> list[str]:
-        """The digests under every key in force: what was stored before a key was added must still be found."""
+    def candidates(self, text: str) -> list[KeyedDigest]:
+        """The digests under every key in force, the newest first: what was stored before a key was added must still be found."""
         return [self._digest(text, key_id) for key_id in self._keyring.key_ids]
 
-    def _digest(self, text: str, key_id: str) -> str:
+    def _digest(self, text: str, key_id: str) -> KeyedDigest:
         key = self._keyring.derive(self._label, key_id=key_id)
-        return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
-
-
-def email_key(email: str) -> str:
-    """An e-mail address as it is compared: nothing but case and Unicode's spellings is folded."""
-    return unicodedata.normalize("NFC", email.strip()).casefold()
-
-
-def checked_email(email: str) -> str:
-    """The address without blanks around it; `Invalid` when it cannot be one."""
-    email = unicodedata.normalize("NFC", email.strip())
-    name, at, host = email.rpartition("@")
-    if not (at and name and host) or len(email) > EMAIL_LENGTH or any(each.isspace() or not each.isprintable() for each in email):
-        raise Invalid(
-            f"an e-mail address looks like name@example.com and has at most {EMAIL_LENGTH} characters", pointer="/data/attributes/email"
-        )
-    return email
+        return KeyedDigest(hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex(), key_id)

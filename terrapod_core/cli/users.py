@@ -8,15 +8,33 @@ from typing import TYPE_CHECKING
 import click
 
 from terrapod_core.authz import SYSTEM, PlatformRole
-from terrapod_core.cli.common import data_dir_option, with_terrapod
+from terrapod_core.cli.common import UsageProblem, data_dir_option, print_table, with_terrapod
+from terrapod_core.jsonapi import PageRequest, Query
 
 if TYPE_CHECKING:
+    from terrapod_core.accounts.finding import UserView
     from terrapod_core.app import Terrapod
 
 
 @click.group()
 def users() -> None:
-    """Make, disable and enable users, and set passwords. Works while the server runs."""
+    """Make, list, disable and delete users, set passwords and platform roles. Works while the server runs."""
+
+
+@users.command("list")
+@data_dir_option
+def list_command(data_dir: Path | None) -> None:
+    """Everybody, with their platform roles."""
+
+    async def act(terrapod: Terrapod) -> list[tuple[str, ...]]:
+        rows, number, last = [], 1, 1
+        while number <= last:
+            page = await terrapod.accounts.page(SYSTEM, Query(page=PageRequest(number, 100)))
+            rows += [_row(each) for each in page.items]
+            number, last = number + 1, page.pages or 1
+        return rows
+
+    print_table(("id", "name", "e-mail", "provider", "roles", "state"), with_terrapod(data_dir, act))
 
 
 @users.command()
@@ -25,21 +43,27 @@ def users() -> None:
 @click.option(
     "--role", "roles", multiple=True, type=click.Choice([role.value for role in PlatformRole]), help="A platform role; may be given again."
 )
+@click.option("--service-account", is_flag=True, help="Make an account for a program, by its name; it has tokens and no password.")
+@click.option("--force", is_flag=True, help="Give away a name or address that a deleted service account had.")
 @data_dir_option
-def create(email: str, password: str | None, roles: tuple[str, ...], data_dir: Path | None) -> None:
-    """Make a user who signs in with a password."""
-    chosen = password or click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+def create(email: str, password: str | None, roles: tuple[str, ...], service_account: bool, force: bool, data_dir: Path | None) -> None:
+    """Make a user who signs in with a password, or a service account."""
+    held = [PlatformRole(role) for role in roles]
+    if service_account and password is not None:
+        raise UsageProblem("--password: a service account has none; make tokens for it with `terrapod tokens create`")
+    chosen = None
+    if not service_account:
+        chosen = password or click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
 
-    def report(user_id: str) -> None:
-        click.echo(f"{email} was made ({user_id})", err=True)
+    async def act(terrapod: Terrapod) -> str:
+        if service_account:
+            name, at, _ = email.partition("@")
+            made = await terrapod.accounts.create_service_account(SYSTEM, name, email=email if at else None, roles=held, free_names=force)
+        else:
+            made = await terrapod.accounts.create_user(SYSTEM, email, password=chosen, roles=held, free_names=force)
+        return made.id
 
-    async def act(terrapod: Terrapod) -> None:
-        user = await terrapod.accounts.create_user(SYSTEM, email, password=chosen)
-        for role in roles:
-            await terrapod.accounts.grant(SYSTEM, user.id, PlatformRole(role))
-        report(user.id)
-
-    with_terrapod(data_dir, act)
+    click.echo(f"{email} was made ({with_terrapod(data_dir, act)})", err=True)
 
 
 @users.command("password")
@@ -51,7 +75,7 @@ def set_password(email: str, password: str | None, data_dir: Path | None) -> Non
     chosen = password or click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
 
     async def act(terrapod: Terrapod) -> None:
-        await terrapod.accounts.set_password(SYSTEM, email, chosen)
+        await terrapod.people.passwords.set(SYSTEM, email, chosen)
 
     with_terrapod(data_dir, act)
     click.echo(f"the password of {email} was set", err=True)
@@ -81,3 +105,42 @@ def enable(email: str, data_dir: Path | None) -> None:
 
     with_terrapod(data_dir, act)
     click.echo(f"{email} is enabled", err=True)
+
+
+@users.command()
+@click.argument("email")
+@click.confirmation_option("--yes", prompt="Tokens, sessions and roles go too; what they own belongs to nobody then. Delete?")
+@data_dir_option
+def delete(email: str, data_dir: Path | None) -> None:
+    """Delete a user or a service account. `disable` shuts somebody out and keeps everything."""
+
+    async def act(terrapod: Terrapod) -> None:
+        await terrapod.accounts.delete(SYSTEM, email)
+
+    with_terrapod(data_dir, act)
+    click.echo(f"{email} is deleted", err=True)
+
+
+@users.command("roles")
+@click.argument("email")
+@click.option("--add", multiple=True, type=click.Choice([role.value for role in PlatformRole]), help="Give this one; may be given again.")
+@click.option("--remove", multiple=True, type=click.Choice([role.value for role in PlatformRole]), help="Take this one away.")
+@data_dir_option
+def set_roles(email: str, add: tuple[str, ...], remove: tuple[str, ...], data_dir: Path | None) -> None:
+    """Print a user's platform roles, one a line, after giving and taking some."""
+
+    async def act(terrapod: Terrapod) -> list[str]:
+        for role in add:
+            await terrapod.accounts.grant(SYSTEM, email, PlatformRole(role))
+        for role in remove:
+            await terrapod.accounts.withdraw(SYSTEM, email, PlatformRole(role))
+        return sorted((await terrapod.accounts.view(SYSTEM, email)).platform)
+
+    for role in with_terrapod(data_dir, act):
+        click.echo(role)
+
+
+def _row(view: UserView) -> tuple[str, ...]:
+    user = view.user
+    state = "disabled" if user.disabled_at is not None else "active"
+    return (user.id, user.username, user.email, user.provider, ", ".join(sorted(view.platform)) or "-", state)

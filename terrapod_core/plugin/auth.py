@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
+
+
+class ProviderUnavailable(Exception):
+    """The other side is down, too slow, or answers what makes no sense: nothing was judged, and the attempt does not count.
+
+    `reason` is shown to the person after the provider's name, and to the operator in the log; it holds no secret and no
+    part of an answer. People sign in another way, or try again.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class LoginRefused(Exception):
@@ -66,6 +79,10 @@ class Redirect:
     """The browser goes to another site, which sends it back to the callback."""
 
     url: str
+    remember: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What `finish` needs and the browser must not choose (a nonce, a verifier, the id of a request): kept sealed, given back once."""
+    returns_by_post: bool = False
+    """The other site sends the browser back with a form of its own, as SAML's POST binding does; else by a plain redirect."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,12 @@ class Callback:
     """What came back: the form's fields or the query of the URL. The core has compared `state` with the browser's."""
 
     values: Mapping[str, str] = field(repr=False)
+    """Without the state, under whatever name it came (`state`, or SAML's `RelayState`)."""
     state: str
+    callback_url: str = ""
+    """The same as in the `LoginRequest` that this answers."""
+    remembered: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What `begin` asked to remember."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +127,31 @@ class AuthProvider(Protocol):
         ...
 
     async def begin(self, login: LoginRequest) -> Redirect | Form:
-        """What the browser is shown first. A redirect's URL carries `login.state`."""
+        """What the browser is shown first. A redirect's URL carries `login.state`. Raises `ProviderUnavailable`."""
         ...
 
     async def finish(self, callback: Callback) -> Identity:
-        """Who signed in; raises `LoginRefused`, also when values are missing or are not of the expected form."""
+        """Who signed in; raises `LoginRefused`, also when values are missing or are not of the expected form.
+
+        `ProviderUnavailable` says that it could not be judged.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsMetadata(Protocol):
+    """An auth provider whose other side wants a document about this server, as SAML's identity providers do."""
+
+    def metadata(self, callback_url: str) -> tuple[str, bytes]:
+        """Content type and bytes of the document, served to anybody at `/api/v2/auth/providers/<name>/metadata`."""
+        ...
+
+
+class OnceStore(Protocol):
+    """Remembers, for all servers of the installation, what may be used a single time."""
+
+    async def claim(self, key: str, until: datetime) -> bool:
+        """`True` for the first who claims this key; `False` for everybody after, until then. `key` is the plugin's own, any text."""
         ...
 
 

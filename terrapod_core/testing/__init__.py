@@ -5,6 +5,24 @@ Installed together with terrapod-core, the pytest plugin offers the fixtures `cl
 
 from __future__ import annotations
 
-from terrapod_core.testing.fakes import FakeAuthProvider, FakeClock, FakeRunnerBackend, MemoryPasswords, MemoryStorage
+from terrapod_core.testing.fakes import (
+    FakeAuthProvider,
+    FakeClock,
+    FakeRedirectProvider,
+    FakeRunnerBackend,
+    MemoryKeys,
+    MemoryOnce,
+    MemoryPasswords,
+    MemoryStorage,
+)
 
-__all__ = ["FakeAuthProvider", "FakeClock", "FakeRunnerBackend", "MemoryPasswords", "MemoryStorage"]
+__all__ = [
+    "FakeAuthProvider",
+    "FakeClock",
+    "FakeRedirectProvider",
+    "FakeRunnerBackend",
+    "MemoryKeys",
+    "MemoryOnce",
+    "MemoryPasswords",
+    "MemoryStorage",
+]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from terrapod_core.plugin import (
     Callback,
@@ -14,12 +16,15 @@ from terrapod_core.plugin import (
     FormField,
     Handle,
     Identity,
+    Keys,
     LoginRefused,
     LoginRequest,
     ObjectInfo,
     ObjectMissing,
     PhaseSpec,
     PhaseState,
+    ProviderUnavailable,
+    Redirect,
     StoredPassword,
     check_key,
 )
@@ -43,6 +48,21 @@ class FakeClock:
     def set(self, now: datetime) -> None:
         """Jump, also backwards."""
         self._now = now
+
+
+class MemoryOnce:
+    """A `OnceStore` in a dict: `claimed` by key."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.claimed: dict[str, datetime] = {}
+        self._clock = clock or FakeClock()
+
+    async def claim(self, key: str, until: datetime) -> bool:
+        known = self.claimed.get(key)
+        if known is not None and known > self._clock.now():
+            return False
+        self.claimed[key] = until
+        return True
 
 
 class MemoryStorage:
@@ -87,6 +107,25 @@ class MemoryStorage:
         return ObjectInfo(key, len(self.objects[key]), self._modified[key])
 
 
+class MemoryKeys:
+    """A `KeyProvider` over `text`: `id:base64key` lines, newest first. `broken` is what it raises instead."""
+
+    name = "memory"
+    where = "a test"
+
+    def __init__(self, text: str, *, live: bool = True) -> None:
+        self.text = text
+        self.live = live
+        self.broken: Exception | None = None
+        self.asked = 0
+
+    def keys(self) -> Keys:
+        self.asked += 1
+        if self.broken is not None:
+            raise self.broken
+        return Keys.read(self.text, self.where)
+
+
 class FakeAuthProvider:
     """An `AuthProvider` with one form field: whoever is in `people` under the word they type is signed in."""
 
@@ -103,6 +142,44 @@ class FakeAuthProvider:
         person = self.people.get(callback.values.get("word", ""))
         if person is None:
             raise LoginRefused("That did not work. Check what you typed.")
+        return person
+
+
+class FakeRedirectProvider:
+    """An `AuthProvider` that sends people to another site, which the test plays: `come_back` is what it does with them."""
+
+    def __init__(self, name: str = "elsewhere", display_name: str = "Elsewhere", *, returns_by_post: bool = False) -> None:
+        self.name = name
+        self.display_name = display_name
+        self.returns_by_post = returns_by_post
+        self.away: str | None = None
+        """Why it cannot be reached, as long as it cannot."""
+        self.callbacks: list[Callback] = []
+        """All that came back, the latest last."""
+        self._codes: dict[str, tuple[str, Identity]] = {}
+
+    async def begin(self, login: LoginRequest) -> Redirect:
+        if self.away:
+            raise ProviderUnavailable(self.away)
+        nonce = secrets.token_urlsafe(16)
+        sent = {"state": login.state, "nonce": nonce, "callback": login.callback_url}
+        return Redirect(f"https://idp.example/sign-in?{urlencode(sent)}", {"nonce": nonce}, returns_by_post=self.returns_by_post)
+
+    def come_back(self, url: str, person: Identity) -> dict[str, str]:
+        """Somebody signs in at the other site: what it sends the browser back with, state included."""
+        asked = dict(parse_qsl(urlsplit(url).query))
+        code = secrets.token_urlsafe(16)
+        self._codes[code] = (asked["nonce"], person)
+        return {"RelayState" if self.returns_by_post else "state": asked["state"], "code": code}
+
+    async def finish(self, callback: Callback) -> Identity:
+        if self.away:
+            raise ProviderUnavailable(self.away)
+        self.callbacks.append(callback)
+        nonce, person = self._codes.get(callback.values.get("code", ""), ("", None))
+        if person is None or nonce != callback.remembered.get("nonce"):
+            raise LoginRefused("This does not come from a sign-in that began here.")
+        del self._codes[callback.values["code"]]
         return person
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.register_assert_rewrite("terrapod_core.testing.auth", "terrapod_core.testing.runners", "terrapod_core.testing.storage")
+pytest.register_assert_rewrite(*(f"terrapod_core.testing.{kit}" for kit in ("auth", "keys", "runners", "storage")))
 
 if TYPE_CHECKING:
     from terrapod_core.plugin import PluginContext
@@ -26,7 +26,7 @@ def clock() -> FakeClock:
 def plugin_context(tmp_path: Path, clock: FakeClock) -> PluginContext:
     """What a `register_*` hook gets, without settings; `dataclasses.replace(plugin_context, settings=…)` gives it some."""
     from terrapod_core.plugin import PluginContexts, PluginSettings
-    from terrapod_core.testing import MemoryPasswords
+    from terrapod_core.testing import MemoryOnce, MemoryPasswords
 
-    contexts = PluginContexts(clock=clock, data_dir=tmp_path, passwords=MemoryPasswords())
+    contexts = PluginContexts(clock=clock, data_dir=tmp_path, passwords=MemoryPasswords(), once=MemoryOnce())
     return contexts("test", PluginSettings())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from terrapod_core.ui.account_pages import account_pages
 from terrapod_core.ui.home_pages import home_pages
 from terrapod_core.ui.login_pages import login_pages
 from terrapod_core.ui.pages import Pages
 from terrapod_core.ui.run_pages import run_pages
-from terrapod_core.ui.sign_in_pages import sign_in_pages
+from terrapod_core.ui.sign_in_pages import SignInPage, sign_in_pages
 from terrapod_core.ui.token_pages import token_pages
 from terrapod_core.ui.views import PhaseView, RunAction, RunPages, RunView, WorkspacePages, WorkspaceRow
 from terrapod_core.web import TerrapodQuart
@@ -16,17 +17,24 @@ from terrapod_core.web.failures import Failures
 
 __all__ = ["Pages", "PhaseView", "RunAction", "RunPages", "RunView", "WorkspacePages", "WorkspaceRow", "register"]
 
-OURS: Final = ("/app", "/oauth/authorize", "/api/v2/auth/authorize", "/api/v2/auth/callback")
+OURS: Final = ("/app", "/oauth/authorize")
 """Paths that a browser opens: their errors are pages."""
+
+SIGNING_IN: Final = ("/api/v2/auth/authorize", "/api/v2/auth/callback")
+"""Paths on the way to and from another site: what goes wrong there is said on the sign-in page."""
 
 
 def register(app: TerrapodQuart, failures: Failures, pages: Pages) -> None:
     """Mount the pages at the root, and let their errors be pages too."""
     app.register_blueprint(home_pages(pages))
-    app.register_blueprint(sign_in_pages(pages))
+    sign_in = SignInPage(pages)
+    app.register_blueprint(sign_in_pages(pages, sign_in))
     app.register_blueprint(login_pages(pages))
     app.register_blueprint(token_pages(pages))
+    app.register_blueprint(account_pages(pages))
     if pages.runs is not None:
         app.register_blueprint(run_pages(pages, pages.runs))
     for prefix in OURS:
         failures.render(prefix, pages.error)
+    for prefix in SIGNING_IN:
+        failures.render(prefix, sign_in.error)

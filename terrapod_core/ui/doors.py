@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from sqlalchemy import select
@@ -136,3 +136,7 @@ class WorkspaceDoor:
             ]
 
         return Page(items=await self._db.read(rows), number=found.number, size=found.size, total=found.total)
+
+    async def ids(self, actor: Actor, names: Sequence[str]) -> Sequence[str]:
+        """Those of the workspaces with these names."""
+        return [(await self._workspaces.read_by_name(actor, name)).id for name in names]

@@ -85,6 +85,11 @@ class Pages:
         return self.show("error.html", actor, status=error.status, title=error.title, sentences=sentences, signed_out=error.status == 401)
 
 
+def sign_in_again(return_to: str) -> str:
+    """The path of the sign-in page for somebody who is signed in, but not recently enough."""
+    return f"{SIGN_IN_PAGE}?{urlencode({'again': '1', 'return_to': return_to})}"
+
+
 def go(path: str) -> Response:
     """Look there next, by GET, whatever the method was."""
     return Response(b"", status=303, headers={"Location": path, "Cache-Control": "no-store"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -120,4 +121,8 @@ class WorkspacePages(Protocol):
 
     async def list(self, actor: Actor, page: PageRequest, search: str | None) -> Page[WorkspaceRow]:
         """Those the actor may see, by name; `search` is part of a name."""
+        ...
+
+    async def ids(self, actor: Actor, names: Sequence[str]) -> Sequence[str]:
+        """The ids of workspaces, by name; raises `NotFound` for one that is not there or not for this actor."""
         ...

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Person
 from tests.support.waiting import until
@@ -35,6 +35,36 @@ def test_a_token_is_made_shown_once_used_and_revoked(person: Person) -> None:
     person.page.get_by_role("button", name="Revoke my laptop").click()
     person.page.wait_for_load_state()
     until(lambda: not works(person, token), "the revoked token to be refused")
+
+
+def test_a_token_is_narrowed_on_its_page(person: Person) -> None:
+    person.sign_in("/app/settings/tokens")
+    person.page.fill("#description", "reads only")
+    person.page.select_option("#permission", "read")
+    person.page.fill("#workspaces", "no-such-workspace")
+    person.page.get_by_role("button", name="Make a token").click()
+    expect(person.page.get_by_role("alert")).to_contain_text("no such workspace")
+    expect(person.page.locator("#description")).to_have_value("reads only")
+    person.page.fill("#workspaces", "")
+    person.page.get_by_role("button", name="Make a token").click()
+    assert works(person, person.page.locator("#issued").input_value())
+    expect(person.page.get_by_role("row", name="reads only").get_by_role("cell").nth(1)).to_have_text("read")
+    person.page.get_by_role("button", name="Revoke reads only").click()
+
+
+def test_a_session_is_ended_from_the_account_page(person: Person, chromium: Browser) -> None:
+    context = chromium.new_context(user_agent="Another Browser")
+    other = Person(context.new_page(), person.server)
+    other.sign_in("/app/settings/account")
+    expect(other.page.get_by_role("heading", name="Account")).to_be_visible()
+    person.sign_in("/app/settings/account")
+    person.page.get_by_role("button", name="Revoke the session of Another Browser").click()
+    expect(person.page.get_by_text("Another Browser")).to_have_count(0)
+    other.open("/app/settings/account")
+    expect(other.page.get_by_role("button", name="Sign in")).to_be_visible()
+    context.close()
+    assert not person.elsewhere()
+    assert not person.complaints
 
 
 @contextmanager

@@ -1,49 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from werkzeug.datastructures import Headers
 
 from terrapod_core.authz import SYSTEM, PlatformRole
 from terrapod_core.testing import FakeClock
+from tests.support.api import API, HOST
 from tests.support.people import BASE, PASSWORD, People
-
-HOST = {"Host": "localhost:8080"}
-
-
-@dataclass
-class Reply:
-    status: int
-    headers: Headers
-    json: Any
-
-    @property
-    def data(self) -> Any:
-        return self.json["data"]
-
-    @property
-    def sentence(self) -> str:
-        return str(self.json["errors"][0]["detail"])
-
-
-class API:
-    """A program that talks to `/api/v2` with a bearer text."""
-
-    def __init__(self, people: People) -> None:
-        self.client = people.app().test_client()
-        self.token: str | None = None
-
-    async def __call__(self, method: str, path: str, document: object = None, **headers: str) -> Reply:
-        sent = {**HOST, "Accept": "application/vnd.api+json", **headers}
-        if self.token:
-            sent["Authorization"] = f"Bearer {self.token}"
-        more: dict[str, Any] = {"json": document} if document is not None else {}
-        response = await self.client.open(f"/api/v2/{path}", method=method, headers=sent, **more)
-        raw = await response.get_data(as_text=False)
-        return Reply(response.status_code, response.headers, await response.get_json(force=True) if raw else None)
 
 
 def new(**attributes: object) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from terrapod_core.accounts import LoginState, Refused, SignedIn, User, Visitor
 from terrapod_core.audit import AuditEntry
 from terrapod_core.authz import SYSTEM
-from terrapod_core.errors import BadRequest, Conflict, NotFound, TerrapodError, TooManyRequests, Unavailable
+from terrapod_core.errors import BadGateway, BadRequest, Conflict, NotFound, TerrapodError, TooManyRequests
 from terrapod_core.plugin import Identity
 from terrapod_core.testing import FakeClock
 from tests.support.people import BASE, PASSWORD, People
@@ -142,11 +142,11 @@ async def test_what_was_not_judged_is_no_failure(people: People) -> None:
     assert await attempt(people, "alice@example.com", PASSWORD)
 
 
-async def test_a_broken_provider_is_503_and_no_failure_of_the_person(people: People) -> None:
+async def test_a_broken_provider_is_502_and_no_failure_of_the_person(people: People) -> None:
     people.elsewhere.broken = True
     for _ in range(12):
         state = await begin(people, provider="corporate")
-        with pytest.raises(Unavailable, match="Corporate sign-in"):
+        with pytest.raises(BadGateway, match="Corporate sign-in"):
             await people.services.sign_in.finish(VISITOR, {"state": state})
 
 

@@ -56,7 +56,7 @@ async def test_only_platform_admins_change_users(people: People) -> None:
     accounts, actor = people.services.accounts, await people.actor(await people.token(await people.user("mallory", PlatformRole.AUDIT)))
     for attempt in (
         accounts.create_user(actor, "new@example.com"),
-        accounts.set_password(actor, alice, PASSWORD),
+        people.services.passwords.set(actor, alice, PASSWORD),
         accounts.disable(actor, alice),
         accounts.enable(actor, alice),
         accounts.grant(actor, actor.id, PlatformRole.ADMIN),
@@ -96,7 +96,7 @@ async def test_two_admins_cannot_shut_each_other_out_at_once(people: People) -> 
 async def test_a_new_password_ends_the_sessions(people: People) -> None:
     await people.user("alice")
     text = await people.session("alice@example.com")
-    await people.services.accounts.set_password(SYSTEM, "alice@example.com", "another walnut drawer")
+    await people.services.passwords.set(SYSTEM, "alice@example.com", "another walnut drawer")
     assert await people.services.tokens.authenticate(text) is None
     assert await people.session("alice@example.com", "another walnut drawer")
 
@@ -104,7 +104,7 @@ async def test_a_new_password_ends_the_sessions(people: People) -> None:
 async def test_a_weak_password_changes_nothing(people: People) -> None:
     await people.user("alice")
     with pytest.raises(Invalid, match="easy to guess"):
-        await people.services.accounts.set_password(SYSTEM, "alice@example.com", "short")
+        await people.services.passwords.set(SYSTEM, "alice@example.com", "short")
     with pytest.raises(Invalid, match="easy to guess"):
         await people.services.accounts.create_user(SYSTEM, "bob@example.com", password="short")
     assert await people.session("alice@example.com")
@@ -117,7 +117,7 @@ async def test_a_user_of_another_provider_has_no_password_to_set(people: People)
     visitor_session = await _through_elsewhere(people)
     assert visitor_session
     with pytest.raises(Conflict, match="corporate"):
-        await people.services.accounts.set_password(SYSTEM, "carol@example.com", PASSWORD)
+        await people.services.passwords.set(SYSTEM, "carol@example.com", PASSWORD)
 
 
 async def _through_elsewhere(people: People) -> str:
@@ -181,7 +181,7 @@ async def test_two_first_starts_at_once_make_one_admin(people: People) -> None:
 async def test_a_password_that_the_admin_changed_stays_theirs(people: People) -> None:
     settings = Bootstrap(admin_email="root@example.com", admin_password=PASSWORD)
     await people.services.first_start.apply(settings)
-    await people.services.accounts.set_password(SYSTEM, "root@example.com", "another walnut drawer")
+    await people.services.passwords.set(SYSTEM, "root@example.com", "another walnut drawer")
     await people.services.first_start.apply(settings)
     assert await people.session("root@example.com", "another walnut drawer")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import select
@@ -35,6 +36,9 @@ class Shelf:
     async def list(self, actor: Actor, page: PageRequest, search: str | None) -> Listed[WorkspaceRow]:
         found = [row for row in self.rows if (search or "") in row.name]
         return Listed(found[page.offset : page.offset + page.size], page.number, page.size, len(found))
+
+    async def ids(self, actor: Actor, names: Sequence[str]) -> Sequence[str]:
+        return [f"ws-{name}" for name in names]
 
 
 @pytest.mark.parametrize("path", PROTECTED)
@@ -214,7 +218,7 @@ async def test_an_error_is_a_page_with_the_sentence_in_it(browser: Browser) -> N
 
 async def test_the_first_page_lists_workspaces_where_there_are_any(people: People) -> None:
     await people.user("alice")
-    people.workspaces = Shelf(
+    shelf = people.workspaces = Shelf(
         WorkspaceRow("network", "default", "Default Project", people.clock.now(), 12, True, "run-2uPXtbAVfmCkwGsT", "planned_and_finished"),
         WorkspaceRow("<b>odd</b>", "default"),
     )
@@ -226,7 +230,7 @@ async def test_the_first_page_lists_workspaces_where_there_are_any(people: Peopl
     assert "<b>odd" not in page.text
     assert "odd" not in (await browser.open("/app?search=net")).text
     assert "No workspace has" in (await browser.open("/app?search=%3Cnone%3E")).text
-    people.workspaces.rows = ()
+    shelf.rows = ()
     assert 'organization = "default"' in (await browser.open("/app")).text
     assert (await browser.open("/app?page[size]=x")).status == 400
 

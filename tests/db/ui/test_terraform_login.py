@@ -278,3 +278,8 @@ async def test_a_token_in_the_cookie_is_no_session(people: People) -> None:
     browser = people.browser()
     page = await browser.open(authorize(), Cookie=f"terrapod={text}")
     assert page.leads_to.startswith("/app/sign-in")
+
+
+async def test_the_page_says_whose_token_it_is_so_that_no_name_can_mislead(people: People, browser: Browser) -> None:
+    page = await browser.open(authorize())
+    assert "alice (alice@example.com), who signs in through local" in page.text

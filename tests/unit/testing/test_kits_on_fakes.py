@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from terrapod_core.plugin import Callback, Handle, Identity, PhaseSpec
-from terrapod_core.testing import FakeAuthProvider, FakeRunnerBackend, MemoryStorage
+from terrapod_core.plugin import Callback, Handle, Identity, LoginRequest, PhaseSpec
+from terrapod_core.testing import FakeAuthProvider, FakeRedirectProvider, FakeRunnerBackend, MemoryKeys, MemoryStorage
 from terrapod_core.testing.auth import AuthProviderKit
+from terrapod_core.testing.keys import Give, KeyProviderKit
 from terrapod_core.testing.runners import LetEnd, RunnerBackendKit, Told
 from terrapod_core.testing.storage import StorageBackendKit
 
@@ -32,6 +34,49 @@ class TestFakeAuthProvider(AuthProviderKit):
     @pytest.fixture
     def bad_callback(self) -> Callback:
         return Callback({"word": "thistle"}, "state")
+
+
+ADA = Identity("1", "https://idp.example", "ada@example.com", True)
+
+
+async def _signed_in(provider: FakeRedirectProvider) -> Callback:
+    """A whole way to the other site and back."""
+    login = LoginRequest("s" * 43, "https://terrapod.example/api/v2/auth/callback", "/app")
+    step = await provider.begin(login)
+    values = provider.come_back(step.url, ADA)
+    state = values.pop("RelayState" if provider.returns_by_post else "state")
+    return Callback(values, state, login.callback_url, step.remember)
+
+
+class TestFakeRedirectProvider(AuthProviderKit):
+    @pytest.fixture(params=[False, True], ids=["by link", "by post"])
+    def provider(self, request: pytest.FixtureRequest) -> FakeRedirectProvider:
+        return FakeRedirectProvider(returns_by_post=request.param)
+
+    @pytest.fixture
+    async def good_callback(self, provider: FakeRedirectProvider) -> Callback:
+        return await _signed_in(provider)
+
+    @pytest.fixture
+    async def another_good_callback(self, provider: FakeRedirectProvider) -> Callback:
+        return await _signed_in(provider)
+
+    @pytest.fixture
+    async def bad_callback(self, provider: FakeRedirectProvider) -> Callback:
+        return replace(await _signed_in(provider), values={"code": "forged-code"})
+
+
+class TestMemoryKeys(KeyProviderKit):
+    @pytest.fixture
+    def provider(self) -> MemoryKeys:
+        return MemoryKeys("")
+
+    @pytest.fixture
+    def give(self, provider: MemoryKeys) -> Give:
+        def give(text: str) -> None:
+            provider.text = text
+
+        return give
 
 
 class Obedient(FakeRunnerBackend):

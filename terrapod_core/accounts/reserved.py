@@ -1,0 +1,45 @@
+"""Names and addresses that deleted service accounts had: clouds and roles trust them, so only a platform admin gives one away again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import delete, select
+
+from terrapod_core.accounts.models import SERVICE_NAMES, User
+from terrapod_core.audit import record
+from terrapod_core.authz import Actor, ReservedName
+from terrapod_core.authz.emails import email_key
+from terrapod_core.db import UnitOfWork
+from terrapod_core.errors import Invalid
+
+
+async def reserve(uow: UnitOfWork, account: User) -> None:
+    """Keep a service account's name and address from whoever comes next."""
+    names = {email_key(account.username), account.email_key}
+    # Names that differ in case are reserved as one, which the first of them did already.
+    for name in names.difference(await reserved_among(uow, names)):
+        uow.add(ReservedName(kind=SERVICE_NAMES, name=name, reserved_at=uow.now()))
+    await uow.flush()
+
+
+async def claim(uow: UnitOfWork, actor: Actor, names: Sequence[str], *, free: bool, pointer: str) -> None:
+    """Raise `Invalid` when one of the names is reserved; with `free` it is given away instead, which the caller has permitted."""
+    taken = await reserved_among(uow, names)
+    if not taken:
+        return
+    if not free:
+        raise Invalid(
+            f"{taken[0]} was the name or address of a service account that is gone, and what trusted it would trust this one; "
+            'choose another, or let a platform admin send "force": true',
+            pointer=pointer,
+        )
+    await uow.session.execute(delete(ReservedName).where(ReservedName.kind == SERVICE_NAMES, ReservedName.name.in_(taken)))
+    record(uow, actor, "reserved-name.free", "reserved-names", SERVICE_NAMES, names=list(taken))
+
+
+async def reserved_among(uow: UnitOfWork, names: Collection[str]) -> Sequence[str]:
+    """Those of the names and addresses that are reserved, as they are compared."""
+    keys = sorted({email_key(name) for name in names})
+    query = select(ReservedName.name).where(ReservedName.kind == SERVICE_NAMES, ReservedName.name.in_(keys))
+    return (await uow.session.execute(query.order_by(ReservedName.name))).scalars().all()
