@@ -9,6 +9,8 @@ from sqlalchemy import BigInteger, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.db import Base
+from terrapod_core.storage.named import NAMED
+from terrapod_core.storage.objects import ObjectKind
 
 
 class ConfigurationStatus(StrEnum):
@@ -64,3 +66,6 @@ class ConfigurationVersion(Base):
 
     upload_path: str | None = None
     """Path of the link its archive is uploaded to, for whoever may; set on what the service returns, not a column."""
+
+
+NAMED.add(ObjectKind.CONFIGURATION, ConfigurationVersion, "object_key")

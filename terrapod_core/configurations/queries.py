@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from terrapod_core.authz import Actor, Authorizer
+from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.configurations.models import ConfigurationStatus, ConfigurationVersion
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.workspaces import Workspace
@@ -58,7 +58,7 @@ def visible(session: Session, authz: Authorizer, actor: Actor, wanted: Sequence[
         .join(Workspace, Workspace.id == ConfigurationVersion.workspace_id)
         .where(ConfigurationVersion.id.in_(wanted), Workspace.deleted_at.is_(None))
     )
-    return [(row[0], row[1]) for row in session.execute(authz.visible(pairs, actor, Workspace.owner_id))]
+    return [(row[0], row[1]) for row in session.execute(pairs) if authz.allows(actor, Permission.CONFIGURATION_READ, row[1])]
 
 
 def overdue(session: Session, now: datetime, most: int) -> Sequence[ConfigurationVersion]:

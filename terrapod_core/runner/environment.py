@@ -22,6 +22,11 @@ REFUSED_FLAGS = frozenset(
 SWITCHES = frozenset({"json", "backend", "migrate-state"})
 """Those among them that take no value as a word of its own."""
 
+TOKEN_PREFIX = "TF_TOKEN_"  # noqa: S105 - the beginning of a name
+
+CERTIFICATE_DIRS = "/etc/ssl/certs:/etc/pki/tls/certs"
+"""Where programs written in Go look, beside one file, until they are told otherwise."""
+
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -46,6 +51,11 @@ def base(own: Mapping[str, str], *, home: Path, temporary: Path, cli_config: Pat
     return environment
 
 
+def trusting(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """The variable by which the engine trusts the certificates in a directory, beside those it trusts anyway."""
+    return {"SSL_CERT_DIR": f"{directory}:{environment.get('SSL_CERT_DIR') or CERTIFICATE_DIRS}"}
+
+
 def run_facts(material: Material) -> dict[str, str]:
     """Names HCP Terraform gives a run, as environment and for a configuration that declares them as variables."""
     facts = {
@@ -57,16 +67,19 @@ def run_facts(material: Material) -> dict[str, str]:
     return facts | {f"TF_VAR_{name}": value for name, value in facts.items()}
 
 
-def of_workspace(variables: Iterable[Variable], url: str) -> tuple[dict[str, str], list[str]]:
-    """The workspace's environment variables that may pass, and a line for each that may not. `url` is the server's."""
+def of_workspace(variables: Iterable[Variable], url: str, hosts: Iterable[str] = ()) -> tuple[dict[str, str], list[str]]:
+    """The workspace's environment variables that may pass, and a line for each that may not.
+
+    `url` is the server's as the runner reaches it, `hosts` are the names that configurations have for it.
+    """
     passed: dict[str, str] = {}
     notes: list[str] = []
-    own_token = token_name(url)
+    own_names = {urlsplit(url).hostname or "", *hosts}
     for variable in variables:
         key, value = variable.key, variable.value
         if not key or "=" in key or "\0" in key + value:
             notes.append(f"Warning: the environment variable {key!r} cannot be set and was left out.")
-        elif key in REFUSED or key.startswith(REFUSED_PREFIXES) or key == own_token:
+        elif key in REFUSED or key.startswith(REFUSED_PREFIXES) or _host_of_token(key) in own_names:
             notes.append(f"Warning: the environment variable {key} is the runner's own and was left out.")
         elif key == "TF_CLI_ARGS" or key.startswith("TF_CLI_ARGS_"):
             passed[key], dropped = _allowed_flags(value)
@@ -78,7 +91,14 @@ def of_workspace(variables: Iterable[Variable], url: str) -> tuple[dict[str, str
 
 def token_name(url: str) -> str:
     """The variable in which the engine looks for a token of this server (`TF_TOKEN_tfe_example_com`)."""
-    return "TF_TOKEN_" + (urlsplit(url).hostname or "").replace("-", "__").replace(".", "_")
+    return TOKEN_PREFIX + (urlsplit(url).hostname or "").replace("-", "__").replace(".", "_")
+
+
+def _host_of_token(key: str) -> str | None:
+    """The host for which the engine takes a variable's value as a token, before any of its configuration; `None` for other variables."""
+    if not key.startswith(TOKEN_PREFIX):
+        return None
+    return key.removeprefix(TOKEN_PREFIX).replace("__", "-").replace("_", ".").lower()
 
 
 def _allowed_flags(value: str) -> tuple[str, list[str]]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .failures import PhaseFailed
+
+_HOST = re.compile(r"[\w.-]+(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?")
+_TOKEN = re.compile(r"[\w.~+/=-]+", re.ASCII)
+"""Neither holds what means something in the engine's configuration."""
 
 
 class BadOrder(Exception):
@@ -82,6 +88,33 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class EngineAccess:
+    """What the engine itself shows to the server when a configuration reads the state of another workspace."""
+
+    token: str = field(repr=False)
+    hosts: Mapping[str, str | None]
+    """How configurations name the server (`tfe.example.com`, `localhost:8080`), each with the base of its services where the
+    engine has to be told, which looks for them over https alone; else `None`."""
+
+    @classmethod
+    def parse(cls, members: Mapping[str, Any]) -> EngineAccess:
+        """Read the member of the material: the token, and the URLs at which the server is known."""
+        hosts: dict[str, str | None] = {}
+        for url in members["urls"]:
+            parts = urlsplit(str(url).rstrip("/"))
+            if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc):
+                raise ValueError(f"no address of a server: {url!r}")
+            if parts.scheme == "https":
+                hosts[parts.netloc.lower().removesuffix(":443")] = None
+            else:
+                hosts[parts.netloc.lower()] = parts.geturl()
+        token = str(members["token"])
+        if not _TOKEN.fullmatch(token):
+            raise ValueError("the engine's token is none")
+        return cls(token, hosts)
+
+
+@dataclass(frozen=True)
 class Operation:
     """What to plan; the same words as the CLI's flags."""
 
@@ -120,6 +153,7 @@ class Material:
     operation: Operation
     variables: tuple[Variable, ...]
     environment: tuple[Variable, ...]
+    engine_access: EngineAccess | None
     has_state: bool
     plan_digest: str | None
     transport: str | None
@@ -154,6 +188,7 @@ class Material:
             operation=_operation(operation),
             variables=tuple(_variable(item) for item in document.get("variables") or ()),
             environment=tuple(_variable(item) for item in document.get("environment") or ()),
+            engine_access=EngineAccess.parse(document["engine-access"]) if document.get("engine-access") else None,
             has_state=document.get("state") is not None,
             plan_digest=document.get("plan-digest"),
             transport=document.get("state-transport"),

@@ -102,11 +102,13 @@ class Phase:
         self.layout.create()
         self.keeper = StateKeeper(self.layout.states, server, accepts=material.phase == "apply")
         self.tally = Tally()
-        values = (*material.variables, *material.environment)
+        secrets = [(item.value, item.hcl) for item in (*material.variables, *material.environment) if item.sensitive]
+        if material.engine_access is not None:
+            secrets.append((material.engine_access.token, False))
         self.log = PhaseLog(
             self.layout.phase / "log",
             server,
-            masker=Masker(secrets_of((item.value, item.hcl) for item in values if item.sensitive)),
+            masker=Masker(secrets_of(secrets)),
             limit=material.limits.log_bytes,
             hear=interruption.hear,
         )
@@ -117,15 +119,23 @@ class Phase:
 
     def _prepare_environment(self) -> None:
         own = environment.base(os.environ, home=self.layout.home, temporary=self.temporary, cli_config=self.layout.cli_config)
-        passed, self._notes = environment.of_workspace(self.material.environment, self.order.url)
+        access = self.material.engine_access
+        passed, self._notes = environment.of_workspace(self.material.environment, self.order.url, access.hosts if access else ())
         if (self.material.transport or self.order.transport) == "file":
             self.state_file = StateFile(self.layout.states / "terraform.tfstate", self.keeper)
             backend = {}
         else:
             backend = LoopbackBackend(self.keeper).environment
         self.reading_env = own | backend
-        """For commands that only read the plan: none of the workspace's variables."""
+        """For commands that only read the plan: none of the workspace's variables, and no token."""
         self.env = own | passed | environment.run_facts(self.material) | backend
+        if access is not None:
+            workdir.write_engine_config(self.layout.engine_config, access)
+            self.env["TF_CLI_CONFIG_FILE"] = str(self.layout.engine_config)
+            if self.order.certificate is not None:
+                self.layout.trust.mkdir(mode=0o700)
+                workdir.write_new(self.layout.trust / "server.pem", self.order.certificate)
+                self.env |= environment.trusting(self.env, self.layout.trust)
 
     def gather(self) -> None:
         """Fetch and unpack what the phase works on, while the engine is looked for; then make the directory ready."""

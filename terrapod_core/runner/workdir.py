@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .failures import PhaseFailed
-from .order import Variable
+from .order import EngineAccess, Variable
 
 SUFFIXES = (".tf", ".tf.json", ".tofu", ".tofu.json")
 OVERRIDE = "zzzz_terrapod_override.tf"
@@ -25,6 +25,9 @@ provider_installation {
   direct {}
 }
 """
+
+SERVICES = ("tfe.v2", "tfe.v2.1", "tfe.v2.2", "state.v2")
+"""What terraform asks a server for: the cloud block, the backend `remote`, and its provider."""
 
 _IDENTIFIER = re.compile(r"[^\W\d][\w-]*")
 
@@ -48,6 +51,16 @@ class Layout:
     @property
     def cli_config(self) -> Path:
         return self.phase / "terraform.rc"
+
+    @property
+    def engine_config(self) -> Path:
+        """The same with the engine's token, for the commands that carry out the configuration."""
+        return self.phase / "engine.rc"
+
+    @property
+    def trust(self) -> Path:
+        """A directory with the server's own certificate, when it is of no public authority."""
+        return self.phase / "trust"
 
     @property
     def home(self) -> Path:
@@ -76,6 +89,20 @@ class Layout:
         for entry in self.root.iterdir():
             if entry.name != UNDELIVERED:
                 remove(entry)
+
+
+def write_engine_config(path: Path, access: EngineAccess) -> None:
+    """Write the CLI configuration with which the engine may read state from the server, by any of the server's names.
+
+    Not by an environment variable: its name could hold no port, and every program that the engine starts would inherit it.
+    """
+    blocks = [CLI_CONFIG]
+    for host, base in access.hosts.items():
+        blocks.append(f"credentials {quoted(host)} {{\n  token = {quoted(access.token)}\n}}\n")
+        if base is not None:
+            services = "".join(f"    {quoted(service)} = {quoted(base + '/api/v2/')}\n" for service in SERVICES)
+            blocks.append(f"host {quoted(host)} {{\n  services = {{\n{services}  }}\n}}\n")
+    write_new(path, "\n".join(blocks))
 
 
 def remove(path: Path) -> None:

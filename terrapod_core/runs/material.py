@@ -14,6 +14,7 @@ from terrapod_core.runs.service import VARIABLES_COLUMN
 from terrapod_core.secrets import Keyring
 from terrapod_core.settings import Settings
 from terrapod_core.states import States
+from terrapod_core.storage import PhaseClaim, PhaseTokens
 from terrapod_core.variables import Variables
 from terrapod_core.workspaces import Workspace
 
@@ -26,12 +27,15 @@ ProjectName = Callable[[Session, str | None], str]
 class Materials:
     """Gathers it from the rooms that have it."""
 
-    def __init__(self, variables: Variables, states: States, keyring: Keyring, settings: Settings, project_name: ProjectName) -> None:
+    def __init__(
+        self, variables: Variables, states: States, keyring: Keyring, settings: Settings, project_name: ProjectName, tokens: PhaseTokens
+    ) -> None:
         self._variables = variables
         self._states = states
         self._keyring = keyring
         self._settings = settings
         self._project_name = project_name
+        self._tokens = tokens
 
     async def refusal(self, uow: UnitOfWork, run: Run, workspace: Workspace, phase: Phase) -> str | None:
         """Why an apply must not begin: its plan is gone, or the state has moved since; `None` when it may."""
@@ -49,7 +53,7 @@ class Materials:
             )
         return None
 
-    async def of(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> dict[str, Any]:
+    async def of(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, claim: PhaseClaim) -> dict[str, Any]:
         """The document of `POST …/claim`. Notes on the run which state the plan is made from."""
         current = await uow.run(lambda session: self._states.current(session, workspace.id))
         state = {"serial": current.serial, "lineage": current.lineage} if current is not None else None
@@ -80,6 +84,7 @@ class Materials:
             },
             "variables": variables,
             "environment": environment,
+            "engine-access": {"token": self._tokens.issue_engine(claim), "urls": addresses(self._settings)},
             "state": state,
             "plan-digest": plan.plan_file_digest if phase.kind == "apply" else None,
             "limits": {"log-bytes": self._settings.limits.log_bytes, **UNPACK_LIMITS},
@@ -105,6 +110,15 @@ class Materials:
                 sensitive = terraform.get(given.key, {}).get("sensitive", False)
                 terraform[given.key] = {"key": given.key, "value": given.value, "hcl": True, "sensitive": sensitive}
         return list(terraform.values()), environment
+
+
+def addresses(settings: Settings) -> list[str]:
+    """The addresses by which configurations name this server: `external_url`, else this machine's names for itself."""
+    if settings.external_url is not None:
+        return [settings.external_url]
+    server = settings.server
+    scheme = "https" if server.tls_cert is not None else "http"
+    return [f"{scheme}://{host}:{server.port}" for host in ("localhost", "127.0.0.1")]
 
 
 def _serial(serial: int | None) -> str:

@@ -11,6 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from terrapod_core.db import Base, Sealed
 from terrapod_core.errors import InvalidTransition
 from terrapod_core.runs.status import ALLOWED, CANCELABLE, CONFIRMABLE, DISCARDABLE, FINAL, Cancel, PhaseStatus, RunStatus
+from terrapod_core.secrets import SEALED
+from terrapod_core.storage.named import NAMED
+from terrapod_core.storage.objects import ObjectKind
 
 
 class Run(Base):
@@ -179,3 +182,11 @@ class RunEvent(Base):
     description: Mapped[str]
     actor_id: Mapped[str | None]
     created_at: Mapped[datetime]
+
+
+SEALED.add(Run, "variables", "runs.variables")
+SEALED.add(LogChunk, "data", "log_chunks.data", row="{phase_id}/{start}")
+NAMED.add(ObjectKind.LOG, Phase, "log_key")
+NAMED.add(ObjectKind.PLAN_FILE, Phase, "plan_file_key")
+NAMED.add(ObjectKind.PLAN_JSON, Phase, "plan_json_key")
+NAMED.add(ObjectKind.PROVIDER_SCHEMAS, Phase, "provider_schemas_key")

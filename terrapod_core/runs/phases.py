@@ -108,7 +108,7 @@ class Phases:
             elif phase.claimed_by != who.runner:
                 raise LeaseLost
             phase.lease_expires_at = uow.now() + LEASE
-            material = await self._materials.of(uow, held.workspace, run, phase)
+            material = await self._materials.of(uow, held.workspace, run, phase, claim)
             await uow.commit()
         return material
 

@@ -10,11 +10,12 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from terrapod_core.authz import Actor, Authorizer
+from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.runs.models import Phase, Run, RunEvent
 from terrapod_core.runs.status import FINAL, RUNNING, PhaseStatus, RunStatus
 from terrapod_core.workspaces import Workspace
+from terrapod_core.workspaces.models import GUARD
 
 WAITING: Final = (RunStatus.PENDING.value, RunStatus.PLAN_QUEUED.value, RunStatus.APPLY_QUEUED.value)
 
@@ -93,8 +94,8 @@ def by_id(session: Session, run_id: str) -> RunView | None:
 
 def by_ids(session: Session, actor: Actor, authz: Authorizer, ids: Sequence[str]) -> list[RunView]:
     """Those of the runs that the actor may see."""
-    query = authz.visible(_shown().where(Run.id.in_(ids)), actor, Workspace.owner_id)
-    return [RunView(row[0], row[1], bool(row[2])) for row in session.execute(query)]
+    rows = session.execute(_shown().where(Run.id.in_(ids)))
+    return [RunView(row[0], row[1], bool(row[2])) for row in rows if authz.allows(actor, Permission.RUN_READ, row[1])]
 
 
 def of_phase(session: Session, phase_id: str) -> tuple[Phase, RunView] | None:
@@ -171,16 +172,17 @@ _OPERATIONS: Final[dict[str, ColumnElement[bool]]] = {
 def page(
     session: Session, actor: Actor, authz: Authorizer, wanted: PageRequest, filters: RunFilters, *, workspace_id: str | None = None
 ) -> Page[RunView]:
-    """Runs, newest first (the CLI counts its place in the queue from that order)."""
+    """Runs, newest first (the CLI counts its place in the queue from that order): of all workspaces that the actor sees, or of
+    one that the caller knows it does.
+    """
     conditions = filters.conditions()
+    counted = select(func.count()).select_from(Run).join(Workspace, Workspace.id == Run.workspace_id)
+    counted = counted.where(Workspace.deleted_at.is_(None), *conditions)
+    rows = _shown().where(*conditions)
     if workspace_id is not None:
-        conditions.append(Run.workspace_id == workspace_id)
-    counted = authz.visible(
-        select(func.count()).select_from(Run).join(Workspace, Workspace.id == Run.workspace_id).where(*conditions),
-        actor,
-        Workspace.owner_id,
-    )
-    rows = authz.visible(_shown().where(*conditions), actor, Workspace.owner_id)
+        counted, rows = counted.where(Run.workspace_id == workspace_id), rows.where(Run.workspace_id == workspace_id)
+    else:
+        counted, rows = authz.visible(counted, actor, GUARD), authz.visible(rows, actor, GUARD)
     rows = rows.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.size).offset(wanted.offset)
     items = [RunView(row[0], row[1], bool(row[2])) for row in session.execute(rows)]
     return Page(items=items, number=wanted.number, size=wanted.size, total=session.execute(counted).scalar_one())
@@ -190,10 +192,10 @@ def queue(session: Session, actor: Actor, authz: Authorizer, wanted: PageRequest
     """The runs that wait, in the order in which they will be served, with their positions."""
     waiting = Run.status.in_(WAITING)
     counted = select(func.count()).select_from(Run).join(Workspace, Workspace.id == Run.workspace_id).where(waiting)
-    rows = authz.visible(_shown().where(waiting), actor, Workspace.owner_id).order_by(Run.created_at, Run.id)
+    rows = authz.visible(_shown().where(waiting), actor, GUARD).order_by(Run.created_at, Run.id)
     found = session.execute(rows.limit(wanted.size).offset(wanted.offset)).all()
     items = [RunView(row[0], row[1], bool(row[2]), position=wanted.offset + index + 1) for index, row in enumerate(found)]
-    total = session.execute(authz.visible(counted, actor, Workspace.owner_id)).scalar_one()
+    total = session.execute(authz.visible(counted, actor, GUARD)).scalar_one()
     return Page(items=items, number=wanted.number, size=wanted.size, total=total)
 
 
@@ -211,9 +213,9 @@ def events(session: Session, run_id: str) -> list[RunEvent]:
 
 def events_by_ids(session: Session, actor: Actor, authz: Authorizer, ids: Sequence[str]) -> list[RunEvent]:
     """Those of the events that the actor may see."""
-    query = select(RunEvent).join(Run, Run.id == RunEvent.run_id).join(Workspace, Workspace.id == Run.workspace_id)
+    query = select(RunEvent, Workspace).join(Run, Run.id == RunEvent.run_id).join(Workspace, Workspace.id == Run.workspace_id)
     query = query.where(RunEvent.id.in_(ids), Workspace.deleted_at.is_(None))
-    return list(session.execute(authz.visible(query, actor, Workspace.owner_id)).scalars())
+    return [row[0] for row in session.execute(query) if authz.allows(actor, Permission.RUN_READ, row[1])]
 
 
 def ids_with_status(statuses: Sequence[str]) -> Select[Any]:

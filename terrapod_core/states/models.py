@@ -12,6 +12,9 @@ from sqlalchemy import BigInteger, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.db import Base, JSONValue, Sealed
+from terrapod_core.secrets import SEALED
+from terrapod_core.storage.named import NAMED
+from terrapod_core.storage.objects import ObjectKind
 
 
 class StateStatus(StrEnum):
@@ -108,3 +111,7 @@ class StateVersionOutput(Base):
 
 VALUE_COLUMN = "state_version_outputs.value"
 """What a sealed value is bound to, beside the row's id."""
+
+SEALED.add(StateVersionOutput, "value", VALUE_COLUMN)
+NAMED.add(ObjectKind.STATE, StateVersion, "object_key")
+NAMED.add(ObjectKind.STATE_JSON, StateVersion, "json_object_key")

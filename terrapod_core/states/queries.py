@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from terrapod_core.authz import Actor, Authorizer
+from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.states.models import StateStatus, StateVersion, StateVersionOutput
 from terrapod_core.workspaces import Workspace
@@ -79,7 +79,7 @@ def visible(session: Session, authz: Authorizer, actor: Actor, wanted: Sequence[
         .join(Workspace, Workspace.id == StateVersion.workspace_id)
         .where(StateVersion.id.in_(wanted), Workspace.deleted_at.is_(None))
     )
-    return [(row[0], row[1]) for row in session.execute(authz.visible(pairs, actor, Workspace.owner_id))]
+    return [(row[0], row[1]) for row in session.execute(pairs) if authz.allows(actor, Permission.STATE_READ, row[1])]
 
 
 def output_ids(session: Session, version_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
@@ -111,12 +111,12 @@ def output_by_id(session: Session, output_id: str) -> tuple[StateVersionOutput, 
 def visible_outputs(session: Session, authz: Authorizer, actor: Actor, wanted: Sequence[str]) -> Sequence[StateVersionOutput]:
     """Those of `wanted` that belong to a workspace the actor may read."""
     query = (
-        select(StateVersionOutput)
+        select(StateVersionOutput, Workspace)
         .join(StateVersion, StateVersion.id == StateVersionOutput.state_version_id)
         .join(Workspace, Workspace.id == StateVersion.workspace_id)
         .where(StateVersionOutput.id.in_(wanted), Workspace.deleted_at.is_(None))
     )
-    return session.execute(authz.visible(query, actor, Workspace.owner_id)).scalars().all()
+    return [row[0] for row in session.execute(query) if authz.allows(actor, Permission.STATE_READ, row[1])]
 
 
 def overdue(session: Session, now: datetime, most: int) -> Sequence[StateVersion]:

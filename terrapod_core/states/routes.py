@@ -57,11 +57,11 @@ def _workspace_routes(states: Blueprint, service: States, web: Web) -> None:
 
     @states.get("/workspaces/<workspace_id>/current-state-version")
     async def current(workspace_id: str) -> Response:
-        return _snapshots(await web.document(STATE_VERSION, await service.read_current(await web.actor(), workspace_id)))
+        return _snapshots(await web.document(STATE_VERSION, await service.read_current(await web.actor(engine=True), workspace_id)))
 
     @states.get("/workspaces/<workspace_id>/current-state-version-outputs")
     async def current_outputs(workspace_id: str) -> Response:
-        return await web.unpaged(STATE_VERSION_OUTPUT, await service.current_outputs(await web.actor(), workspace_id))
+        return await web.unpaged(STATE_VERSION_OUTPUT, await service.current_outputs(await web.actor(engine=True), workspace_id))
 
 
 def _version_routes(states: Blueprint, service: States, web: Web) -> None:
@@ -74,19 +74,19 @@ def _version_routes(states: Blueprint, service: States, web: Web) -> None:
 
     @states.get("/state-versions/<version_id>")
     async def show(version_id: str) -> Response:
-        return await web.document(STATE_VERSION, await service.read(await web.actor(), version_id))
+        return await web.document(STATE_VERSION, await service.read(await web.actor(engine=True), version_id))
 
     @states.get("/state-versions/<version_id>/outputs")
     async def outputs(version_id: str) -> Response:
-        return await web.listing(STATE_VERSION_OUTPUT, await service.outputs(await web.actor(), version_id, web.query().page))
+        return await web.listing(STATE_VERSION_OUTPUT, await service.outputs(await web.actor(engine=True), version_id, web.query().page))
 
     @states.get("/state-version-outputs/<output_id>")
     async def output(output_id: str) -> Response:
-        return await web.document(STATE_VERSION_OUTPUT, await service.output(await web.actor(), output_id))
+        return await web.document(STATE_VERSION_OUTPUT, await service.output(await web.actor(engine=True), output_id))
 
     @states.get("/state-versions/<version_id>/download")
     async def download(version_id: str) -> Response:
-        link = await service.download_link(await web.actor(), version_id)
+        link = await service.download_link(await web.actor(engine=True), version_id)
         answer: Response = redirect(web.absolute(link), 302)  # type: ignore[assignment]
         answer.headers["Cache-Control"] = "no-store"
         return answer

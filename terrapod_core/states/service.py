@@ -168,6 +168,8 @@ class States:
                 raise missing("output")
             needed = Permission.OUTPUT_READ_SENSITIVE if found[0].sensitive else Permission.STATE_READ
             self._authz.require(actor, needed, workspace, noun="output")
+            if not self._views.may_see(actor, workspace, found[1]):
+                raise missing("output")
             return self._views.outputs([found[0]], secrets=True)[0]
 
         return await self._db.read(read)

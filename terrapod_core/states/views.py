@@ -30,7 +30,12 @@ class Views:
         self._clock = clock
 
     def may_see(self, actor: Actor, workspace: Workspace, version: StateVersion) -> bool:
-        """Whether the version is for this reader of the workspace: unfinished ones are for those who write."""
+        """Whether the version is for this reader of the workspace: unfinished ones are for those who write.
+
+        A run's engine reads what is current: an older state may hold a secret that was taken out of it.
+        """
+        if actor.engine is not None:
+            return version.id == workspace.current_state_version_id
         return version.status == StateStatus.FINALIZED or self._authz.allows(actor, Permission.STATE_WRITE, workspace)
 
     def fill(self, session: Session, actor: Actor, pairs: Sequence[tuple[StateVersion, Workspace]]) -> list[StateVersion]:

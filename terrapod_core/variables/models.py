@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.db import Base, Sealed
+from terrapod_core.secrets import SEALED
 
 COLUMN: Final = "variables.value"
 """What the sealed values authenticate as their place; it never changes."""
@@ -40,3 +41,6 @@ class Variable(Base):
     """Another one after every write, so that a client sees a sensitive value change without seeing it."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+SEALED.add(Variable, "value_sealed", COLUMN)

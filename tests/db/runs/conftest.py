@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from terrapod_core.accounts.authentication import actor_of
-from terrapod_core.accounts.users import add_local_user, grant
+from terrapod_core.accounts.platform_roles import grant
+from terrapod_core.accounts.users import add_local_user
 from terrapod_core.app import Terrapod
 from terrapod_core.authz import SYSTEM, Actor, PlatformRole
 from terrapod_core.configurations.service import CreateConfigurationVersion
@@ -166,11 +166,12 @@ async def engine(migrated_url: str, tmp_path: Path, clock: FakeClock) -> AsyncIt
 async def make_user(terrapod: Terrapod, email: str, *roles: PlatformRole) -> Actor:
     """A user in the table, as one who asks."""
     async with terrapod.db.uow() as uow:
-        user = await add_local_user(uow, email, None, None)
+        user = await add_local_user(uow, email, None, "a hash: they can sign in")
         for role in roles:
             await grant(uow, SYSTEM, user, role)
         await uow.commit()
-    return actor_of(user, [role.value for role in roles])
+    now = terrapod.clock.now()
+    return await terrapod.db.read(lambda session: terrapod.people.authentication.actor_of(session, user, now))
 
 
 __all__ = ["LINEAGE", "Engine", "RunStatus", "make_user", "pieces", "state"]
