@@ -23,7 +23,9 @@ from hypercorn.config import Config, Sockets
 from terrapod_core.app import Prepared, Terrapod, prepare
 from terrapod_core.cli import dev_tls
 from terrapod_core.cli.common import UsageProblem, configure_logging, data_dir_option, explained, load_settings
+from terrapod_core.cli.hiding import hide_secrets
 from terrapod_core.settings import Settings
+from terrapod_core.web.listener import HEAD_SECONDS, in_a_hurry
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 BACKLOG: Final = 2048
@@ -97,6 +99,7 @@ def _check(settings: Settings, *, no_jobs: bool) -> None:
 
 def _keep_to_itself(settings: Settings) -> None:
     """Keep what this process knows from others of the same user: its memory and environment, and the files it makes."""
+    hide_secrets()
     os.umask(0o077)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if sys.platform == "linux":
@@ -140,7 +143,8 @@ async def _serve(settings: Settings, *, jobs: bool) -> None:
         # Before Hypercorn lets the open requests finish: no new run is launched.
         await terrapod.drain()
 
-    await hypercorn_serve(terrapod.app, config, shutdown_trigger=until_told)
+    with in_a_hurry(settings):
+        await hypercorn_serve(terrapod.app, config, shutdown_trigger=until_told)
 
 
 def _listen(settings: Settings) -> Sockets:
@@ -173,6 +177,8 @@ def _config(settings: Settings) -> Config:
     config.keep_alive_max_requests = 1_000_000
     config.graceful_timeout = float(server.drain_seconds)
     config.shutdown_timeout = float(server.drain_seconds)
+    # A connection is counted, and in a hurry, from here on; Hypercorn would give a handshake a minute.
+    config.ssl_handshake_timeout = HEAD_SECONDS
     config.include_server_header = False
     config.errorlog = None
     if server.tls_cert is not None and server.tls_key is not None:

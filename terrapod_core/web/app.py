@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Generator
 from typing import Any, Final
 
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
 from quart import Quart, Request
 from quart.asgi import ASGIHTTPConnection
 from quart.typing import ResponseTypes
@@ -18,6 +18,10 @@ from quart.utils import encode_headers
 from quart.wrappers.request import Body
 from quart.wrappers.response import DataBody
 from werkzeug.datastructures import ImmutableDict
+
+from terrapod_core.errors import NotFound, RequestTooSlow
+from terrapod_core.jsonapi import errors_document
+from terrapod_core.web.pace import Pace
 
 HIGH_WATER: Final = 1024 * 1024
 """Unread bytes of a body at which the client has to wait."""
@@ -40,12 +44,22 @@ class BoundedBody(Body):
         self._wanted_whole = False
 
     @property
+    def is_whole(self) -> bool:
+        """Whether nothing more is waited for."""
+        return self._complete.is_set()
+
+    @property
     def is_read(self) -> bool:
         """Whether all of it has come and nothing is left to be read."""
         return self._complete.is_set() and not self._data
 
     async def __anext__(self) -> bytes:
-        data = await super().__anext__()
+        try:
+            data = await super().__anext__()
+        except StopAsyncIteration:
+            if self._must_raise is not None:  # set while we waited
+                raise self._must_raise from None
+            raise
         self._room.set()
         return data
 
@@ -54,6 +68,11 @@ class BoundedBody(Body):
         self._wanted_whole = True
         self._room.set()
         return super().__await__()
+
+    def give_up(self) -> None:
+        """Let the one who reads it, now or later, know that the rest did not come in time."""
+        self._must_raise = RequestTooSlow("the body arrives at less than 1 KiB a second; send it again over a better connection")
+        self.set_complete()
 
     async def room(self) -> None:
         """Return when less than `HIGH_WATER` bytes are unread."""
@@ -100,14 +119,21 @@ class BoundedConnection(ASGIHTTPConnection):
         await send({"type": "http.response.body", "body": whole.data[whole.begin : whole.end], "more_body": False})
 
     async def handle_messages(self, request: Request, receive: ASGIReceiveCallable) -> None:
-        body = request.body
+        body, pace = request.body, Pace()
+        assert isinstance(body, BoundedBody)
         while True:
-            message = await receive()
+            try:
+                message = await (receive() if body.is_whole else pace.wait(receive()))
+            except TimeoutError:
+                body.give_up()
+                continue
             if message["type"] == "http.request":
-                body.append(message.get("body", b""))
+                piece = message.get("body", b"")
+                pace.came(len(piece))
+                body.append(piece)
                 if not message.get("more_body", False):
                     body.set_complete()
-                elif isinstance(body, BoundedBody):
+                else:
                     await body.room()
             elif message["type"] == "http.disconnect":
                 return
@@ -146,11 +172,43 @@ class _Watch:
             self._watched.cancel()
 
 
+class NoWebSockets:
+    """The answer to a WebSocket's handshake, for none is spoken here. Quart would run the error handlers, which are made for requests."""
+
+    def __init__(self, app: Quart, scope: WebsocketScope) -> None:
+        self._answers = "websocket.http.response" in (scope.get("extensions") or {})
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Refuse it; a host that can send no answer hangs up."""
+        del receive
+        if not self._answers:
+            await send({"type": "websocket.close", "code": 1000, "reason": None})
+            return
+        body = errors_document(NotFound("this server speaks no WebSocket"))
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+
+
 class TerrapodQuart(Quart):
     """The application class of Terrapod."""
 
-    # Quart would cut an answer short after a minute, silently; and on its way there it makes a task of every answer.
-    default_config = ImmutableDict({**Quart.default_config, "RESPONSE_TIMEOUT": None})
+    default_config = ImmutableDict(
+        {
+            **Quart.default_config,
+            # Quart would cut an answer short after a minute, silently; and on its way there it makes a task of every answer.
+            "RESPONSE_TIMEOUT": None,
+            # OPTIONS would be answered 200 to anybody, and no route was asked. Nobody's page may ask us from elsewhere, so nobody needs it.
+            "PROVIDE_AUTOMATIC_OPTIONS": False,
+        }
+    )
 
     request_class = BoundedRequest
     asgi_http_class = BoundedConnection
+    asgi_websocket_class = NoWebSockets
+
+    def __init__(self, import_name: str, **options: Any) -> None:
+        super().__init__(import_name, **options)
+        # A path is right or is not there. werkzeug would send the client on, in HTML, to the host that it named itself.
+        self.url_map.merge_slashes = False
+        self.url_map.strict_slashes = False

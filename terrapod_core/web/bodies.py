@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 from urllib.parse import parse_qs
 
 from quart import Request
 
-from terrapod_core.errors import BadRequest, TooLarge, UnsupportedMediaType
+from terrapod_core.clock import Clock
+from terrapod_core.errors import BadRequest, RequestTooSlow, TooLarge, UnsupportedMediaType
 
 JSON_TYPES: Final = frozenset({"application/vnd.api+json", "application/json"})
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 FORM_BYTES: Final = 64 * 1024
+CHECKED_EVERY: Final = timedelta(seconds=30)
 DRAIN_BYTES: Final = 1024 * 1024
 DRAIN_SECONDS: Final = 2.0
 
@@ -39,6 +42,16 @@ async def pieces(request: Request, limit: int, what: str) -> AsyncIterator[bytes
         raise BadRequest(f"the {what} ended after {seen} of {declared} bytes; send it again")
 
 
+async def attended(body: AsyncIterator[bytes], clock: Clock, check: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
+    """The body, for which `check` is asked again when half a minute has passed since it last was: who may begin may not go on for ever."""
+    checked = clock.now()
+    async for piece in body:
+        if clock.now() - checked >= CHECKED_EVERY:
+            await check()
+            checked = clock.now()
+        yield piece
+
+
 async def whole(request: Request, limit: int, what: str = "request body") -> bytes:
     """A small body, joined."""
     return b"".join([piece async for piece in pieces(request, limit, what)])
@@ -56,11 +69,11 @@ def check_json(request: Request) -> None:
         raise UnsupportedMediaType(f"send application/vnd.api+json, not {request.mimetype}")
 
 
-async def form(request: Request) -> dict[str, str]:
+async def form(request: Request, limit: int = FORM_BYTES) -> dict[str, str]:
     """A submitted form, the last value of each field; raises `UnsupportedMediaType` for any other encoding."""
     if request.mimetype != FORM_TYPE:
         raise UnsupportedMediaType(f"send {FORM_TYPE}")
-    raw = await whole(request, FORM_BYTES, "form")
+    raw = await whole(request, limit, "form")
     try:
         fields = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=100)
     except ValueError as error:
@@ -85,7 +98,7 @@ async def drain(request: Request) -> None:
             if seen > DRAIN_BYTES:
                 return
 
-    with suppress(TimeoutError):
+    with suppress(TimeoutError, RequestTooSlow):
         await asyncio.wait_for(read(), DRAIN_SECONDS)
 
 

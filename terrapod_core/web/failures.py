@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Final
 
 import structlog
 from quart import Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed as WerkzeugMethodNotAllowed, RequestEntityTooLarge, RequestTimeout
 
-from terrapod_core.audit import refused
+from terrapod_core.audit import Refusals
 from terrapod_core.authz import Actor
 from terrapod_core.db import Database
 from terrapod_core.errors import BadRequest, MethodNotAllowed, NotFound, TerrapodError, TooLarge, Unavailable
 from terrapod_core.jsonapi import errors_document
 from terrapod_core.web.app import TerrapodQuart
+from terrapod_core.web.rates import RateLimited
 
 Renderer = Callable[[TerrapodError], Awaitable[Response]]
 """Makes a response of an error; a prefix of paths may bring its own (pages answer HTML)."""
-
-REFUSALS_A_MINUTE: Final = 60
-"""Audit entries of refusals written per actor and minute; a script gone wild must not fill the record."""
 
 log = structlog.get_logger("terrapod.web")
 
@@ -31,9 +26,8 @@ class Failures:
     """Registers the error handlers on the application."""
 
     def __init__(self, app: TerrapodQuart, db: Database) -> None:
-        self._db = db
+        self.refusals = Refusals(db)
         self._renderers: list[tuple[str, Renderer]] = []
-        self._refusals: dict[str, deque[float]] = {}
         app.register_error_handler(TerrapodError, self._domain)
         app.register_error_handler(HTTPException, self._http)
         app.register_error_handler(Exception, self._crash)
@@ -46,10 +40,17 @@ class Failures:
         actor: Actor | None = g.get("actor")
         if error.refusal and actor is not None:
             await self._note(actor, error)
+        response = self._dressed(await self._rendered(error), error)
+        # What was answered, not what was raised: a page sends whoever is not signed in to the sign-in page, which refuses nothing.
+        if actor is None and response.status_code in (401, 429):
+            self.refusals.anonymous()
+        return response
+
+    async def _rendered(self, error: TerrapodError) -> Response:
         for prefix, renderer in self._renderers:
             if request.path.startswith(prefix):
-                return self._dressed(await renderer(error), error)
-        return self._dressed(Response(errors_document(error), status=error.status, content_type=_type()), error)
+                return await renderer(error)
+        return Response(errors_document(error), status=error.status, content_type=_type())
 
     async def _http(self, error: HTTPException) -> Response:
         return await self._domain(_translated(error))
@@ -63,21 +64,16 @@ class Failures:
             response.headers["WWW-Authenticate"] = "Bearer"
         if error.retry_after is not None:
             response.headers["Retry-After"] = str(error.retry_after)
+        if isinstance(error, RateLimited):
+            response.headers.update(error.headers)
         if isinstance(error, MethodNotAllowed) and "allow" in error.meta:
             response.headers["Allow"] = ", ".join(error.meta["allow"])
         return response
 
     async def _note(self, actor: Actor, error: TerrapodError) -> None:
-        now = self._db.clock.now().timestamp()
-        recent = self._refusals.setdefault(actor.id, deque())
-        while recent and recent[0] < now - timedelta(minutes=1).total_seconds():
-            recent.popleft()
-        if len(recent) >= REFUSALS_A_MINUTE:
-            return
-        recent.append(now)
         named = next(iter((request.view_args or {}).values()), "-")
         try:
-            await refused(self._db, actor, f"{request.method} {_route()}", "route", str(named), status=error.status)
+            await self.refusals.known(actor, f"{request.method} {_route()}", "route", str(named), status=error.status)
         except Unavailable:
             log.warning("a refusal could not be recorded: the database is away", actor=actor.id)
 

@@ -18,6 +18,7 @@ Check = Callable[[], Awaitable[str | None]]
 """Asks one part whether it works; returns what to add to `healthy`, or `None`; raises when it does not work."""
 
 CHECK_SECONDS: Final = 2.0
+READY_SECONDS: Final = 1.0
 STORAGE_SECONDS: Final = 60.0
 PROBE_KEY: Final = "health/probe"
 JSON: Final = "application/json"
@@ -42,11 +43,12 @@ DISCOVERY: Final = {
 log = structlog.get_logger("terrapod.health")
 
 
-def routes(checks: Mapping[str, Check], detail: Callable[[], Mapping[str, object]]) -> Blueprint:
-    """`checks` are asked by `/ready`; `detail` is shown beside them (how runs are isolated, failed plugins)."""
+def routes(checks: Mapping[str, Check], detail: Callable[[], Awaitable[Mapping[str, object]]]) -> Blueprint:
+    """`checks` are asked by `/ready`; `detail` is shown beside them (how runs are isolated, failed plugins) and raises nothing."""
     service = Blueprint("service", __name__)
     discovery = msgspec.json.encode(DISCOVERY)
     healthy = msgspec.json.encode({"status": "healthy"})
+    readiness = Readiness(checks, detail)
 
     @service.get("/health")
     async def health() -> Response:
@@ -63,12 +65,36 @@ def routes(checks: Mapping[str, Check], detail: Callable[[], Mapping[str, object
 
     @service.get("/ready")
     async def ready() -> Response:
-        results = dict(zip(checks, await asyncio.gather(*(_ask(name, check) for name, check in checks.items())), strict=True))
-        well = all(result.startswith("healthy") for result in results.values())
-        document = {"status": "ready" if well else "unavailable", "checks": results, "detail": detail()}
-        return Response(msgspec.json.encode(document), status=200 if well else 503, content_type=JSON)
+        status, document = await readiness.now()
+        return Response(document, status=status, content_type=JSON)
 
     return service
+
+
+class Readiness:
+    """Asks every part, at most once a second: anybody may ask us, and as often as they like."""
+
+    def __init__(self, checks: Mapping[str, Check], detail: Callable[[], Awaitable[Mapping[str, object]]]) -> None:
+        self._checks = checks
+        self._detail = detail
+        self._lock = asyncio.Lock()
+        self._told = (503, b"")
+        self._until = 0.0
+
+    async def now(self) -> tuple[int, bytes]:
+        """The status and the document. Whoever asks meanwhile waits for the same answer."""
+        async with self._lock:
+            if time.monotonic() >= self._until:
+                self._told = await self._ask()
+                self._until = time.monotonic() + READY_SECONDS
+        return self._told
+
+    async def _ask(self) -> tuple[int, bytes]:
+        results = await asyncio.gather(*(_ask(name, check) for name, check in self._checks.items()))
+        well = all(result.startswith("healthy") for result in results)
+        told = dict(zip(self._checks, results, strict=True))
+        document = {"status": "ready" if well else "unavailable", "checks": told, "detail": await self._detail()}
+        return 200 if well else 503, msgspec.json.encode(document)
 
 
 class StorageCheck:

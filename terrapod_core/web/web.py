@@ -10,7 +10,7 @@ from quart import Response, g, request
 
 from terrapod_core.authz import Actor
 from terrapod_core.db import Database
-from terrapod_core.errors import NotAcceptable, Unauthorized
+from terrapod_core.errors import NotAcceptable, NotFound, Unauthorized
 from terrapod_core.jsonapi import Includes, Page, Query, Ref, Rendering, Resource, parse, parse_action, parse_refs
 from terrapod_core.settings import Settings
 from terrapod_core.web import bodies
@@ -36,11 +36,19 @@ class Web:
 
     # -- who asks
 
-    async def actor(self) -> Actor:
-        """The one whose token came with the request; raises `Unauthorized` without a valid one."""
-        known: Actor | None = g.get("actor")
-        if known is not None:
-            return known
+    async def actor(self, *, engine: bool = False) -> Actor:
+        """The one whose token came with the request; raises `Unauthorized` without a valid one.
+
+        terraform itself, within a run, passes only where the route says `engine`: for it any other is `NotFound`.
+        """
+        actor: Actor = g.get("actor") or await self._shown()
+        if actor.engine is not None and not engine:
+            hidden = NotFound("there is no such thing for a run, or you may not see it")
+            hidden.refusal = True
+            raise hidden
+        return actor
+
+    async def _shown(self) -> Actor:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthorized("send an API token: Authorization: Bearer <token>")
@@ -75,18 +83,26 @@ class Web:
         """The comment that may come with an action (`{}`, an empty body, or `{"comment": "…"}`)."""
         return parse_action(await bodies.json_bytes(request, self.settings.limits.json_bytes))
 
-    async def form(self) -> dict[str, str]:
-        """A submitted HTML form."""
-        return await bodies.form(request)
+    async def form(self, *, limit: int = bodies.FORM_BYTES) -> dict[str, str]:
+        """A submitted HTML form of at most `limit` bytes."""
+        return await bodies.form(request, limit)
 
     def upload(self, limit: int, what: str) -> AsyncIterator[bytes]:
-        """The body in pieces as they arrive, at most `limit` bytes; `what` it is called when it is too large."""
-        return bodies.pieces(request, limit, what)
+        """The body in pieces as they arrive, at most `limit` bytes; `what` it is called when it is too large.
+
+        Raises `Unauthorized` in its midst when the token that opened the request is not good any more.
+        """
+        return bodies.attended(bodies.pieces(request, limit, what), self.db.clock, self._still_valid)
 
     def json_upload(self, limit: int, what: str) -> AsyncIterator[bytes]:
         """The same for a JSON document too large to be held; raises `UnsupportedMediaType` when the client says it is something else."""
         bodies.check_json(request)
-        return bodies.pieces(request, limit, what)
+        return self.upload(limit, what)
+
+    async def _still_valid(self) -> None:
+        # Signed links and the tokens of phases were checked by what they open, and end by themselves.
+        if g.get("actor") is not None and await self._authenticate(self.bearer()) is None:
+            raise Unauthorized("the token was revoked, or its user disabled, while the body was on its way")
 
     def query(self) -> Query:
         """Paging, filters, search, sort and includes of the request."""
@@ -137,7 +153,8 @@ class Web:
 
     async def _included(self, rendering: Rendering, resource: Resource, found: Sequence[Any]) -> Sequence[Any]:
         include = self.query().include if "include" in request.args else ()
-        if not include or not found:
+        of_engine = isinstance(rendering.actor, Actor) and rendering.actor.engine is not None
+        if not include or not found or of_engine:
             return ()
         return await self.db.read(lambda session: self.includes.resolve(session, rendering, resource, found, include))
 

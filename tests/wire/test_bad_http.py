@@ -217,3 +217,29 @@ def test_every_answer_wears_a_request_id_and_the_version(api: httpx.Client) -> N
         assert response.headers["TFP-API-Version"] == "2.6"
     strange = api.get("account/details", headers={"X-Request-Id": "not an id\u00a0"[:9] + "<script>"}).headers["X-Request-Id"]
     assert strange.startswith("req-")
+
+
+@pytest.mark.parametrize("path", ["/api/v2/account/details", "/c/guess", "/api/runner/v1/phases/x/claim", "/oauth/token", "/health"])
+def test_options_is_a_method_like_others(server: Server, path: str) -> None:
+    """No page of another site may ask us anything, so there is nothing to be told beforehand."""
+    refused(httpx.request("OPTIONS", server.url + path, trust_env=False), 405, says="allowed")
+
+
+@pytest.mark.parametrize("path", ["/api//v2/ping", "/c//guess", "/api/v2//account/details"])
+def test_nobody_is_sent_on_to_a_host_that_they_named(server: Server, path: str) -> None:
+    answer = httpx.get(server.url + path, headers={"Host": "evil.example"}, trust_env=False)
+    refused(answer, 404)
+    assert "evil" not in answer.text + str(answer.headers)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v2/account/details", "/c/planted-link", "/app"])
+def test_a_websocket_is_refused_in_a_sentence(server: Server, path: str) -> None:
+    wanted = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    before = len(server.said())
+    refused(httpx.get(server.url + path, headers=wanted, trust_env=False), 404, says="WebSocket")
+    assert server.said()[before:] == ""
