@@ -30,10 +30,14 @@ def python(session: nox.Session, *arguments: str) -> None:
     session.run(sys.executable, *arguments, external=True, env={"PATH": path})
 
 
-def pytest(session: nox.Session, *folders: str) -> None:
-    """Run the tests below `folders`, or only those that the command line names: `nox -s unit -- tests/unit/runs -x`."""
+def pytest(session: nox.Session, *folders: str, side_by_side: bool = False) -> None:
+    """Run the tests below `folders`, or only those that the command line names: `nox -s unit -- tests/unit/runs -x`.
+
+    `side_by_side` takes a process for each core, up to four, when everything is run; a file stays in one of them.
+    """
     named = [argument for argument in session.posargs if (ROOT / argument.partition("::")[0]).exists()]
-    python(session, "-m", "pytest", *([] if named else folders), *session.posargs)
+    processes = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"] if side_by_side and not session.posargs else []
+    python(session, "-m", "pytest", *processes, *([] if named else folders), *session.posargs)
 
 
 @nox.session
@@ -61,19 +65,19 @@ def house(session: nox.Session) -> None:
 @nox.session
 def unit(session: nox.Session) -> None:
     """Pure tests, milliseconds each."""
-    pytest(session, "tests/unit")
+    pytest(session, "tests/unit", side_by_side=True)
 
 
 @nox.session
 def db(session: nox.Session) -> None:
     """Services against real SQLite and PostgreSQL."""
-    pytest(session, "tests/db")
+    pytest(session, "tests/db", side_by_side=True)
 
 
 @nox.session
 def wire(session: nox.Session) -> None:
     """HTTP in, HTTP out."""
-    pytest(session, "tests/wire")
+    pytest(session, "tests/wire", side_by_side=True)
 
 
 @nox.session
@@ -85,7 +89,7 @@ def cli(session: nox.Session) -> None:
 @nox.session
 def plugins(session: nox.Session) -> None:
     """Each first-party plugin's kit and its own tests."""
-    pytest(session, *(str(plugin.relative_to(ROOT) / "tests") for plugin in PLUGINS))
+    pytest(session, *(str(plugin.relative_to(ROOT) / "tests") for plugin in PLUGINS), side_by_side=True)
 
 
 @nox.session

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from terrapod_core import accounts, configurations, organizations, projects, runs, states, ui, variables, workspaces
-from terrapod_core.accounts import handlers as accounts_handlers, routes as accounts_routes
-from terrapod_core.accounts.authentication import actor_of
-from terrapod_core.authz import Actor, Authorizer, PlatformRoleAssignment
+from terrapod_core import accounts, configurations, organizations, projects, roles, runs, states, ui, variables, workspaces
+from terrapod_core.accounts import handlers as accounts_handlers, key_uses as accounts_key_uses, routes as accounts_routes
+from terrapod_core.admin import routes as admin_routes
+from terrapod_core.audit import AuditLog, handlers as audit_handlers, key_uses as audit_key_uses
+from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.clock import Clock, SystemClock
 from terrapod_core.configurations import (
     handlers as configurations_handlers,
@@ -28,20 +28,30 @@ from terrapod_core.errors import Unavailable
 from terrapod_core.jobs import Jobs, Worker
 from terrapod_core.jsonapi import Includes
 from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
-from terrapod_core.plugin import PluginContexts, Plugins, RunnerBackend, SupportsIsolation
-from terrapod_core.projects import queries as projects_queries, resources as projects_resources, routes as projects_routes
+from terrapod_core.outgoing import HTTPClients, own_servers
+from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsIsolation
+from terrapod_core.projects import (
+    handlers as projects_handlers,
+    queries as projects_queries,
+    resources as projects_resources,
+    routes as projects_routes,
+)
+from terrapod_core.roles import routes as roles_routes
 from terrapod_core.runs import (
     phase_routes as runs_phase_routes,
     queries as runs_queries,
     resources as runs_resources,
     routes as runs_routes,
 )
+from terrapod_core.runs.engine import ENGINE_PREFIX, Engines
 from terrapod_core.runs.handlers import Handlers as RunHandlers
 from terrapod_core.runs.links import Links
 from terrapod_core.runs.material import Materials
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.phases import Phases
 from terrapod_core.secrets import Keyring
+from terrapod_core.secrets.providers import SettingsKeys
+from terrapod_core.secrets.watch import KeyWatch
 from terrapod_core.settings import Settings, SettingsError, load
 from terrapod_core.states import (
     handlers as states_handlers,
@@ -50,6 +60,8 @@ from terrapod_core.states import (
     routes as states_routes,
 )
 from terrapod_core.storage import Capabilities, Objects, PhaseTokens, Purpose
+from terrapod_core.storage.key_uses import KeyUses
+from terrapod_core.storage.rotation import Rotation
 from terrapod_core.ui.doors import RunDoor, WorkspaceDoor
 from terrapod_core.variables import handlers as variables_handlers, routes as variables_routes
 from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, service as service_routes
@@ -94,6 +106,7 @@ async def prepare(settings: Settings, *, bootstrap: bool = True) -> Prepared:
             behind = [state.owner for state in await schema_states(terrapod.db, migrations) if not state.is_current]
             if behind:
                 raise SettingsError(f"the schema of {', '.join(behind)} is old and database.auto_upgrade is off: run `terrapod db upgrade`")
+        await terrapod.key_watch.check()
         if not bootstrap:
             return Prepared()
         await terrapod.projects.ensure_default()
@@ -130,8 +143,8 @@ class Terrapod:
         self.plugins = plugins or Plugins.discover(settings)
         self._refuse_failed()
         self.db = Database(settings.database.url, clock=self.clock, pool_size=settings.database.pool_size)
-        self.keyring = Keyring.load(settings.secrets.keys, settings.data_dir, settings.embedded)
         self.authz = Authorizer()
+        self.http = HTTPClients(settings.outgoing, own_servers(settings))
         self._open_plugins()
         self._open_rooms()
         self._open_runs()
@@ -149,7 +162,14 @@ class Terrapod:
             raise SettingsError(f"required plugins are not loaded ({reasons})")
 
     def _open_plugins(self) -> None:
-        contexts = PluginContexts(clock=self.clock, data_dir=self.settings.data_dir, passwords=accounts.UserPasswords(self.db))
+        contexts = PluginContexts(
+            clock=self.clock,
+            data_dir=self.settings.data_dir,
+            passwords=accounts.UserPasswords(self.db),
+            once=accounts.Once(self.db),
+            http=self.http,
+        )
+        self._open_keys(contexts)
         self.storage_backend = self.plugins.choose(
             self.plugins.storage_backends(contexts), self.settings.storage.backend, "storage.backend"
         )
@@ -157,20 +177,32 @@ class Terrapod:
             self.plugins.runner_backends(contexts), self.settings.runner.backend, "runner.backend"
         )
         self.objects = Objects(self.storage_backend, self.keyring)
+        self.key_uses = KeyUses(self.db, self.keyring, self.objects, {**accounts_key_uses.HASHES, **audit_key_uses.SIGNED})
+        self.key_watch = KeyWatch(self.db, self.keyring, self.key_uses.needed)
+        self.rotation = Rotation(self.db, self.keyring, self.objects)
         self.capabilities = Capabilities(self.keyring, self.clock)
-        self.people = accounts.open_accounts(self.db, self.keyring, self.settings, self.authz, self.plugins.auth_providers(contexts))
+        self.people = accounts.open_accounts(
+            self.db, self.keyring, self.settings, self.authz, self.plugins.auth_providers(contexts), self._readable
+        )
         self.accounts, self.tokens = self.people.accounts, self.people.tokens
+
+    def _open_keys(self, contexts: PluginContexts) -> None:
+        offered: dict[str, KeyProvider] = {**self.plugins.key_providers(contexts), "settings": SettingsKeys.of(self.settings)}
+        self.keyring = Keyring(self.plugins.choose(offered, self.settings.secrets.provider, "secrets.provider"), self.clock)
 
     def _open_rooms(self) -> None:
         settings, limits = self.settings, self.settings.limits
-        self.projects = projects.Projects(self.db, self.authz, workspaces_queries.count_by_project(self.authz))
+        holders = accounts.Holders(self.people.sign_in.providers, self.people.authentication)
+        self.roles = roles.Roles(self.db, self.authz, holders.forget)
+        self.assignments = roles.Assignments(self.db, self.authz, holders)
+        self.projects = projects.Projects(self.db, self.authz, workspaces_queries.InProjects(self.authz))
         self.workspaces = workspaces.Workspaces(
             self.db,
             self.authz,
             self.projects,
             pending_state=states_queries.pending_state,
             runs_with_status=runs_queries.ids_with_status,
-            limits=WorkspaceLimits(limits.workspaces_per_user, everyone_creates=settings.workspaces.create == "everyone"),
+            limits=WorkspaceLimits(limits.workspaces_per_user, creators=settings.workspaces.create),
         )
         self.configurations = configurations.Configurations(
             self.db, self.authz, self.workspaces, self.objects, self.capabilities, limits, runs_queries.configuration_in_use
@@ -187,12 +219,13 @@ class Terrapod:
             isolation = runs.Isolation(isolated=backend.isolation != "none", allow_users=backend.allow_unisolated_users)
         self.isolation = isolation
         self.phase_tokens = PhaseTokens(self.keyring, self.clock)
+        self.engines = Engines(self.db, self.phase_tokens)
         self.logs = runs.Logs(self.db, self.objects, self.keyring)
         self.links = Links(self.capabilities, self.clock, self.authz)
-        self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, _actor)
+        self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
         self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door)
         self.runs = runs.Runs(self.db, self.authz, self.workspaces, self.logs, self.keyring, self.settings, isolation, self.dispatcher.wake)
-        materials = Materials(self.variables, self.states, self.keyring, self.settings, projects_queries.name_of)
+        materials = Materials(self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens)
         self.phases = Phases(
             self.db,
             self.objects,
@@ -204,6 +237,16 @@ class Terrapod:
             limits.log_bytes + LOG_MARGIN,
             self.dispatcher.wake,
         )
+
+    async def _authenticate(self, text: str) -> Actor | None:
+        """Whose bearer token this is: a person's, or terraform's own during a run."""
+        if text.startswith(ENGINE_PREFIX):
+            return await self.engines.authenticate(text)
+        return await self.people.authentication.authenticate(text)
+
+    def _readable(self, session: Session, actor: Actor, workspace_ids: Sequence[str]) -> set[str]:
+        """Those of the workspaces that the actor may read."""
+        return {each.id for each in workspaces_queries.readable(session, self.authz, actor, workspace_ids)}
 
     def _door(self) -> runs.RunnerDoor:
         """How the runner program of a phase reaches this server."""
@@ -219,12 +262,14 @@ class Terrapod:
         )
 
     def _register_jobs(self) -> None:
+        audit_handlers.register(self.jobs, self.db, self.objects, self.keyring, self.settings)
         accounts_handlers.register(self.jobs, self.people)
         configurations_handlers.register(self.jobs, self.configurations)
         states_handlers.register(self.jobs, self.states)
+        projects_handlers.handlers(self.jobs, self.projects)
         workspaces_handlers.handlers(self.jobs, self.workspaces)
         variables_handlers.handlers(self.jobs, self.variables)
-        RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, _actor, self.dispatcher.wake).register(self.jobs)
+        RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor, self.dispatcher.wake).register(self.jobs)
 
     # -- the application
 
@@ -233,8 +278,9 @@ class Terrapod:
         app.url_map.strict_slashes = False
         app.config["BODY_TIMEOUT"] = None
         includes = Includes()
-        self.web = Web(self.settings, self.db, includes, self.people.authentication.authenticate)
+        self.web = Web(self.settings, self.db, includes, self._authenticate)
         failures = Failures(app, self.db)
+        self.refusals = failures.refusals
         dress(app, self.settings)
         self._register_includes(includes)
         for blueprint in self._api():
@@ -259,11 +305,13 @@ class Terrapod:
             states_routes.routes(self.states, self.web),
             runs_routes.routes(self.runs, self.links, self.objects, self.web),
             accounts_routes.routes(self.people, self.web),
+            roles_routes.routes(self.roles, self.assignments, self.web),
+            admin_routes.routes(AuditLog(self.db, self.authz), self.web),
         ]
 
     def _register_includes(self, includes: Includes) -> None:
         organizations_resources.includes(includes)
-        projects_resources.includes(includes, self.authz, workspaces_queries.count_by_project(self.authz))
+        projects_resources.includes(includes, self.authz, workspaces_queries.InProjects(self.authz))
         workspaces_resources.includes(includes, self.authz)
         configurations_resources.includes(includes, self.configurations)
         states_resources.includes(includes, self.states)
@@ -288,10 +336,11 @@ class Terrapod:
     def _checks(self) -> dict[str, service_routes.Check]:
         return {"database": self._ask_database, "redis": self._ask_redis, "storage": service_routes.StorageCheck(self.storage_backend)}
 
-    def _detail(self) -> dict[str, object]:
+    async def _detail(self) -> dict[str, object]:
         plugins = {record.name: record.reason for record in self.plugins.records if record.state.value == "failed"}
         kept = "sandbox" if self.isolation.isolated else "none"
-        return {"isolation": kept, **({"failed-plugins": plugins} if plugins else {})}
+        late = await audit_handlers.lateness(self.db)
+        return {"isolation": kept, **({"audit": late} if late else {}), **({"failed-plugins": plugins} if plugins else {})}
 
     async def _ask_database(self) -> str | None:
         await self.db.ping()
@@ -302,10 +351,20 @@ class Terrapod:
 
     # -- living
 
+    def _actor(self, session: Session, user_id: str) -> Actor | None:
+        """A user as they are now, for what is done in their name; `None` when disabled or gone."""
+        user = session.get(accounts.User, user_id)
+        if user is None or user.disabled_at is not None:
+            return None
+        return self.people.authentication.actor_of(session, user, self.clock.now())
+
     async def startup(self) -> None:
         """Begin background work."""
         if not self.isolation.isolated:
             log.warning("runs execute without isolation: only platform admins may start them", setting="runner.local.isolation")
+        await self.key_watch.look()
+        self.key_watch.start()
+        self.refusals.start()
         if self.worker is not None:
             self.worker.start()
             self.dispatcher.start()
@@ -319,16 +378,7 @@ class Terrapod:
         await self.drain()
         if self.worker is not None:
             await self.worker.stop(grace=min(10.0, float(self.settings.server.drain_seconds)))
+        await self.refusals.stop()
+        await self.key_watch.stop()
         await self.people.authentication.settle()
         await asyncio.shield(self.db.close())
-
-
-def _actor(session: Session, user_id: str) -> Actor | None:
-    """A user as they are now; `None` when disabled or gone."""
-    user = session.get(accounts.User, user_id)
-    if user is None or user.disabled_at is not None:
-        return None
-    roles: Sequence[str] = (
-        session.execute(select(PlatformRoleAssignment.role).where(PlatformRoleAssignment.user_id == user_id)).scalars().all()
-    )
-    return actor_of(user, roles)

@@ -10,12 +10,14 @@ instance the sentence a person can act on. Permanent failures are 4xx: the terra
     ├── NotFound                 404  is not there, or is not visible to the one who asks
     ├── MethodNotAllowed         405
     ├── NotAcceptable            406
+    ├── RequestTooSlow           408  the body did not arrive at a bearable pace
     ├── Conflict                 409
     │   └── InvalidTransition    409  "transition not allowed"
     ├── TooLarge                 413
     ├── UnsupportedMediaType     415
     ├── Invalid                  422  a well-formed document with a wrong value
     ├── TooManyRequests          429
+    ├── BadGateway               502  another server that was asked is down, too slow, or answers nonsense
     └── Unavailable              503  a part of the server is away; comes with Retry-After
 """
 
@@ -115,6 +117,13 @@ class NotAcceptable(TerrapodError):
     title = "not acceptable"
 
 
+class RequestTooSlow(TerrapodError):
+    """The body did not arrive at a bearable pace."""
+
+    status = 408
+    title = "request timeout"
+
+
 class Conflict(TerrapodError):
     """The thing is in a state that does not allow this now."""
 
@@ -162,6 +171,13 @@ class TooManyRequests(TerrapodError):
 
     status = 429
     title = "too many requests"
+
+
+class BadGateway(TerrapodError):
+    """A server of somebody else that had to be asked is down, too slow, or answers what makes no sense; the detail names it."""
+
+    status = 502
+    title = "bad gateway"
 
 
 class Unavailable(TerrapodError):

@@ -11,7 +11,7 @@ import pytest
 from tests.support import ROOT, terraform as programs
 from tests.support.databases import Databases, PostgreSQLDatabases, SQLiteDatabases
 from tests.support.postgres import PostgresServer, postgres_server, run_elsewhere
-from tests.support.serving import api, engines, new_server, pytest_runtest_makereport, server
+from tests.support.serving import api, engines, new_server, open_server, pytest_runtest_makereport, server
 
 MARKED_BY_FOLDER = ("browser", "cli", "db", "wire")
 
@@ -109,4 +109,4 @@ def terraform(request: pytest.FixtureRequest) -> Path:
     return found if found is not None else Path(request.getfixturevalue("terraform_115"))
 
 
-__all__ = ["api", "engines", "new_server", "pytest_runtest_makereport", "server"]
+__all__ = ["api", "engines", "new_server", "open_server", "pytest_runtest_makereport", "server"]

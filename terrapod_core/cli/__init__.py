@@ -10,8 +10,11 @@ import click
 from terrapod_core import __version__
 
 COMMANDS: Final = {
+    "audit": ("terrapod_core.cli.audit", "audit", "Whether the audit record is what was sealed; print it."),
     "db": ("terrapod_core.cli.db", "db", "Migrations: upgrade, current, check."),
+    "keys": ("terrapod_core.cli.keys", "keys", "Keys that stored secrets are encrypted under."),
     "plugins": ("terrapod_core.cli.plugins", "plugins", "What plugins there are and how they are."),
+    "roles": ("terrapod_core.cli.roles", "roles", "Roles, without the web."),
     "serve": ("terrapod_core.cli.serve", "serve", "The server."),
     "settings": ("terrapod_core.cli.settings", "settings", "The settings in force."),
     "tokens": ("terrapod_core.cli.tokens", "tokens", "API tokens, without the web."),

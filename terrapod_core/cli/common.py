@@ -147,6 +147,8 @@ def with_terrapod(data_dir: Path | None, act: Callable[[Terrapod], Awaitable[T]]
         await prepare(settings, bootstrap=False)
         terrapod = Terrapod(settings, jobs=False)
         try:
+            # Before anything is sealed: a key that other servers may not know yet does not seal.
+            await terrapod.key_watch.look()
             return await act(terrapod)
         finally:
             await terrapod.db.close()

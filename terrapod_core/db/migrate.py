@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -89,8 +90,7 @@ async def states(db: Database, plugins: Mapping[str, Migrations] | None = None) 
 async def upgrade(db: Database, plugins: Mapping[str, Migrations] | None = None) -> list[SchemaState]:
     """Bring everything up to date; returns what was behind. Raises `SchemaNewer` and changes nothing then."""
     sources = _sources(plugins or {})
-    async with db.engine.begin() as connection:
-        await _exclusively(db, connection)
+    async with db.engine.connect() as connection, _transaction(db, connection):
         behind = await connection.run_sync(
             lambda sync: [state for state in (source.state(sync) for source in sources) if not state.is_current]
         )
@@ -101,9 +101,28 @@ async def upgrade(db: Database, plugins: Mapping[str, Migrations] | None = None)
     return behind
 
 
-async def _exclusively(db: Database, connection: AsyncConnection) -> None:
+@asynccontextmanager
+async def _transaction(db: Database, connection: AsyncConnection) -> AsyncIterator[None]:
+    """The one transaction of an upgrade, alone."""
     if not db.is_sqlite:
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        async with connection.begin():
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            yield
+        return
+    # SQLite changes a column by making the table anew and dropping the former one, and that deletes what refers to its rows. The
+    # switch works outside of transactions only, so it goes to the driver, which begins none.
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        async with connection.begin():
+            yield
+            dangling = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).mappings().first()
+            if dangling is not None:
+                raise RuntimeError(
+                    f"a migration leaves rows of {dangling['table']} that refer to rows of {dangling['parent']} that are gone"
+                )
+    finally:
+        await driver.execute("PRAGMA foreign_keys=ON")
 
 
 def _upgrade(connection: Connection, source: _Source) -> None:

@@ -7,6 +7,14 @@ A plugin is a distribution with an entry point in the group `terrapod`, whose na
 from __future__ import annotations
 
 from terrapod_core.clock import Clock
+from terrapod_core.outgoing import (
+    HTTPClients,
+    OutgoingError,
+    OutgoingRefused,
+    OutgoingTimeout,
+    OutgoingTooLarge,
+    OutgoingUnreachable,
+)
 from terrapod_core.plugin._manager import Plugins
 from terrapod_core.plugin._records import PluginRecord, PluginState
 from terrapod_core.plugin.auth import (
@@ -17,10 +25,13 @@ from terrapod_core.plugin.auth import (
     Identity,
     LoginRefused,
     LoginRequest,
+    OnceStore,
     PasswordRefused,
     PasswordStore,
+    ProviderUnavailable,
     Redirect,
     StoredPassword,
+    SupportsMetadata,
     SupportsPasswords,
 )
 from terrapod_core.plugin.context import ContextFactory, PluginContext, PluginContexts
@@ -31,10 +42,12 @@ from terrapod_core.plugin.events import (
     RunStatusChanged,
     StateVersionFinalized,
     UnknownEvent,
+    UserDeleted,
     WorkspaceDeleted,
     WorkspaceUnlocked,
 )
 from terrapod_core.plugin.hookspecs import hookimpl
+from terrapod_core.plugin.keys import Key, KeyProvider, KeyringError, Keys
 from terrapod_core.plugin.migrations import Migrations
 from terrapod_core.plugin.runners import (
     JSON,
@@ -49,7 +62,7 @@ from terrapod_core.plugin.runners import (
 )
 from terrapod_core.plugin.settings import PluginSettings
 from terrapod_core.plugin.storage import ObjectInfo, ObjectMissing, StorageBackend, SupportsSignedURLs, check_key
-from terrapod_core.settings import SettingsError, setting
+from terrapod_core.settings import SettingsError, setting, subsections
 
 __all__ = [
     "JSON",
@@ -62,14 +75,25 @@ __all__ = [
     "Event",
     "Form",
     "FormField",
+    "HTTPClients",
     "Handle",
     "Identity",
+    "Key",
+    "KeyProvider",
+    "KeyringError",
+    "Keys",
     "LaunchFailed",
     "LoginRefused",
     "LoginRequest",
     "Migrations",
     "ObjectInfo",
     "ObjectMissing",
+    "OnceStore",
+    "OutgoingError",
+    "OutgoingRefused",
+    "OutgoingTimeout",
+    "OutgoingTooLarge",
+    "OutgoingUnreachable",
     "PasswordRefused",
     "PasswordStore",
     "PhaseSpec",
@@ -80,6 +104,7 @@ __all__ = [
     "PluginSettings",
     "PluginState",
     "Plugins",
+    "ProviderUnavailable",
     "Redirect",
     "RunCreated",
     "RunStatusChanged",
@@ -90,12 +115,15 @@ __all__ = [
     "StoredPassword",
     "SupportsCapacity",
     "SupportsIsolation",
+    "SupportsMetadata",
     "SupportsPasswords",
     "SupportsSignedURLs",
     "UnknownEvent",
+    "UserDeleted",
     "WorkspaceDeleted",
     "WorkspaceUnlocked",
     "check_key",
     "hookimpl",
     "setting",
+    "subsections",
 ]

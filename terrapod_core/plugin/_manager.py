@@ -16,6 +16,7 @@ from terrapod_core.plugin._loading import Loaded, PluginFailed, load, said
 from terrapod_core.plugin._records import PluginRecord, PluginState
 from terrapod_core.plugin.auth import AuthProvider
 from terrapod_core.plugin.context import ContextFactory
+from terrapod_core.plugin.keys import KeyProvider
 from terrapod_core.plugin.migrations import Migrations
 from terrapod_core.plugin.runners import RunnerBackend
 from terrapod_core.plugin.settings import section_of
@@ -92,6 +93,10 @@ class Plugins:
     def runner_backends(self, contexts: ContextFactory) -> dict[str, RunnerBackend]:
         """Runner backends by name, like `storage_backends`."""
         return self._named("register_runner_backends", contexts, RunnerBackend)  # type: ignore[type-abstract]
+
+    def key_providers(self, contexts: ContextFactory) -> dict[str, KeyProvider]:
+        """Key providers of plugins by name, like `storage_backends`."""
+        return self._named("register_key_providers", contexts, KeyProvider)  # type: ignore[type-abstract]
 
     def migrations(self) -> dict[str, Migrations]:
         """The migrations of plugins that own tables, by plugin name."""

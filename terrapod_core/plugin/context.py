@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from terrapod_core import __version__
 from terrapod_core.clock import Clock
-from terrapod_core.plugin.auth import PasswordStore
+from terrapod_core.outgoing import HTTPClients
+from terrapod_core.plugin.auth import OnceStore, PasswordStore
 from terrapod_core.plugin.settings import PluginSettings
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class PluginContext(Generic[S]):
     data_dir: Path
     """Absolute. A plugin keeps to a directory of its own in it, and makes it with mode 0700."""
     passwords: PasswordStore = field(repr=False)
+    http: HTTPClients
+    """The only way out: limits, proxy and certificate authorities are the operator's. Never make a client of your own."""
+    once: OnceStore
+    """For what may be used a single time, on whatever server: ids of assertions, nonces."""
 
 
 class ContextFactory(Protocol):
@@ -50,6 +55,8 @@ class PluginContexts:
     clock: Clock
     data_dir: Path
     passwords: PasswordStore
+    once: OnceStore
+    http: HTTPClients = field(default_factory=HTTPClients)
     core_version: str = __version__
 
     def __call__(self, plugin: str, settings: PluginSettings) -> PluginContext:
@@ -60,4 +67,6 @@ class PluginContexts:
             core_version=self.core_version,
             data_dir=self.data_dir.absolute(),
             passwords=self.passwords,
+            http=self.http,
+            once=self.once,
         )

@@ -112,3 +112,10 @@ class WorkspaceDeleted(Event):
     """A workspace is gone; what it left in object storage may go too."""
 
     workspace_id: str
+
+
+@dataclass(frozen=True)
+class UserDeleted(Event):
+    """A user is gone; what they owned belongs to nobody."""
+
+    user_id: str

@@ -13,6 +13,7 @@ import pluggy
 
 from terrapod_core.plugin.auth import AuthProvider
 from terrapod_core.plugin.context import PluginContext
+from terrapod_core.plugin.keys import KeyProvider
 from terrapod_core.plugin.migrations import Migrations
 from terrapod_core.plugin.runners import RunnerBackend
 from terrapod_core.plugin.settings import PluginSettings
@@ -50,6 +51,11 @@ def register_runner_backends(context: PluginContext) -> Sequence[RunnerBackend]:
 
 
 @hookspec
+def register_key_providers(context: PluginContext) -> Sequence[KeyProvider]:  # type: ignore[empty-body]
+    """Sources of the keys that stored secrets are encrypted under, each under a name of its own; `[secrets] provider` chooses one."""
+
+
+@hookspec
 def register_migrations() -> Migrations:  # type: ignore[empty-body]
     """The alembic migrations of the plugin's own tables, run after the core's whenever the core's are run."""
 
@@ -59,6 +65,7 @@ HOOKS: Final = {
     "register_storage_backends": "storage backend",
     "register_auth_providers": "auth provider",
     "register_runner_backends": "runner backend",
+    "register_key_providers": "key provider",
     "register_migrations": "migrations",
 }
 """Every hook, and what a plugin that implements it provides."""

@@ -13,7 +13,8 @@ class PluginSettings:
 
     A subclass is a frozen dataclass whose fields are made with `setting(default, doc)`; text, whole numbers, true or false,
     paths, `Literal` choices and tuples of text are understood. A field without a default must be set. `__post_init__` may
-    raise `ValueError` with a sentence for the operator.
+    raise `ValueError` with a sentence for the operator. A field typed `Mapping[str, SomeDataclass]` and made with `subsections(doc)`
+    takes sections under names of the operator's: `[auth.oidc.providers.okta]`.
     """
 
 

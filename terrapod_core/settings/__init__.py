@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from terrapod_core.settings._convert import Raw, build, nearest
-from terrapod_core.settings._fields import MASK, SettingsError, fields_of, masked, setting, variable
+from terrapod_core.settings._fields import MASK, SettingsError, fields_of, masked, setting, subsections, variable
 from terrapod_core.settings._load import load
 from terrapod_core.settings._reference import Reference, reference, reference_of
+from terrapod_core.settings._secrecy import holds_secret
 from terrapod_core.settings.schema import (
+    Auth,
     Bootstrap,
     Database,
     Limits,
     Log,
+    Outgoing,
     PluginChoice,
     Redis,
     Runner,
@@ -25,10 +28,12 @@ from terrapod_core.settings.schema import (
 
 __all__ = [
     "MASK",
+    "Auth",
     "Bootstrap",
     "Database",
     "Limits",
     "Log",
+    "Outgoing",
     "PluginChoice",
     "Raw",
     "Redis",
@@ -44,11 +49,13 @@ __all__ = [
     "Workspaces",
     "build",
     "fields_of",
+    "holds_secret",
     "load",
     "masked",
     "nearest",
     "reference",
     "reference_of",
     "setting",
+    "subsections",
     "variable",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from terrapod_core.settings._convert import Raw, unknown
 from terrapod_core.settings._fields import PREFIX, SettingsError, variable
-from terrapod_core.settings.schema import SECTIONS, core_fields
+from terrapod_core.settings.schema import SECTIONS, core_fields, core_tables
 
 FILE_NAME = "terrapod.toml"
 CONFIG_VARIABLE = "TERRAPOD_CONFIG"
@@ -47,10 +47,14 @@ def from_file(path: Path) -> Found:
 
 
 def _flat(table: Mapping[str, object], prefix: str, depth: int) -> list[tuple[str, object]]:
-    """Tables within tables as dotted keys, down to `[kind.name]`; a table below that is a plugin's own value."""
+    """Tables within tables as dotted keys, down to `[kind.name]`; a table below that is a plugin's own value.
+
+    A table that is the value of a core setting stays whole: `[auth.role_mapping]` is no plugin's section.
+    """
     rows: list[tuple[str, object]] = []
+    tables = core_tables()
     for key, value in table.items():
-        if isinstance(value, dict) and depth > 1:
+        if isinstance(value, dict) and depth > 1 and prefix + key not in tables:
             rows += _flat(value, f"{prefix}{key}.", depth - 1)
         else:
             rows.append((prefix + key, value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,12 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from terrapod_core.settings._convert import Raw
-from terrapod_core.settings._fields import Field, fields_of, masked, setting
+from terrapod_core.settings._fields import Field, fields_of, is_table, masked, setting, sounds_secret, table
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
+
+RoleMapping: TypeAlias = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 MiB = 1 << 20
 GiB = 1 << 30
@@ -31,8 +34,21 @@ class Server:
     tls_cert: Path | None = setting(None, "PEM file with the certificate and its chain; serves HTTPS.")
     tls_key: Path | None = setting(None, "PEM file with the certificate's private key.")
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = setting(25, "How long requests and log readers may finish after SIGTERM.")
+    trusted_proxies: Annotated[int, Meta(ge=0, le=10)] = setting(
+        0, "How many proxies of yours stand before the server; that many entries of `X-Forwarded-For`, from the right, are believed."
+    )
+    trusted_proxy_addresses: tuple[str, ...] = setting(
+        (), "Their addresses or networks; from anybody else the header is not believed.", shown_default="whoever connects"
+    )
 
     def __post_init__(self) -> None:
+        for each in self.trusted_proxy_addresses:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError as error:
+                raise ValueError(f"trusted_proxy_addresses must be addresses or networks as 10.0.0.0/8: {error}") from None
+        if self.trusted_proxy_addresses and not self.trusted_proxies:
+            raise ValueError("trusted_proxy_addresses says nothing while trusted_proxies is 0: set how many proxies there are")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together: set both, or neither")
 
@@ -105,6 +121,10 @@ class Runner:
 class Secrets:
     """Keys that stored secrets are encrypted under."""
 
+    provider: str = setting(
+        "settings", "The key provider, by the name its plugin gives it; `settings` reads `secrets.keys` or the key file."
+    )
+
     keys: str | None = setting(
         None,
         "Comma-separated `id:base64key` of 32 bytes each, newest first. Made and kept in the data directory when absent on SQLite.",
@@ -148,6 +168,8 @@ class Tokens:
 
     default_days: Positive = setting(365, "Lifetime of a token made without one.")
     max_days: Positive = setting(730, "The longest lifetime one may ask for.")
+    reauthenticate_days: Positive = setting(30, "A session makes a token that is good for longer only soon after its sign-in.")
+    reauthenticate_minutes: Positive = setting(15, "How long after its sign-in a session may do that.")
 
     def __post_init__(self) -> None:
         if self.default_days > self.max_days:
@@ -164,6 +186,27 @@ class Sessions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Auth:
+    """Signing in through auth providers."""
+
+    role_mapping: RoleMapping = table(
+        "Roles that a provider's groups give: provider, then group, then a list of roles. They last until the next sign-in.",
+    )
+    max_role_age_hours: Positive = setting(24, "Roles that groups gave end when their user did not sign in for so long.")
+    unseen_token_days: Positive = setting(30, "API tokens of a user of another provider rest when the user did not sign in for so long.")
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=120)] = setting(15, "How long a provider may take for one step of a sign-in.")
+    allow_new_users: Literal["everyone", "assigned"] = setting(
+        "everyone", "Who may sign in for the first time: whom a provider knows, or only whom a role was assigned or mapped to."
+    )
+
+    def __post_init__(self) -> None:
+        for provider, groups in self.role_mapping.items():
+            for group, roles in groups.items():
+                if not provider or not group or not all(roles):
+                    raise ValueError('role_mapping has an empty name in it; write [auth.role_mapping.okta] and "a group" = ["a role"]')
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """The most the server takes; bytes where the name says so."""
 
@@ -177,13 +220,63 @@ class Limits:
     pending_runs_per_workspace: Positive = setting(20, "Runs that wait in one workspace.")
     pending_runs_per_user: Positive = setting(100, "Runs that wait of one user.")
     workspaces_per_user: Positive = setting(100, "Workspaces owned by one user who is no platform admin.")
+    requests_per_second_per_token: Annotated[int, Meta(ge=0)] = setting(
+        30, "Requests with one token, session or signed link, after twice as many at once; 0 sets no limit."
+    )
+    requests_per_second_per_address: Annotated[int, Meta(ge=0)] = setting(
+        20, "Requests from one address without a token that has proved valid, after twice as many at once; 0 sets no limit."
+    )
+    requests_per_minute_per_run: Annotated[int, Meta(ge=0)] = setting(
+        1_000, "Requests with a token of one phase, the runner's or its terraform's; 0 sets no limit."
+    )
+    connections_per_address: Annotated[int, Meta(ge=0)] = setting(
+        50, "Open connections from one address that no valid token was shown on; trusted proxies are exempt; 0 sets no limit."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """Requests that the server makes to others. Addresses that users chose are guarded; those in these settings are not."""
+
+    ca_file: Path | None = setting(None, "PEM file of certificate authorities that are trusted beside the usual ones.")
+    proxy: str | None = setting(
+        None, "`http://…` or `https://…` of a forward proxy that all requests go through; it resolves names.", in_repr=False
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        (),
+        "The only hosts that users may have the server ask, as `example.com` or `*.example.com`.",
+        shown_default="all public ones; with a proxy, none",
+    )
+    allow_http: bool = setting(False, "Whether users may name `http://` addresses.")
+    extra_ports: tuple[Port, ...] = setting((), "Ports that users may name beside 80, 443 and 8443.")
+    timeout_seconds: Annotated[int, Meta(ge=1, le=3600)] = setting(10, "How long one request may take, its answer included.")
+    max_bytes: Positive = setting(10 * MiB, "The largest answer that is read.")
+
+    def __post_init__(self) -> None:
+        if self.proxy is not None and not re.fullmatch(r"https?://[^/?#\s]+/?", self.proxy):
+            raise ValueError("proxy must be http://host:port or https://host:port, with user:password@ before the host if it asks for one")
+        wrong = [each for each in self.allowed_hosts if not re.fullmatch(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", each)]
+        if wrong:
+            raise ValueError(f"allowed_hosts must be host names as example.com or *.example.com, not {wrong[0]}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workspaces:
     """Rules for workspaces."""
 
-    create: Literal["everyone", "admins"] = setting("everyone", "Who may create workspaces.")
+    create: tuple[str, ...] = setting(
+        ("everyone",), "Who may create workspaces beside platform admins: `everyone`, `admins` for nobody else, or names of roles."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """The record of who did what."""
+
+    keep_days: Positive | None = setting(
+        None, "Entries that are older move to the object store, still sealed.", shown_default="they stay in the database for ever"
+    )
+    anchor_file: Path | None = setting(None, "Append-only file that every signed checkpoint is also written to, a line of JSON each.")
 
 
 def check_base_url(name: str, url: str) -> None:
@@ -216,8 +309,11 @@ class Settings:
     plugins: PluginChoice = field(default_factory=PluginChoice)
     tokens: Tokens = field(default_factory=Tokens)
     sessions: Sessions = field(default_factory=Sessions)
+    auth: Auth = field(default_factory=Auth)
     limits: Limits = field(default_factory=Limits)
+    outgoing: Outgoing = field(default_factory=Outgoing)
     workspaces: Workspaces = field(default_factory=Workspaces)
+    audit: Audit = field(default_factory=Audit)
 
     plugin_sections: Mapping[tuple[str, str], Mapping[str, Raw]] = field(
         default_factory=dict, repr=False, compare=False, metadata={"internal": True}
@@ -230,6 +326,8 @@ class Settings:
         if self.external_url is not None:
             check_base_url("external_url", self.external_url)
             object.__setattr__(self, "external_url", self.external_url.rstrip("/"))
+        elif self.server.trusted_proxies:
+            raise ValueError("server.trusted_proxies is about proxies before the server: set external_url to the address that clients use")
         if not re.fullmatch(r"[!-~]+", self.tfe_version):
             raise ValueError("tfe_version must be visible ASCII characters without spaces, as v0.1.0")
         object.__setattr__(self, "data_dir", self.data_dir.absolute())
@@ -258,7 +356,8 @@ class Settings:
             for key, value in [(prefix + each.name, getattr(section, each.name))]
         ]
         for (kind, name), given in sorted(self.plugin_sections.items()):
-            rows += [(f"{kind}.{name}.{key}", masked(raw.value, secret=sounds_secret(key)), raw.origin) for key, raw in given.items()]
+            for key, raw in given.items():
+                rows += _as_given(f"{kind}.{name}.{key.replace('__', '.')}", raw.value, raw.origin)
         return rows
 
 
@@ -274,15 +373,20 @@ SECTIONS: Mapping[str, type] = {
     "plugins": PluginChoice,
     "tokens": Tokens,
     "sessions": Sessions,
+    "auth": Auth,
     "limits": Limits,
+    "outgoing": Outgoing,
     "workspaces": Workspaces,
+    "audit": Audit,
 }
 """The core's sections by name."""
 
 
-def sounds_secret(name: str) -> bool:
-    """Whether a plugin's setting is masked by its name alone, before the plugin could say so."""
-    return re.search(r"secret|password|passphrase|token|key|credential|private", name.lower()) is not None
+def _as_given(key: str, value: object, origin: str) -> list[tuple[str, str, str]]:
+    """A plugin's value as people may see it; of a table, one row for each of its values."""
+    if isinstance(value, Mapping):
+        return [row for name, inner in value.items() for row in _as_given(f"{key}.{name}", inner, origin)]
+    return [(key, masked(value, secret=sounds_secret(key.rpartition(".")[2])), origin)]
 
 
 def core_fields() -> Mapping[str, Field]:
@@ -291,3 +395,8 @@ def core_fields() -> Mapping[str, Field]:
     for name, section in SECTIONS.items():
         found |= {f"{name}.{each.name}": each for each in fields_of(section)}
     return found
+
+
+def core_tables() -> frozenset[str]:
+    """The keys of the core's settings whose value is a whole table, as `auth.role_mapping`."""
+    return frozenset(key for key, each in core_fields().items() if is_table(each.type))

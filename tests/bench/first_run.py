@@ -9,19 +9,12 @@ docs/explanation/performance.md.
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.parts import applies, reads, states
+from tests.bench.tools.program import Part, run
 from tests.bench.tools.report import Report
-from tests.bench.tools.servers import postgresql
 from tests.support.postgres import PostgresServer
-
-Part = Callable[[Report, Path, PostgresServer, bool], None]
 
 
 def _applies(report: Report, directory: Path, _postgres: PostgresServer, quick: bool) -> None:
@@ -47,24 +40,5 @@ def _list(report: Report, directory: Path, postgres: PostgresServer, quick: bool
 PARTS: dict[str, Part] = {"applies": _applies, "reads": _reads, "large": _large, "small": _small, "list": _list}
 
 
-def main() -> None:
-    """Measure, and print."""
-    parser = argparse.ArgumentParser(prog="nox -s bench -- first_run")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone (may be repeated)")
-    chosen = parser.parse_args()
-    report = Report()
-    load = os.getloadavg()[0]
-    report.console.print(f"{os.cpu_count()} processors, load before the start {load:.1f}" + (": NOT IDLE" if load > 0.5 else ""))
-    directory = Path(tempfile.mkdtemp(prefix="terrapod-bench-"))
-    try:
-        with postgresql() as postgres:
-            for name in chosen.only or PARTS:
-                PARTS[name](report, directory, postgres, chosen.quick)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        report.show()
-
-
 if __name__ == "__main__":
-    main()
+    run("first_run", PARTS)

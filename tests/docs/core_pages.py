@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 import terrapod_core
-from terrapod_core.authz import NEEDS, Level, PlatformRole
+from terrapod_core.authz import EVERYONE_LABEL, NEEDS, Level, PlatformRole
 from terrapod_core.cli import main as terrapod
 from terrapod_core.errors import TerrapodError
 from terrapod_core.plugin import Plugins
@@ -23,6 +23,7 @@ from terrapod_core.runs.status import ALLOWED, FINAL, PHASE_FINAL, PhaseStatus, 
 from terrapod_core.settings import Reference, Settings, load, reference
 from terrapod_core.settings.schema import SECTIONS
 from tests.docs.markdown import code, prose, table
+from tests.support.access import TABLE as ROUTES
 from tests.support.sources import PLUGINS
 
 FIRST_PARTY = tuple(path.name.removeprefix("terrapod-") for path in PLUGINS)
@@ -45,7 +46,7 @@ def settings() -> str:
         title, about = (f"[{section}]", prose(SECTIONS[section])) if section else ("At the top of the file", "")
         text += f"\n## {title}\n\n" + (f"{about}\n\n" if about else "") + _settings_table(list(rows))
     for section, rows in groupby(plugins().reference(), key=lambda row: row.key.rpartition(".")[0]):
-        plugin = f"terrapod-{section.replace('.', '-')}"
+        plugin = "terrapod-" + "-".join(section.split(".")[:2])
         text += f"\n## [{section}]\n\nOf the plugin [{plugin}](../../plugins/{plugin}/README.md).\n\n" + _settings_table(list(rows))
     return text
 
@@ -79,23 +80,33 @@ def _default(text: str) -> str:
 
 
 def permissions() -> str:
-    """The table that the gate reads."""
+    """The table that the gate reads, and what each route needs."""
     text = (
         "# Permissions\n\n"
-        "Who asks has a level on each workspace. Each level includes those below it.\n\n"
+        "Who asks has a level on each workspace. Each level includes those below it. The first of these that holds decides;\n"
+        "[Give access](../how-to/give-access.md) says how roles are made and given.\n\n"
         "| who | level |\n| --- | --- |\n"
         f"| platform role `{PlatformRole.ADMIN}` | `admin`, everywhere |\n"
-        "| the owner of a workspace (who made it) | `admin`, there |\n"
-        f"| platform role `{PlatformRole.AUDIT}` | `read`, everywhere |\n"
+        "| the owner of a workspace (who made it, until a platform admin gives it away) | `admin`, there |\n"
+        f"| platform role `{PlatformRole.AUDIT}` | `read`, everywhere; more where a role below gives it |\n"
+        "| custom roles, unless any of them denies the workspace | the highest level of those that allow it |\n"
+        f"| the label `{'='.join(EVERYONE_LABEL)}`, unless a role denies the workspace | `read` |\n"
         "| everybody else | none |\n\n"
-        "Without the level `read` a thing does not exist: the answer is 404. With it, an action that needs more is 403, and the\n"
-        "refusal names the level that is needed.\n"
+        "A token can be narrowed to some workspaces and to a highest level; it never gives more than its user has.\n\n"
+        "Without the level `read` a thing does not exist: the answer is 404, and 422 for an id inside a document. With it, an\n"
+        "action that needs more is 403, and the refusal names the level that is needed. Without a valid token everything is 401.\n"
     )
     for level in Level:
         needed = [permission for permission, needs in NEEDS.items() if needs is level]
         if needed:
             text += f"\n## {level.name.lower()}\n\n" + "".join(f"- `{permission}`\n" for permission in needed)
-    return text
+    rows = ([code(route), row.needs.words()] for route, row in sorted(ROUTES.items(), key=_by_path))
+    return text + "\n## Routes\n\nWhat each route needs. A test walks all of them as everybody.\n\n" + table(("route", "needs"), rows)
+
+
+def _by_path(entry: tuple[str, object]) -> tuple[str, str]:
+    method, _, path = entry[0].partition(" ")
+    return path, method
 
 
 def statuses() -> str:

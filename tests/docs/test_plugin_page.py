@@ -13,7 +13,7 @@ import pytest
 
 from terrapod_core.plugin import PluginContexts, Plugins
 from terrapod_core.settings import load
-from terrapod_core.testing import FakeClock, MemoryPasswords
+from terrapod_core.testing import FakeClock, MemoryOnce, MemoryPasswords
 from tests.support import ROOT
 
 PAGE = ROOT / "docs/how-to/write-a-plugin.md"
@@ -49,7 +49,7 @@ def test_the_plugin_of_the_page_is_found_and_gets_its_settings(project: Path, mo
     monkeypatch.syspath_prepend(project / "src")
     settings = load(environ={"TERRAPOD_STORAGE__MEMORY__MAX_MIB": "1", "TERRAPOD_PLUGINS__ENABLED": "storage-memory"})
     plugins = Plugins.discover(settings)
-    contexts = PluginContexts(clock=FakeClock(), data_dir=project, passwords=MemoryPasswords())
+    contexts = PluginContexts(clock=FakeClock(), data_dir=project, passwords=MemoryPasswords(), once=MemoryOnce())
     assert list(plugins.storage_backends(contexts)) == ["memory"]
     assert [record.provides for record in plugins.records if record.name == "storage-memory"] == [("settings", "storage backend memory")]
 

@@ -10,7 +10,7 @@ import pytest
 from terrapod_core.plugin import PluginContexts, Plugins, hookspecs
 from terrapod_core.plugin.hookspecs import HOOKS
 from terrapod_core.settings import Settings, load
-from terrapod_core.testing import FakeClock, MemoryPasswords
+from terrapod_core.testing import FakeClock, MemoryOnce, MemoryPasswords
 from tests.support import ROOT
 
 GOOD = """
@@ -84,7 +84,9 @@ def settings() -> Settings:
 def test_nine_bad_plugins_leave_the_good_one_working(site: Path, tmp_path: Path) -> None:
     install_all(site)
     plugins = Plugins.discover(settings())
-    backends = plugins.storage_backends(PluginContexts(clock=FakeClock(), data_dir=tmp_path, passwords=MemoryPasswords()))
+    backends = plugins.storage_backends(
+        PluginContexts(clock=FakeClock(), data_dir=tmp_path, passwords=MemoryPasswords(), once=MemoryOnce())
+    )
 
     assert backends["house"].name == "house"
     ours = {record.distribution: record for record in plugins.records if (record.distribution or "").startswith("house-")}

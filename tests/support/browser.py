@@ -29,6 +29,13 @@ class Page:
     status: int
     text: str
     forms: tuple[Form, ...]
+    links: tuple[str, ...] = ()
+
+    def link(self, part: str) -> str:
+        """Where the link leads whose address has this in it."""
+        found = [link for link in self.links if part in link]
+        assert len(found) == 1, f"{len(found)} links with {part} in {self.url} ({self.status}):\n{self.text}"
+        return found[0]
 
     def form(self, action: str) -> Form:
         """The form that is sent to this path."""
@@ -70,7 +77,7 @@ class Browser:
             return Page(str(error.request.url), 0, "", ())
         reader = _Forms(str(answer.url))
         reader.feed(answer.text)
-        return Page(str(answer.url), answer.status_code, answer.text, tuple(reader.forms))
+        return Page(str(answer.url), answer.status_code, answer.text, tuple(reader.forms), tuple(reader.links))
 
 
 class _Forms(HTMLParser):
@@ -78,10 +85,13 @@ class _Forms(HTMLParser):
         super().__init__()
         self._url = url
         self.forms: list[Form] = []
+        self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.forms.append(Form(urljoin(self._url, values.get("action", "")), values.get("method", "get").upper()))
+        elif tag == "a" and values.get("href"):
+            self.links.append(urljoin(self._url, values["href"]))
         elif tag in ("input", "button") and self.forms and values.get("name"):
             self.forms[-1].fields.setdefault(values["name"], values.get("value", ""))

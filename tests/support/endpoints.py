@@ -107,6 +107,12 @@ DOCUMENTS = (
     Endpoint("PATCH", "projects/{project}", Body.DOCUMENT, _PROJECT),
     Endpoint("POST", "authentication-tokens", Body.DOCUMENT, _TOKEN),
     Endpoint("POST", "users/{user}/authentication-tokens", Body.DOCUMENT, _TOKEN),
+    Endpoint(
+        "POST",
+        "admin/users",
+        Body.DOCUMENT,
+        wire.document("users", email="never.made@example.com", username="never made", password="a quiet walnut drawer", force=False),
+    ),
 )
 
 RELATIONSHIPS = (

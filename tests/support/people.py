@@ -12,6 +12,7 @@ import pytest
 from quart import Response
 from quart.typing import TestClientProtocol
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 
 from terrapod_core import ui
@@ -102,6 +103,8 @@ class People:
     settings: Settings = field(default_factory=Settings)
     runs: ui.RunPages | None = None
     workspaces: ui.WorkspacePages | None = None
+    readable: set[str] = field(default_factory=set)
+    """The ids of workspaces that there are, for everybody."""
     keyring: Keyring = field(default_factory=lambda: Keyring(new_key()))
 
     def __post_init__(self) -> None:
@@ -112,7 +115,10 @@ class People:
     def restarted(self, keyring: Keyring) -> AccountServices:
         """The services as another process has them."""
         providers: dict[str, AuthProvider] = {"local": self.passwords, "corporate": self.elsewhere}
-        return open_accounts(self.db, keyring, self.settings, Authorizer(), providers)
+        return open_accounts(self.db, keyring, self.settings, Authorizer(), providers, self._readable)
+
+    def _readable(self, _session: Session, _actor: Actor, workspace_ids: Sequence[str]) -> set[str]:
+        return {each for each in workspace_ids if each in self.readable}
 
     async def user(self, name: str, *roles: PlatformRole) -> str:
         """The id of a new local user."""

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from terrapod_core.audit import AuditEntry
-from terrapod_core.authz import Actor, ActorKind, Authorizer, PlatformRole
+from terrapod_core.authz import Actor, ActorKind, Authorizer, GuardKind, PlatformRole
+from terrapod_core.authz.models import Visibility
 from terrapod_core.db import Base, Database, OutboxRow
 from terrapod_core.jsonapi import Query
 from terrapod_core.projects import Projects
@@ -45,6 +46,7 @@ def tables(url: str) -> None:
         engine = create_async_engine(url)
         async with engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
+            await connection.execute(insert(Visibility), [{"kind": kind.value, "generation": 1} for kind in GuardKind])
         await engine.dispose()
 
     asyncio.run(make())
@@ -61,7 +63,7 @@ class House:
 
     def __post_init__(self) -> None:
         authz = Authorizer()
-        self.projects = Projects(self.db, authz, queries.count_by_project(authz))
+        self.projects = Projects(self.db, authz, queries.InProjects(authz))
         self.workspaces = Workspaces(
             self.db, authz, self.projects, pending_state=lambda _session, one: one in self.pending, limits=self.limits
         )

@@ -25,6 +25,14 @@ EMAIL = "admin@example.com"
 PASSWORD = "correct horse battery staple"
 TOKEN = "bootstrap-token-of-the-tests-0123456789"
 KEYS = "test:" + base64.b64encode(bytes(range(32))).decode()
+UNLIMITED = {
+    "LIMITS__REQUESTS_PER_SECOND_PER_TOKEN": "0",
+    "LIMITS__REQUESTS_PER_SECOND_PER_ADDRESS": "0",
+    "LIMITS__REQUESTS_PER_MINUTE_PER_RUN": "0",
+    "LIMITS__CONNECTIONS_PER_ADDRESS": "0",
+}
+"""A suite asks as one person from one address, and much faster than one."""
+
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
 FIRST_PORT, LAST_PORT = 20_000, 32_000
@@ -44,7 +52,7 @@ class Server:
     password = PASSWORD
     token = TOKEN
     """The API token of the bootstrap admin."""
-    program = ("-m", "terrapod_core")
+    program: tuple[str, ...] = ("-m", "terrapod_core")
     """What the interpreter is given before the command."""
 
     def __init__(
@@ -60,13 +68,17 @@ class Server:
         self.url = f"{'https' if dev_tls else 'http'}://{self.host}"
         self.authority = self.data / "dev-tls" / "ca.pem" if dev_tls else None
         """What clients have to trust; `None` over plain HTTP."""
-        self._settings = dict(settings or {})
+        self._settings = UNLIMITED | dict(settings or {})
         if database_url is not None:
             # Only a server that has everything in its data directory makes keys for itself.
             self._settings |= {"DATABASE_URL": database_url, "SECRETS__KEYS": KEYS}
         self._process: subprocess.Popen[bytes] | None = None
         self._api: httpx.Client | None = None
         self._shown = 0
+
+    def set(self, name: str, value: str) -> None:
+        """One more setting, for the next start."""
+        self._settings[name] = value
 
     # -- its life
 

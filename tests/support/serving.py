@@ -38,6 +38,14 @@ def server(engines: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def open_server(engines: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on which everybody may start runs, without isolation: for the rights of people who are no admins."""
+    settings = {**engines, "RUNNER__LOCAL__ALLOW_UNISOLATED_USERS": "true", "LIMITS__PENDING_RUNS_PER_USER": "10000"}
+    with running(tmp_path_factory.mktemp("open-server"), settings=settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def api(server: Server) -> httpx.Client:
     """The shared server's API as its admin."""
     return server.api

@@ -13,7 +13,7 @@ import pytest
 
 import terrapod_storage_local
 from terrapod_core.plugin import ObjectMissing, PluginContexts
-from terrapod_core.testing import FakeClock, MemoryPasswords
+from terrapod_core.testing import FakeClock, MemoryOnce, MemoryPasswords
 from terrapod_storage_local.files import BLOCK, StoreFull
 from terrapod_storage_local.settings import LocalStorageSettings
 from terrapod_storage_local.storage import INCOMING, LEFTOVER_AGE, LocalStorage
@@ -225,7 +225,7 @@ def test_the_hook_gives_the_backend_and_says_what_a_crash_left(tmp_path: Path, c
     incoming.mkdir(parents=True)
     (incoming / "old").write_bytes(b"half")
     os.utime(incoming / "old", (0, 0))
-    contexts = PluginContexts(clock=FakeClock(), data_dir=tmp_path, passwords=MemoryPasswords())
+    contexts = PluginContexts(clock=FakeClock(), data_dir=tmp_path, passwords=MemoryPasswords(), once=MemoryOnce())
     with caplog.at_level("INFO"):
         [storage] = terrapod_storage_local.register_storage_backends(contexts("storage-local", LocalStorageSettings()))
     assert storage.name == "local"

@@ -27,6 +27,7 @@ class Row:
 class Report:
     """Collects sections of rows; says on the way what it is doing."""
 
+    title: str
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     sections: list[tuple[str, list[Row]]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
@@ -46,7 +47,7 @@ class Report:
 
     def show(self) -> None:
         """Everything, as one table; it is there even when nobody watched."""
-        table = Table(title="first_run", title_justify="left", pad_edge=False)
+        table = Table(title=self.title, title_justify="left", pad_edge=False)
         for heading in ("what", "figure", "beside it", "aim", ""):
             table.add_column(heading, overflow="fold")
         for title, rows in self.sections:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import tarfile
 import zipfile
@@ -459,6 +460,31 @@ resource "terraform_data" "spy" {{
     for seen in (environment.encode(), (tmp_path / "argv").read_bytes(), *files):
         assert TOKEN.encode() not in seen
     assert "socket:" not in (tmp_path / "fd").read_text()
+
+
+def test_the_engines_token_reaches_the_commands_that_carry_out_the_configuration_and_no_other(
+    runner: RunnerProgram, server: PhaseServer, tmp_path: Path
+) -> None:
+    seen, engines, real = tmp_path / "seen", tmp_path / "engines", shutil.which("terraform")
+    engines.mkdir()
+    script = engines / "terraform"
+    script.write_text(f"""#!/bin/sh
+{{ echo "COMMAND $*"; env; cat "$TF_CLI_CONFIG_FILE"; }} >>{seen}
+exec {real} "$@"
+""")
+    script.chmod(0o755)
+    token = "terrapod-engine-abracadabra"
+    access = {"token": token, "urls": ["https://tfe.example.com"]}
+    theirs = [{"key": "TF_TOKEN_tfe_example_com", "value": "somebody-else", "sensitive": False}]
+    server.configuration = archive({"main.tf": 'output "o" {\n  value = "it is terrapod-engine-abracadabra"\n}\n'})
+    server.begin("plan", **{"engine-access": access, "environment": theirs})
+    assert runner.carry_out(**{"engines-dir": str(engines)})["status"] == "finished", server.text
+    held = {part.split(maxsplit=1)[0]: token in part for part in seen.read_text().split("COMMAND ")[1:]}
+    assert held == {"version": False, "init": True, "plan": True, "show": False, "providers": False}
+    assert "somebody-else" not in seen.read_text()
+    assert "TF_TOKEN_tfe_example_com is the runner's own" in server.text
+    assert "it is ***" in server.text
+    assert token not in server.text
 
 
 def test_a_version_nobody_has_ends_the_phase_and_says_where_it_was_looked_for(

@@ -13,7 +13,7 @@ import pytest
 
 from terrapod_core.plugin import Migrations, PluginContext, PluginContexts, Plugins, PluginSettings, PluginState, hookimpl, setting
 from terrapod_core.settings import Settings, SettingsError, load
-from terrapod_core.testing import FakeAuthProvider, FakeClock, FakeRunnerBackend, MemoryPasswords, MemoryStorage
+from terrapod_core.testing import FakeAuthProvider, FakeClock, FakeRunnerBackend, MemoryOnce, MemoryPasswords, MemoryStorage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class NeedySettings(PluginSettings):
 
 @pytest.fixture
 def contexts(tmp_path: Path) -> PluginContexts:
-    return PluginContexts(clock=FakeClock(), data_dir=tmp_path, passwords=MemoryPasswords())
+    return PluginContexts(clock=FakeClock(), data_dir=tmp_path, passwords=MemoryPasswords(), once=MemoryOnce())
 
 
 def settings_of(environ: Mapping[str, str] | None = None, **plugins: tuple[str, ...]) -> Settings:
@@ -324,4 +324,6 @@ def test_the_fixture_of_plugin_authors_makes_a_whole_context(plugin_context: Plu
         "core_version",
         "data_dir",
         "passwords",
+        "http",
+        "once",
     }

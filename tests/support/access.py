@@ -1,0 +1,417 @@
+"""Who gets which answer from which route: one table, walked by `tests/house/test_gate.py` and printed in the documentation.
+
+A row says what a route needs. What each kind of person is answered follows from that, so that a wrong answer of a route
+cannot be written down as right by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from terrapod_core.authz import NEEDS, Level, Permission
+from tests.support import wire
+
+
+class Who(StrEnum):
+    """Those who ask, by what they hold on the workspace that the walk is about."""
+
+    ANONYMOUS = "anonymous"
+    NONE = "none"
+    READ = "read"
+    PLAN = "plan"
+    WRITE = "write"
+    ADMIN = "admin"
+    AUDIT = "audit"
+    PLATFORM = "platform admin"
+    SUPERVISOR = "runner's supervisor"
+    ENGINE = "runner's engine"
+
+
+LEVELS: Final[dict[Who, Level]] = {
+    Who.NONE: Level.NONE,
+    Who.READ: Level.READ,
+    Who.PLAN: Level.PLAN,
+    Who.WRITE: Level.WRITE,
+    Who.ADMIN: Level.ADMIN,
+    Who.AUDIT: Level.READ,
+    Who.PLATFORM: Level.ADMIN,
+}
+"""What they hold there: by a role of that level, or by a platform role."""
+
+
+class Gets(StrEnum):
+    """What an answer comes to."""
+
+    IN = "in"
+    """The route did what it does, or said what is wrong with what was sent."""
+    FORBIDDEN = "403"
+    HIDDEN = "404"
+    """As for what does not exist. For an id inside a document that is 422."""
+    UNKNOWN = "401"
+    REFUSED = "401 or 404"
+    """At a door of runners: nothing is told to anybody else."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """For everybody, without a token; `why` it can be."""
+
+    why: str
+
+    def words(self) -> str:
+        return f"everybody: {self.why}"
+
+    def gets(self, who: Who) -> Gets:
+        return Gets.IN
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """For everybody who is signed in: it is about themselves, shows only what they may see, or makes something of their own."""
+
+    about: str
+    engine: bool = False
+    """Whether it is open to what terraform itself holds during a run, too."""
+
+    def words(self) -> str:
+        return f"everybody who is signed in: {self.about}" + ("; a run's engine" if self.engine else "")
+
+    def gets(self, who: Who) -> Gets:
+        if who is Who.ENGINE:
+            return Gets.IN if self.engine else Gets.HIDDEN
+        return Gets.IN if who in LEVELS else Gets.UNKNOWN
+
+
+@dataclass(frozen=True)
+class On:
+    """Needs a permission on the workspace."""
+
+    permission: Permission
+    engine: bool = False
+    """Whether what terraform itself holds during a run opens it, for the run's own workspace and those that share state with it."""
+
+    def words(self) -> str:
+        engine = "; a run's engine, for its own workspace and those that share their state with it" if self.engine else ""
+        return f"`{NEEDS[self.permission].name.lower()}` on the workspace (`{self.permission}`){engine}"
+
+    def gets(self, who: Who) -> Gets:
+        if who is Who.ENGINE:
+            return Gets.IN if self.engine else Gets.HIDDEN
+        if who not in LEVELS:
+            return Gets.UNKNOWN
+        if LEVELS[who] < Level.READ:
+            return Gets.HIDDEN
+        return Gets.IN if LEVELS[who] >= NEEDS[self.permission] else Gets.FORBIDDEN
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Needs a platform role."""
+
+    admin: bool
+
+    def words(self) -> str:
+        return "platform role `admin`" if self.admin else "platform role `admin` or `audit`"
+
+    def gets(self, who: Who) -> Gets:
+        if who is Who.ENGINE:
+            return Gets.HIDDEN
+        if who not in LEVELS:
+            return Gets.UNKNOWN
+        return Gets.IN if who is Who.PLATFORM or (who is Who.AUDIT and not self.admin) else Gets.FORBIDDEN
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Belongs to one user, about which no role says anything; the walk's things are the platform admin's."""
+
+    what: str
+    audited: Gets | None = Gets.IN
+    """What an auditor gets; `None` is what everybody gets."""
+    others: Gets = Gets.HIDDEN
+
+    def words(self) -> str:
+        seen = "; platform role `audit` may look" if self.audited is Gets.IN else ""
+        return f"its owner and platform role `admin`: {self.what}{seen}"
+
+    def gets(self, who: Who) -> Gets:
+        if who is Who.ENGINE:
+            return Gets.HIDDEN
+        if who not in LEVELS:
+            return Gets.UNKNOWN
+        if who is Who.AUDIT and self.audited is not None:
+            return self.audited
+        return Gets.IN if who is Who.PLATFORM else self.others
+
+
+@dataclass(frozen=True)
+class Runner:
+    """For the supervisor of one phase, and for that phase alone."""
+
+    def words(self) -> str:
+        return "the runner's supervisor of the phase, by its own token"
+
+    def gets(self, who: Who) -> Gets:
+        return Gets.IN if who is Who.SUPERVISOR else Gets.REFUSED
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page for people: it asks a browser's session, never a token."""
+
+    def words(self) -> str:
+        return "a browser that is signed in; else it leads to the sign-in page"
+
+    def gets(self, who: Who) -> Gets:
+        return Gets.UNKNOWN
+
+
+Needs = Open | SignedIn | On | Platform | Owned | Runner | Page
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route."""
+
+    needs: Needs
+    body: Any = None
+    """What is sent, with the placeholders of `endpoints.World`; `None` takes what `endpoints.WRITING` sends."""
+    query: Mapping[str, str] | None = None
+    hidden: tuple[int, ...] = (404,)
+    """What `Gets.HIDDEN` is here."""
+
+
+P = Permission
+BY_NAME: Final = {"filter[organization][name]": "default", "filter[workspace][name]": "{name}"}
+GONE: Final = "names what takes the place of something that this server has not"
+
+_ROLE = wire.document("roles", name="never-made", workspace_permission="read", allow_labels={"walk": "never"})
+_USER = wire.document("users", email="never-made@example.com")
+_ASSIGNMENT = wire.document("role-assignments", provider_name="local", email="never-made@example.com", roles=[])
+_PASSWORD = wire.document("users", current_password="x", password="y", password_confirmation="z")
+_VAR = wire.document(
+    "vars", {"workspace": {"type": "workspaces", "id": "{workspace}"}}, key="never_made_2", value="text", category="terraform"
+)
+
+
+def _read(permission: Permission, *, engine: bool = False) -> Row:
+    return Row(On(permission, engine))
+
+
+TABLE: Final[dict[str, Row]] = {
+    # -- open
+    "GET /health": Row(Open("for probes")),
+    "GET /ready": Row(Open("for probes")),
+    "GET /.well-known/terraform.json": Row(Open("service discovery")),
+    "GET /api/v2/ping": Row(Open("terraform asks before it has a token")),
+    "GET /api/v2/auth/providers": Row(Open("how to sign in")),
+    "GET /api/v2/auth/providers/<name>/metadata": Row(Open("what another site must know to send people here")),
+    "GET /api/v2/auth/authorize": Row(Open("signing in")),
+    "GET /api/v2/auth/callback": Row(Open("signing in; the state and the browser's cookie are the right")),
+    "POST /api/v2/auth/callback": Row(Open("signing in; the state and the browser's cookie are the right")),
+    "POST /oauth/token": Row(Open("the code is the right")),
+    "GET /c/<token>": Row(Open("the signed link is the right")),
+    "PUT /c/<token>": Row(Open("the signed link is the right")),
+    "PUT /api/v2/state-versions/<version_id>/content": Row(Open("the contract's: the id is the right while the version waits")),
+    "PUT /api/v2/state-versions/<version_id>/json-content": Row(Open("the contract's: the id is the right while the version waits")),
+    # -- everybody
+    "GET /api/v2/account/details": Row(SignedIn("themselves")),
+    "PATCH /api/v2/account/update": Row(SignedIn("themselves"), wire.document("users")),
+    "PATCH /api/v2/account/password": Row(SignedIn("themselves"), _PASSWORD),
+    "GET /api/v2/users/<user_id>": Row(SignedIn("names of users; the address is shown to the user, admins and auditors")),
+    "GET /api/v2/organizations": Row(SignedIn("the one organization")),
+    "GET /api/v2/organizations/<org>": Row(SignedIn("the one organization")),
+    "GET /api/v2/organizations/<org>/entitlement-set": Row(SignedIn("what is switched on", engine=True)),
+    "GET /api/v2/organizations/<org>/capacity": Row(SignedIn("two numbers")),
+    "GET /api/v2/organizations/<org>/workspaces": Row(SignedIn("those they may read")),
+    "GET /api/v2/organizations/<org>/projects": Row(SignedIn("those they may read")),
+    "GET /api/v2/organizations/<org>/runs": Row(SignedIn("those they may read")),
+    "GET /api/v2/organizations/<org>/runs/queue": Row(SignedIn("those they may read")),
+    "GET /api/v2/organizations/<org>/tags": Row(SignedIn("those of workspaces they may read")),
+    "POST /api/v2/organizations/<org>/workspaces": Row(SignedIn("makes one of their own; the settings can keep it for roles")),
+    "POST /api/v2/organizations/<org>/projects": Row(SignedIn("makes one of their own")),
+    "GET /api/v2/auth/sessions": Row(SignedIn("their own")),
+    "DELETE /api/v2/auth/sessions": Row(SignedIn("their own")),
+    "POST /api/v2/auth/logout": Row(SignedIn("the session that is shown")),
+    "GET /api/v2/authentication-tokens": Row(SignedIn("their own")),
+    "POST /api/v2/authentication-tokens": Row(SignedIn("makes one of their own")),
+    "POST /api/v2/runs": Row(On(P.RUN_PLAN), hidden=(404, 422)),
+    # -- what other servers have and this one has not
+    **{
+        f"{method} /api/v2/{path}": Row(SignedIn(GONE), body={})
+        for path, methods in {
+            "organizations/<org>/authentication-token": ("GET", "POST", "DELETE"),
+            "organizations/<org>/team-tokens": ("GET", "POST", "DELETE"),
+            "teams/<team_id>/authentication-token": ("GET", "POST", "DELETE"),
+            "teams/<team_id>/authentication-tokens": ("GET", "POST", "DELETE"),
+        }.items()
+        for method in methods
+    },
+    # -- what is a user's own
+    "GET /api/v2/authentication-tokens/<token_id>": Row(Owned("a token")),
+    "DELETE /api/v2/authentication-tokens/<token_id>": Row(Owned("a token", Gets.FORBIDDEN)),
+    "DELETE /api/v2/auth/sessions/<session_id>": Row(Owned("a session", None)),
+    "GET /api/v2/users/<user_id>/authentication-tokens": Row(SignedIn("their own; of others an empty list")),
+    "POST /api/v2/users/<user_id>/authentication-tokens": Row(
+        Owned("tokens for oneself, or by an admin for a service account", None, Gets.FORBIDDEN)
+    ),
+    "GET /api/v2/projects/<project_id>": Row(Owned("a project; who sees a workspace in it sees it too")),
+    "PATCH /api/v2/projects/<project_id>": Row(Owned("a project", Gets.FORBIDDEN)),
+    "DELETE /api/v2/projects/<project_id>": Row(Owned("a project", Gets.FORBIDDEN)),
+    "POST /api/v2/projects/<project_id>/relationships/workspaces": Row(Owned("a project", Gets.FORBIDDEN)),
+    # -- a workspace
+    **{
+        f"GET /api/v2/{path}": _read(P.WORKSPACE_READ, engine=True)
+        for path in ("organizations/<org>/workspaces/<name>", "workspaces/<workspace_id>")
+    },
+    **{
+        f"GET /api/v2/{path}": _read(P.WORKSPACE_READ)
+        for path in (
+            "workspaces/<workspace_id>/tag-bindings",
+            "workspaces/<workspace_id>/effective-tag-bindings",
+            "workspaces/<workspace_id>/relationships/tags",
+            "workspaces/<workspace_id>/relationships/tag-bindings",
+            "workspaces/<workspace_id>/relationships/remote-state-consumers",
+        )
+    },
+    **{
+        f"{method} /api/v2/{path}": Row(On(P.WORKSPACE_UPDATE))
+        for path, methods in {
+            "organizations/<org>/workspaces/<name>": ("PATCH",),
+            "workspaces/<workspace_id>": ("PATCH",),
+            "workspaces/<workspace_id>/tag-bindings": ("PATCH",),
+            "workspaces/<workspace_id>/relationships/tag-bindings": ("POST", "PATCH"),
+            "workspaces/<workspace_id>/relationships/tags": ("POST", "DELETE"),
+            "workspaces/<workspace_id>/relationships/remote-state-consumers": ("POST", "PATCH", "DELETE"),
+        }.items()
+        for method in methods
+    },
+    **{
+        f"{method} /api/v2/{path}": Row(On(P.WORKSPACE_DELETE))
+        for path, method in (
+            ("organizations/<org>/workspaces/<name>", "DELETE"),
+            ("workspaces/<workspace_id>", "DELETE"),
+            ("organizations/<org>/workspaces/<name>/actions/safe-delete", "POST"),
+            ("workspaces/<workspace_id>/actions/safe-delete", "POST"),
+        )
+    },
+    "POST /api/v2/workspaces/<workspace_id>/actions/lock": Row(On(P.WORKSPACE_LOCK)),
+    "POST /api/v2/workspaces/<workspace_id>/actions/unlock": Row(On(P.WORKSPACE_LOCK)),
+    "POST /api/v2/workspaces/<workspace_id>/actions/force-unlock": Row(On(P.WORKSPACE_FORCE_UNLOCK)),
+    # -- its variables
+    "GET /api/v2/workspaces/<workspace_id>/vars": _read(P.VARIABLE_READ),
+    "GET /api/v2/workspaces/<workspace_id>/all-vars": _read(P.VARIABLE_READ),
+    "GET /api/v2/workspaces/<workspace_id>/vars/<variable_id>": _read(P.VARIABLE_READ),
+    "GET /api/v2/vars": Row(On(P.VARIABLE_READ), query=BY_NAME),
+    "POST /api/v2/vars": Row(On(P.VARIABLE_WRITE), _VAR, hidden=(404, 422)),
+    "POST /api/v2/workspaces/<workspace_id>/vars": Row(On(P.VARIABLE_WRITE)),
+    "PATCH /api/v2/workspaces/<workspace_id>/vars/<variable_id>": Row(On(P.VARIABLE_WRITE)),
+    "DELETE /api/v2/workspaces/<workspace_id>/vars/<variable_id>": Row(On(P.VARIABLE_WRITE)),
+    "PATCH /api/v2/vars/<variable_id>": Row(On(P.VARIABLE_WRITE)),
+    "DELETE /api/v2/vars/<variable_id>": Row(On(P.VARIABLE_WRITE)),
+    # -- its configurations
+    "GET /api/v2/workspaces/<workspace_id>/configuration-versions": _read(P.CONFIGURATION_READ),
+    "GET /api/v2/configuration-versions/<version_id>": _read(P.CONFIGURATION_READ),
+    "GET /api/v2/configuration-versions/<version_id>/ingress-attributes": _read(P.CONFIGURATION_READ),
+    "GET /api/v2/configuration-versions/<version_id>/download": _read(P.CONFIGURATION_DOWNLOAD),
+    "POST /api/v2/workspaces/<workspace_id>/configuration-versions": Row(On(P.CONFIGURATION_UPLOAD_SPECULATIVE)),
+    "POST /api/v2/configuration-versions/<version_id>/actions/archive": Row(On(P.CONFIGURATION_UPLOAD)),
+    # -- its states
+    "GET /api/v2/workspaces/<workspace_id>/state-versions": _read(P.STATE_READ),
+    "GET /api/v2/state-versions": Row(On(P.STATE_READ), query=BY_NAME),
+    "GET /api/v2/workspaces/<workspace_id>/current-state-version": _read(P.STATE_READ, engine=True),
+    "GET /api/v2/workspaces/<workspace_id>/current-state-version-outputs": _read(P.STATE_READ, engine=True),
+    "GET /api/v2/state-versions/<version_id>": _read(P.STATE_READ, engine=True),
+    "GET /api/v2/state-versions/<version_id>/outputs": _read(P.STATE_READ, engine=True),
+    "GET /api/v2/state-versions/<version_id>/download": _read(P.STATE_DOWNLOAD, engine=True),
+    "GET /api/v2/state-version-outputs/<output_id>": _read(P.OUTPUT_READ_SENSITIVE, engine=True),
+    "POST /api/v2/workspaces/<workspace_id>/state-versions": Row(On(P.STATE_WRITE)),
+    "PATCH /api/v2/workspaces/<workspace_id>/state-versions": Row(On(P.STATE_WRITE)),
+    # -- its runs
+    "GET /api/v2/workspaces/<workspace_id>/runs": _read(P.RUN_READ),
+    "GET /api/v2/runs/<run_id>": _read(P.RUN_READ),
+    "GET /api/v2/runs/<run_id>/run-events": _read(P.RUN_READ),
+    "GET /api/v2/run-events/<event_id>": _read(P.RUN_READ),
+    "GET /api/v2/runs/<run_id>/plan": _read(P.RUN_READ),
+    "GET /api/v2/runs/<run_id>/apply": _read(P.RUN_READ),
+    "GET /api/v2/plans/<plan_id>": _read(P.RUN_READ),
+    "GET /api/v2/applies/<apply_id>": _read(P.RUN_READ),
+    "GET /api/v2/plans/<plan_id>/json-output-redacted": _read(P.RUN_READ),
+    "GET /api/v2/plans/<plan_id>/json-output": _read(P.PLAN_JSON_READ),
+    "GET /api/v2/runs/<run_id>/plan/json-output": _read(P.PLAN_JSON_READ),
+    "POST /api/v2/runs/<run_id>/actions/apply": Row(On(P.RUN_APPLY)),
+    "POST /api/v2/runs/<run_id>/actions/confirm": Row(On(P.RUN_APPLY)),
+    "POST /api/v2/runs/<run_id>/actions/discard": Row(On(P.RUN_CANCEL)),
+    "POST /api/v2/runs/<run_id>/actions/cancel": Row(On(P.RUN_CANCEL)),
+    "POST /api/v2/runs/<run_id>/actions/force-cancel": Row(On(P.RUN_FORCE_CANCEL)),
+    # -- the installation
+    "GET /api/v2/roles": Row(Platform(admin=False)),
+    "GET /api/v2/roles/<name>": Row(Platform(admin=False)),
+    "POST /api/v2/roles": Row(Platform(admin=True), _ROLE),
+    "PATCH /api/v2/roles/<name>": Row(Platform(admin=True), wire.document("roles", description="text")),
+    "DELETE /api/v2/roles/<name>": Row(Platform(admin=True)),
+    "GET /api/v2/role-assignments": Row(Platform(admin=False)),
+    "PUT /api/v2/role-assignments": Row(Platform(admin=True), _ASSIGNMENT),
+    "DELETE /api/v2/role-assignments/<provider>/<email>/<role>": Row(Platform(admin=True)),
+    "GET /api/v2/admin/audit-log": Row(Platform(admin=False)),
+    "GET /api/v2/admin/users": Row(Platform(admin=False)),
+    "GET /api/v2/admin/users/<user_id>": Row(Platform(admin=False)),
+    "GET /api/v2/admin/users/<user_id>/sessions": Row(Platform(admin=False)),
+    "POST /api/v2/admin/users": Row(Platform(admin=True), _USER),
+    "PATCH /api/v2/admin/users/<user_id>": Row(Platform(admin=True), wire.document("users")),
+    "DELETE /api/v2/admin/users/<user_id>": Row(Platform(admin=True)),
+    "DELETE /api/v2/admin/users/<user_id>/sessions": Row(Platform(admin=True)),
+    **{
+        f"POST /api/v2/admin/users/<user_id>/actions/{action}": Row(Platform(admin=True), wire.document("users"))
+        for action in ("suspend", "unsuspend", "grant-admin", "grant_admin", "revoke-admin", "revoke_admin", "reset-password")
+    },
+    # -- runners
+    **{
+        f"{method} /api/runner/v1/phases/<phase_id>/{name}": Row(Runner(), body={})
+        for name, methods in {
+            "claim": ("POST",),
+            "started": ("POST",),
+            "renew": ("POST",),
+            "report": ("POST",),
+            "configuration": ("GET",),
+            "state": ("GET", "PUT"),
+            "plan-file": ("GET",),
+            "log": ("PUT",),
+            "<artifact>": ("PUT",),
+        }.items()
+        for method in methods
+    },
+    # -- pages
+    **{
+        f"{method} {path}": Row(Page())
+        for path, methods in {
+            "/": ("GET",),
+            "/app": ("GET",),
+            "/app/<org>/workspaces": ("GET",),
+            "/app/<org>/workspaces/<workspace>": ("GET",),
+            "/app/<org>/workspaces/<workspace>/runs/<run_id>": ("GET",),
+            "/app/<org>/<workspace>/runs/<run_id>": ("GET",),
+            "/app/<org>/<workspace>/runs/<run_id>/logs/<phase_id>": ("GET",),
+            "/app/<org>/<workspace>/runs/<run_id>/logs/<phase_id>/raw": ("GET",),
+            "/app/<org>/<workspace>/runs/<run_id>/progress": ("GET",),
+            "/app/<org>/<workspace>/runs/<run_id>/actions/<action>": ("POST",),
+            "/app/settings/account": ("GET",),
+            "/app/settings/account/name": ("POST",),
+            "/app/settings/account/password": ("POST",),
+            "/app/settings/account/sessions/<session_id>/revoke": ("POST",),
+            "/app/settings/account/sessions/revoke-others": ("POST",),
+            "/app/settings/tokens": ("GET", "POST"),
+            "/app/settings/tokens/<token_id>/revoke": ("POST",),
+            "/app/sign-out": ("POST",),
+            "/oauth/authorize": ("GET", "POST"),
+        }.items()
+        for method in methods
+    },
+    "GET /app/sign-in": Row(Open("the page of those who are not signed in")),
+    "POST /app/sign-in": Row(Open("the page of those who are not signed in")),
+    "GET /app/static/<name>": Row(Open("styles and scripts of the pages")),
+}
+"""Every route of the application. One without a row fails the build."""
