@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import delete, select
-
 from terrapod_core.accounts.models import SERVICE_NAMES, User
 from terrapod_core.audit import record
-from terrapod_core.authz import Actor, ReservedName
+from terrapod_core.authz import Actor, reserved
 from terrapod_core.authz.emails import email_key
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Invalid
@@ -19,7 +17,7 @@ async def reserve(uow: UnitOfWork, account: User) -> None:
     names = {email_key(account.username), account.email_key}
     # Names that differ in case are reserved as one, which the first of them did already.
     for name in names.difference(await reserved_among(uow, names)):
-        uow.add(ReservedName(kind=SERVICE_NAMES, name=name, reserved_at=uow.now()))
+        reserved.reserve(uow, SERVICE_NAMES, name)
     await uow.flush()
 
 
@@ -34,12 +32,11 @@ async def claim(uow: UnitOfWork, actor: Actor, names: Sequence[str], *, free: bo
             'choose another, or let a platform admin send "force": true',
             pointer=pointer,
         )
-    await uow.session.execute(delete(ReservedName).where(ReservedName.kind == SERVICE_NAMES, ReservedName.name.in_(taken)))
+    await reserved.release(uow, SERVICE_NAMES, taken)
     record(uow, actor, "reserved-name.free", "reserved-names", SERVICE_NAMES, names=list(taken))
 
 
 async def reserved_among(uow: UnitOfWork, names: Collection[str]) -> Sequence[str]:
     """Those of the names and addresses that are reserved, as they are compared."""
-    keys = sorted({email_key(name) for name in names})
-    query = select(ReservedName.name).where(ReservedName.kind == SERVICE_NAMES, ReservedName.name.in_(keys))
-    return (await uow.session.execute(query.order_by(ReservedName.name))).scalars().all()
+    keys = {email_key(name) for name in names}
+    return await uow.run(lambda session: reserved.reserved_among(session, SERVICE_NAMES, keys))

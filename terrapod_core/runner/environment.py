@@ -89,11 +89,6 @@ def of_workspace(variables: Iterable[Variable], url: str, hosts: Iterable[str] =
     return passed, notes
 
 
-def token_name(url: str) -> str:
-    """The variable in which the engine looks for a token of this server (`TF_TOKEN_tfe_example_com`)."""
-    return TOKEN_PREFIX + (urlsplit(url).hostname or "").replace("-", "__").replace(".", "_")
-
-
 def _host_of_token(key: str) -> str | None:
     """The host for which the engine takes a variable's value as a token, before any of its configuration; `None` for other variables."""
     if not key.startswith(TOKEN_PREFIX):

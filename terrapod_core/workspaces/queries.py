@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from terrapod_core.authz import Actor, Authorizer, GuardKind, Permission, ReservedName, visibility
+from terrapod_core.authz import Actor, Authorizer, GuardKind, Permission, visibility
 from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, Query, Tagged
 from terrapod_core.workspaces.models import GUARD, Label, RemoteStateConsumer, Workspace
@@ -65,11 +65,6 @@ def readable(session: Session, authz: Authorizer, actor: Actor, workspace_ids: S
 def owned(session: Session, user_id: str) -> int:
     """How many workspaces the user owns."""
     return session.execute(select(func.count()).where(Workspace.owner_id == user_id, Workspace.deleted_at.is_(None))).scalar_one()
-
-
-def is_reserved(session: Session, name: str) -> bool:
-    """Whether a workspace that is gone had this name."""
-    return session.get(ReservedName, ("workspace", name)) is not None
 
 
 class InProjects:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core import audit, ids
 from terrapod_core.accounts import User
-from terrapod_core.authz import EVERYONE, Actor, Authorizer, GuardKind, Permission, visibility
+from terrapod_core.authz import EVERYONE, Actor, Authorizer, GuardKind, Permission, reserved, visibility
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, Problems
@@ -116,7 +116,7 @@ class Workspaces:
             )
             uow.add(workspace)
             await _flush(uow)
-            await trust.free_name(uow, new.name)
+            await reserved.release(uow, trust.KIND, [new.name])
             await tagging.put(uow, workspace, labels)
             audit.record(uow, actor, "workspace.create", "workspaces", workspace.id, name=new.name, labels=labels)
             await visibility.changed(uow, GuardKind.WORKSPACE)
@@ -310,8 +310,8 @@ class Workspaces:
     async def _rename(self, uow: UnitOfWork, actor: Actor, workspace: Workspace, name: str) -> None:
         trust.check_rename(actor, workspace)
         await uow.run(lambda session: trust.check_name(session, actor, name))
-        await trust.free_name(uow, name)
-        trust.reserve(uow, workspace.name)
+        await reserved.release(uow, trust.KIND, [name])
+        reserved.reserve(uow, trust.KIND, workspace.name)
 
     async def _remove(self, uow: UnitOfWork, actor: Actor, workspace: Workspace) -> None:
         now = uow.now()
@@ -320,7 +320,7 @@ class Workspaces:
         await uow.session.execute(delete(Label).where(Label.workspace_id == workspace.id))
         shared = (RemoteStateConsumer.workspace_id == workspace.id) | (RemoteStateConsumer.consumer_id == workspace.id)
         await uow.session.execute(delete(RemoteStateConsumer).where(shared))
-        trust.reserve(uow, workspace.name)
+        reserved.reserve(uow, trust.KIND, workspace.name)
         uow.emit(WorkspaceDeleted(workspace_id=workspace.id))
         audit.record(
             uow, actor, "workspace.delete", "workspaces", workspace.id, name=workspace.name, resource_count=workspace.resource_count

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from terrapod_core.authz import Actor, Authorizer, GuardKind, Level, ReservedName, Role
-from terrapod_core.authz.reserved import label_keys_of_roles, roles_allowing
-from terrapod_core.db import UnitOfWork
+from terrapod_core.authz import Actor, Authorizer, GuardKind, Level, Role
+from terrapod_core.authz.reserved import label_keys_of_roles, reserved_among, roles_allowing
 from terrapod_core.errors import Conflict, Forbidden, Invalid
-from terrapod_core.workspaces import queries
 from terrapod_core.workspaces.models import Workspace
 
-KIND = "workspace"
+KIND: Final = "workspace"
+"""Of reserved names."""
 
 
 def check_name(session: Session, actor: Actor, name: str) -> None:
@@ -24,7 +24,7 @@ def check_name(session: Session, actor: Actor, name: str) -> None:
     """
     if actor.is_platform_admin:
         return
-    if queries.is_reserved(session, name):
+    if reserved_among(session, KIND, [name]):
         raise _taken(
             f"Name {name} belonged to a workspace that was deleted or renamed, and others may trust it; "
             "only a platform admin may use it again"
@@ -33,16 +33,6 @@ def check_name(session: Session, actor: Actor, name: str) -> None:
     for rule in roles_allowing(session, name):
         if rule.name not in writes or actor.roles.denied.means(name, {}):
             raise _taken(f"Name {name} is one that roles give access to; only a platform admin, or who may write there already, may use it")
-
-
-async def free_name(uow: UnitOfWork, name: str) -> None:
-    """The name is in use again."""
-    await uow.session.execute(delete(ReservedName).where(ReservedName.kind == KIND, ReservedName.name == name))
-
-
-def reserve(uow: UnitOfWork, name: str) -> None:
-    """Nobody but a platform admin gives the name away again."""
-    uow.add(ReservedName(kind=KIND, name=name, reserved_at=uow.now()))
 
 
 def owns(actor: Actor, workspace: Workspace) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from terrapod_core.errors import Invalid
 from terrapod_core.runner import environment
+from terrapod_core.runner.order import Variable
 from terrapod_core.settings import Runner, Settings
 from terrapod_core.variables.documents import MAX_VALUE, REFUSED, REFUSED_PREFIXES, check, own_tokens
 
@@ -49,8 +50,10 @@ def test_a_name_that_is_the_runs_own_is_refused_in_the_environment_and_free_as_a
 def test_what_the_runner_would_drop_is_refused_when_it_is_written() -> None:
     assert environment.REFUSED <= REFUSED
     assert set(environment.REFUSED_PREFIXES) <= set(REFUSED_PREFIXES)
-    for url in ("https://tfe.example.com", "http://my-host:8080"):
-        assert environment.token_name(url) in own_tokens(Settings(external_url=url))
+    for url, name in (("https://tfe.example.com", "TF_TOKEN_tfe_example_com"), ("http://my-host:8080", "TF_TOKEN_my__host")):
+        own = own_tokens(Settings(external_url=url))
+        assert name in own
+        assert environment.of_workspace([Variable(name, "x", hcl=False, sensitive=True)], url)[0] == {}
 
 
 def test_everything_wrong_is_told_at_once() -> None:
