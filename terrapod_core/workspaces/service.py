@@ -148,10 +148,11 @@ class Workspaces:
             wanted = _labels(changes, Problems()) if _says_labels(changes) else old_labels
             force = changes.force is True
             await uow.run(lambda session: trust.check_labels(session, self._door.authz, actor, workspace, wanted, force=force))
-            granted = await uow.run(lambda session: trust.granted(session, workspace))
             if changes.project is not UNSET and (changes.project is None or changes.project.id != workspace.project_id):
                 values["project_id"] = await uow.run(lambda session: self._move(session, actor, workspace, changes.project))
             changed = {name: value for name, value in values.items() if getattr(workspace, name) != value}
+            of_trust = wanted != old_labels or not _OF_TRUST.isdisjoint(changed)
+            granted = await uow.run(lambda session: trust.granted(session, workspace)) if of_trust else {}
             if "name" in changed:
                 await self._rename(uow, actor, workspace, str(changed["name"]))
             for name, value in changed.items():
@@ -164,7 +165,7 @@ class Workspaces:
                 detail: dict[str, Any] = {name: value for name, value in changed.items() if name in _RECORDED}
                 if "labels" in changed:
                     detail |= {"old_labels": old_labels, "new_labels": wanted}
-                if not _OF_TRUST.isdisjoint(changed):
+                if of_trust:
                     after = await uow.run(lambda session: trust.granted(session, workspace))
                     detail |= {"old_grants": granted, "new_grants": after}
                 audit.record(uow, actor, "workspace.update", "workspaces", workspace.id, changed=sorted(changed), **detail)

@@ -111,7 +111,7 @@ class Tagging:
         problems.refuse()
         old = workspace.labels
         await uow.run(lambda session: trust.check_labels(session, self._door.authz, actor, workspace, wanted, force=False))
-        before = await uow.run(lambda session: trust.granted(session, workspace))
+        before = await uow.run(lambda session: trust.granted(session, workspace)) if dict(wanted) != old else {}
         if await put(uow, workspace, wanted):
             workspace.updated_at = uow.now()
             after = await uow.run(lambda session: trust.granted(session, workspace))
