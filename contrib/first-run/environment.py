@@ -7,6 +7,7 @@ a mirror, proxy or certificate set up for it is used as it is. Everything lies i
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -36,11 +37,29 @@ def prepare(requirements: str) -> Path:
     """
     _make_venv()
     install(requirements, f"installing requirements/{requirements}.txt")
-    packages = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+    known = (ROOT / f"requirements/{requirements}.txt").read_text()
+    plugins = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+    packages = [ROOT, *(plugin for plugin in plugins if _is_provided(plugin, known))]
     options = [option for package in packages for option in ("--editable", str(package))]
     metadata = [package / "pyproject.toml" for package in packages]
-    _once("packages", metadata, "installing Terrapod and its standard plugins", "--no-deps", "--no-build-isolation", *options)
+    _once(
+        f"packages-{requirements}",
+        metadata,
+        "installing Terrapod and its standard plugins",
+        "--no-deps",
+        "--no-build-isolation",
+        *options,
+    )
     return program("python")
+
+
+def _is_provided(plugin: Path, requirements: str) -> bool:
+    """Whether what the plugin needs is among the requirements; one that is not would only be a warning at each start."""
+    import tomllib  # an older Python has none, and has to get as far as being told so
+
+    project = tomllib.loads((plugin / "pyproject.toml").read_text()).get("project", {})
+    names = [re.split(r"[^A-Za-z0-9._-]", needed, maxsplit=1)[0] for needed in project.get("dependencies", [])]
+    return all(name.startswith("terrapod-") or re.search(rf"^{re.escape(name)}==", requirements, re.MULTILINE) for name in names)
 
 
 def install(requirements: str, title: str) -> None:

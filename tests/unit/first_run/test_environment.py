@@ -54,6 +54,18 @@ def test_a_plugin_added_later_is_installed(installed: list[str], checkout: Path)
     assert installed[2:] == ["installing Terrapod and its standard plugins"]
 
 
+def test_a_plugin_whose_requirements_are_not_installed_is_left_out(installed: list[str], checkout: Path) -> None:
+    environment.prepare("run")
+    (checkout / "plugins/terrapod-auth-kerberos").mkdir(parents=True)
+    metadata = checkout / "plugins/terrapod-auth-kerberos/pyproject.toml"
+    metadata.write_text('[project]\ndependencies = ["terrapod-core>=0.1", "two[extra]>=2"]\n')
+    environment.prepare("run")
+    assert len(installed) == 2
+    metadata.write_text('[project]\ndependencies = ["terrapod-core>=0.1", "one[extra]>=1"]\n')
+    environment.prepare("run")
+    assert len(installed) == 3
+
+
 def test_an_installation_that_failed_is_tried_again(installed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(title: str, *_options: str) -> None:
         raise StepFailed(title)
