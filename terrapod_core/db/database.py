@@ -8,7 +8,6 @@ of work; SQLite has one writer, so there is one writing connection and the pool'
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from terrapod_core.clock import Clock, SystemClock
+from terrapod_core.db.leaving import Leaving
 from terrapod_core.db.look_up import E, LookUp
 from terrapod_core.db.readers import BUSY_SECONDS, PostgreSQLReader, Reader, SQLiteReader, prepare
 from terrapod_core.db.unit_of_work import UnitOfWork
@@ -41,13 +41,14 @@ class Database:
         self.url: URL = make_url(url)
         self.clock: Clock = clock or SystemClock()
         self._listeners: list[Callable[[bool], None]] = []
+        self._leaving = Leaving()
         self._reader: Reader
         if self.url.drivername == "sqlite+aiosqlite":
             self.engine = _sqlite_writer(self.url)
             self._reader = SQLiteReader(self.url)
         elif self.url.drivername == "postgresql+asyncpg":
             self.engine = create_async_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
-            self._reader = PostgreSQLReader(self.engine)
+            self._reader = PostgreSQLReader(self.engine, self._leaving)
         else:
             raise ValueError(f"database.url must start with sqlite+aiosqlite:// or postgresql+asyncpg://, not {self.url.drivername}://")
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
@@ -92,8 +93,7 @@ class Database:
                 raise
             raise _away(error) from error
         finally:
-            # Shielded: a client that vanishes cancels the handler, and a connection must not go back half-used.
-            await asyncio.shield(session.close())
+            await self._leaving.wait_for(session.close())
 
     def _tell(self, news: bool) -> None:
         for listener in self._listeners:
@@ -104,7 +104,8 @@ class Database:
         await self.read(lambda session: session.execute(text("SELECT 1")).scalar_one())
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection, those included that somebody who was cancelled is still giving back."""
+        await self._leaving.all()
         await self._reader.close()
         await self.engine.dispose()
 

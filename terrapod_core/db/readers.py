@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionma
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, PoolProxiedConnection, QueuePool
 
+from terrapod_core.db.leaving import Leaving
+
 T = TypeVar("T")
 
 READERS: Final = 2
@@ -48,7 +50,8 @@ class Reader(ABC):
 class PostgreSQLReader(Reader):
     """One pooled connection a call, without a transaction to begin and roll back; look-ups have connections of their own."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, leaving: Leaving) -> None:
+        self._leaving = leaving
         self._sessions = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False)
         self._engine = create_async_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
         self._free: list[tuple[AsyncConnection, Any]] = []
@@ -56,8 +59,11 @@ class PostgreSQLReader(Reader):
         self.dialect = engine.dialect
 
     async def run(self, query: Callable[[Session], T]) -> T:
-        async with self._sessions() as session:
+        session = self._sessions()
+        try:
             return await session.run_sync(query)
+        finally:
+            await self._leaving.wait_for(session.close())
 
     async def fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any] | None:
         async with self._room:
@@ -67,7 +73,7 @@ class PostgreSQLReader(Reader):
             except BaseException:
                 # Cancelled, cut, or in an unknown state: such a connection is asked nothing more.
                 driver.terminate()
-                await asyncio.shield(_drop(connection))
+                await self._leaving.wait_for(_drop(connection))
                 raise
             self._free.append((connection, driver))
             return row

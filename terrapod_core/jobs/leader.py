@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from terrapod_core.db import Database
+from terrapod_core.db.leaving import Leaving
 
 LOCK: Final = 0x7465727261706F64
 """The advisory lock's number: `terrapod` in ASCII."""
@@ -23,6 +24,7 @@ class Leader:
         self._db = db
         self._connection: AsyncConnection | None = None
         self._asking = asyncio.Lock()
+        self._leaving = Leaving()
 
     async def is_mine(self) -> bool:
         """Whether this process leads now; takes the lock when it is free."""
@@ -41,14 +43,18 @@ class Leader:
     async def _take(self) -> bool:
         engine = create_async_engine(self._db.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         connection = await engine.connect()
-        if await connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
-            self._connection = connection
-            return True
-        await connection.close()
-        return False
+        try:
+            if await connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
+                self._connection = connection
+        finally:
+            # Whoever is cancelled here must not leave a connection behind that has the lock.
+            if self._connection is not connection:
+                await self._leaving.wait_for(connection.close())
+        return self._connection is connection
 
     async def release(self) -> None:
         """Let another lead."""
+        await self._leaving.all()
         connection, self._connection = self._connection, None
         if connection is not None:
             try:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from terrapod_core import ids
 from terrapod_core.audit import AuditEntry, record
@@ -149,3 +150,27 @@ async def test_an_error_of_the_database_does_not_repeat_the_values(db: Database)
             uow.add(job(id="job-1", name=secret))
             await uow.flush()
     assert secret not in str(caught.value)
+
+
+async def test_closing_waits_for_connections_that_the_cancelled_still_give_back(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, given_back, closing, may_close = Database(database_url), list[str](), asyncio.Event(), asyncio.Event()
+    event.listen(database.engine.sync_engine.pool, "close", lambda *_: given_back.append("closed"))
+    close = AsyncSession.close
+
+    async def slowly(session: AsyncSession) -> None:
+        closing.set()
+        await may_close.wait()
+        await close(session)
+
+    async def write() -> None:
+        async with database.uow() as uow:
+            await uow.session.execute(text("SELECT 1"))
+
+    monkeypatch.setattr(AsyncSession, "close", slowly)
+    writer = asyncio.create_task(write())
+    await closing.wait()
+    writer.cancel()
+    await asyncio.gather(writer, return_exceptions=True)
+    asyncio.get_running_loop().call_soon(may_close.set)
+    await database.close()
+    assert given_back == ["closed"]

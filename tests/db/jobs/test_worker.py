@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from terrapod_core.db import Base, Database, OutboxRow
 from terrapod_core.jobs import Job, Jobs, Worker
+from terrapod_core.jobs.leader import Leader
 from terrapod_core.jobs.worker import CLAIM
 from terrapod_core.plugin import WorkspaceDeleted, WorkspaceUnlocked
 from terrapod_core.testing import FakeClock
@@ -162,3 +165,27 @@ async def test_one_process_leads_at_a_time(db: Database, clock: FakeClock) -> No
     await first._leader.release()
     assert await second._leader.is_mine()
     await second._leader.release()
+
+
+async def test_who_is_stopped_while_it_takes_the_lead_leaves_it_to_others(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    if db.is_sqlite:
+        pytest.skip("on SQLite there is nobody else")
+    taken, ask = asyncio.Event(), AsyncConnection.scalar
+
+    async def hang(connection: AsyncConnection, *asked: Any) -> None:
+        await ask(connection, *asked)
+        taken.set()
+        await asyncio.Event().wait()
+
+    first, second = Leader(db), Leader(db)
+    with monkeypatch.context() as patch:
+        patch.setattr(AsyncConnection, "scalar", hang)
+        asking = asyncio.create_task(first.is_mine())
+        await taken.wait()
+        asking.cancel()
+        await asyncio.sleep(0)
+        asking.cancel()  # as a worker does that stops
+        await asyncio.gather(asking, return_exceptions=True)
+    await first.release()
+    assert await second.is_mine()
+    await second.release()
