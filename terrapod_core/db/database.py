@@ -8,13 +8,14 @@ of work; SQLite has one writer, so there is one writing connection and the pool'
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -125,7 +126,18 @@ def _sqlite_writer(url: URL) -> AsyncEngine:
     )
     # IMMEDIATE: a transaction that will write takes the write lock at its start, or two of them deadlock upgrading.
     prepare(engine.sync_engine, begin="BEGIN IMMEDIATE", pragmas=("journal_mode=WAL",))
+    event.listen(engine.sync_engine, "invalidate", _give_up_the_lock)
     return engine
+
+
+def _give_up_the_lock(connection: Any, _record: Any, _error: BaseException | None) -> None:
+    """Roll back before SQLAlchemy closes the connection of somebody who was cancelled.
+
+    SQLite keeps a connection, and its write lock, until the last cursor is gone, and that one hangs in a traceback until the garbage
+    collector finds it. The driver has it in its queue before anything is waited for, so being cancelled again does no harm.
+    """
+    with suppress(Exception, asyncio.CancelledError):
+        connection.rollback()
 
 
 def _is_outage(error: DBAPIError) -> bool:

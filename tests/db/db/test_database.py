@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select, text
+from sqlalchemy import bindparam, event, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -174,3 +175,25 @@ async def test_closing_waits_for_connections_that_the_cancelled_still_give_back(
     asyncio.get_running_loop().call_soon(may_close.set)
     await database.close()
     assert given_back == ["closed"]
+
+
+async def test_a_writer_that_is_cancelled_in_the_middle_leaves_no_lock(db: Database) -> None:
+    def cancel(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE jobs"):
+            raise asyncio.CancelledError
+
+    event.listen(db.engine.sync_engine, "after_cursor_execute", cancel)
+    async with db.uow() as uow:
+        uow.add(job())
+        await uow.commit()
+    jobs = Base.metadata.tables["jobs"]
+    attempt = update(jobs).where(jobs.c.attempts == bindparam("before")).values(attempts=bindparam("after"))
+    with pytest.raises(asyncio.CancelledError) as kept:  # and with it the cursor, as until the garbage collector comes by
+        async with db.uow() as uow:
+            await (await uow.session.connection()).execute(attempt, [{"before": 0, "after": 1}, {"before": 1, "after": 2}])
+    event.remove(db.engine.sync_engine, "after_cursor_execute", cancel)
+    async with db.uow() as uow:
+        uow.add(job())
+        await uow.commit()
+    assert await count(db, Job) == 2
+    assert kept.tb is not None
