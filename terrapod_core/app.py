@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from terrapod_core import accounts, configurations, organizations, projects, roles, runs, states, ui, variables, workspaces
 from terrapod_core.accounts import handlers as accounts_handlers, key_uses as accounts_key_uses, routes as accounts_routes
 from terrapod_core.admin import routes as admin_routes
-from terrapod_core.audit import AuditLog, handlers as audit_handlers, key_uses as audit_key_uses
+from terrapod_core.audit import AuditLog, Refusals, handlers as audit_handlers, key_uses as audit_key_uses
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.clock import Clock, SystemClock
 from terrapod_core.configurations import (
@@ -177,12 +177,13 @@ class Terrapod:
             self.plugins.runner_backends(contexts), self.settings.runner.backend, "runner.backend"
         )
         self.objects = Objects(self.storage_backend, self.keyring)
-        self.key_uses = KeyUses(self.db, self.keyring, self.objects, {**accounts_key_uses.HASHES, **audit_key_uses.SIGNED})
-        self.key_watch = KeyWatch(self.db, self.keyring, self.key_uses.needed)
+        self.key_uses = KeyUses(self.db, self.keyring, self.objects, accounts_key_uses.HASHES, audit_key_uses.SIGNED)
+        self.key_watch = KeyWatch(self.db, self.keyring, self.key_uses.needed, self.key_uses.hashed)
         self.rotation = Rotation(self.db, self.keyring, self.objects)
         self.capabilities = Capabilities(self.keyring, self.clock)
+        self.refusals = Refusals(self.db)
         self.people = accounts.open_accounts(
-            self.db, self.keyring, self.settings, self.authz, self.plugins.auth_providers(contexts), self._readable
+            self.db, self.keyring, self.settings, self.authz, self.plugins.auth_providers(contexts), self._readable, self.refusals
         )
         self.accounts, self.tokens = self.people.accounts, self.people.tokens
 
@@ -279,8 +280,7 @@ class Terrapod:
         app.config["BODY_TIMEOUT"] = None
         includes = Includes()
         self.web = Web(self.settings, self.db, includes, self._authenticate)
-        failures = Failures(app, self.db)
-        self.refusals = failures.refusals
+        failures = Failures(app, self.refusals)
         dress(app, self.settings)
         self._register_includes(includes)
         for blueprint in self._api():

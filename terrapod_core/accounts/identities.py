@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from sqlalchemy import delete, select, update
 
 from terrapod_core import ids
 from terrapod_core.accounts.models import LOCAL, User
-from terrapod_core.accounts.reserved import reserved_among
+from terrapod_core.accounts.reserved import is_of_the_server, reserved_among
 from terrapod_core.accounts.users import USERNAME_LENGTH
 from terrapod_core.audit import record
-from terrapod_core.authz import BUILT_IN, Actor, ActorKind, ClaimedRole, Role, RoleAssignment
+from terrapod_core.audit.refusals import ANONYMOUS
+from terrapod_core.authz import BUILT_IN, Actor, ClaimedRole, Role, RoleAssignment
 from terrapod_core.authz.emails import email_key
 from terrapod_core.authz.locking import Lock, exclusive
 from terrapod_core.db import UnitOfWork
 from terrapod_core.plugin.auth import Identity, LoginRefused
 from terrapod_core.settings import Auth
-
-ANONYMOUS: Final = Actor(ActorKind.USER, "anonymous", "anonymous")
-"""Somebody who has not signed in, in audit entries."""
 
 log = structlog.get_logger("terrapod.accounts")
 
@@ -155,7 +153,7 @@ async def _free_name(uow: UnitOfWork, wanted: str, provider: str) -> str:
     wanted = wanted[: USERNAME_LENGTH - 32].strip() or "user"
     for name in (wanted, f"{wanted} ({provider[:24]})", f"{wanted} ({ids.new('user')[-6:]})"):
         taken = (await uow.session.execute(select(User.id).where(User.username == name))).first() is not None
-        if not taken and not await reserved_among(uow, [name]):
+        if not taken and not is_of_the_server(name) and not await reserved_among(uow, [name]):
             return name
     return ids.new("user")
 

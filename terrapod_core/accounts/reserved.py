@@ -1,8 +1,12 @@
-"""Names and addresses that deleted service accounts had: clouds and roles trust them, so only a platform admin gives one away again."""
+"""Names and addresses that not everybody may take: the server's own, and those that deleted service accounts had.
+
+Clouds and roles trust the latter, so only a platform admin gives one away again. With the former entries of the audit log are signed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from terrapod_core.accounts.models import SERVICE_NAMES, User
 from terrapod_core.audit import record
@@ -10,6 +14,13 @@ from terrapod_core.authz import Actor, reserved
 from terrapod_core.authz.emails import email_key
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Invalid
+
+OF_THE_SERVER: Final = frozenset({"system", "terrapod", "anonymous"})
+
+
+def is_of_the_server(name: str) -> bool:
+    """Whether the server goes by this name itself, in whatever case."""
+    return email_key(name.strip()) in OF_THE_SERVER
 
 
 async def reserve(uow: UnitOfWork, account: User) -> None:

@@ -16,6 +16,7 @@ from terrapod_core.accounts.sign_in import SignIn
 from terrapod_core.accounts.terraform_login import TerraformLogin
 from terrapod_core.accounts.tokens import Tokens
 from terrapod_core.accounts.users import Accounts
+from terrapod_core.audit import Refusals
 from terrapod_core.authz import Authorizer
 from terrapod_core.db import Database
 from terrapod_core.plugin.auth import AuthProvider
@@ -45,6 +46,7 @@ def open_accounts(
     authz: Authorizer,
     providers: Mapping[str, AuthProvider],
     readable: ReadableWorkspaces,
+    refusals: Refusals,
 ) -> AccountServices:
     """Make the services over one database; `providers` by name, as the plugins gave them. `readable` is asked about workspaces
     that a token shall be for.
@@ -64,7 +66,7 @@ def open_accounts(
         passwords=passwords,
         tokens=tokens,
         sessions=sessions,
-        sign_in=SignIn(db, keyring, sessions, authentication, providers, settings.auth),
+        sign_in=SignIn(db, keyring, sessions, authentication, providers, settings.auth, refusals),
         terraform_login=TerraformLogin(db, tokens, authentication),
         first_start=FirstStart(db, keyring, passwords, authentication),
         form_tokens=FormTokens(keyring),

@@ -16,12 +16,13 @@ from sqlalchemy.exc import IntegrityError
 from terrapod_core.accounts import asking
 from terrapod_core.accounts.asking import OWN_FIELDS, ProviderView
 from terrapod_core.accounts.authentication import Authentication
-from terrapod_core.accounts.identities import ANONYMOUS, AddressTaken, welcomed
+from terrapod_core.accounts.identities import AddressTaken, welcomed
 from terrapod_core.accounts.models import REMEMBERED, ComesBack, LoginState, SignedIn, User
 from terrapod_core.accounts.sessions import Sessions
 from terrapod_core.accounts.texts import plain_digest
 from terrapod_core.accounts.throttle import Throttle
-from terrapod_core.audit import record, refused
+from terrapod_core.audit import Refusals, record
+from terrapod_core.audit.refusals import ANONYMOUS
 from terrapod_core.authz import Actor, ActorKind
 from terrapod_core.authz.emails import EMAIL_LENGTH, email_key
 from terrapod_core.db import Database
@@ -117,12 +118,14 @@ class SignIn:
         authentication: Authentication,
         providers: Mapping[str, AuthProvider],
         settings: Auth,
+        refusals: Refusals,
     ) -> None:
         self._db = db
         self._keyring = keyring
         self._sessions = sessions
         self._authentication = authentication
         self._settings = settings
+        self._refusals = refusals
         self.providers = asking.usable(providers)
         again = "too many failed sign-ins; wait before you try again"
         self._by_address = Throttle(db.clock, limit=60, window=timedelta(minutes=5), sentence=again)
@@ -281,10 +284,13 @@ class SignIn:
         return Welcome(user, session, text, return_to)
 
     async def _note(self, provider: AuthProvider, failures: int, detail: Mapping[str, Any]) -> None:
-        """Record a failure and how many there were; not what was typed, which may be a password in the wrong field."""
+        """Record a failure and how many there were; not what was typed, which may be a password in the wrong field.
+
+        All of them together are one party, so that a flood from many addresses is counted, too.
+        """
         said = {"provider": provider.name, "failures": failures, **detail}
         try:
-            await refused(self._db, ANONYMOUS, "session.create", "sessions", "-", **said)
+            await self._refusals.known(ANONYMOUS, "session.create", "sessions", "-", **said)
         except Unavailable:
             log.warning("a failed sign-in could not be recorded: the database is away")
 

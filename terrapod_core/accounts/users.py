@@ -15,7 +15,7 @@ from terrapod_core.accounts.finding import UserView, by_id_or_email, page_of, vi
 from terrapod_core.accounts.models import LOCAL, SERVICE, User
 from terrapod_core.accounts.password_changes import PasswordChanges, end_sessions
 from terrapod_core.accounts.platform_roles import grant, keep_an_admin, move, take_over, withdraw
-from terrapod_core.accounts.reserved import claim, reserve
+from terrapod_core.accounts.reserved import claim, is_of_the_server, reserve
 from terrapod_core.audit import record
 from terrapod_core.authz import Actor, Authorizer, PlatformRole
 from terrapod_core.authz.emails import checked_email, email_key
@@ -110,6 +110,7 @@ class Accounts:
         self._require_admin(actor, "create service accounts")
         if not _SERVICE_NAME.fullmatch(name):
             raise Invalid("a service account's name has 1 to 90 letters, digits, dots, dashes and underscores", pointer=_NAME)
+        checked_username(name)
         address = checked_email(email) if email else f"{name}@{SERVICE_HOST}"
         async with self._db.uow() as uow:
             await exclusive(uow, Lock.ASSIGNMENTS)
@@ -295,8 +296,10 @@ async def add_local_user(uow: UnitOfWork, email: str, username: str | None, pass
 
 
 def checked_username(name: str) -> str:
-    """The name without blanks around it; `Invalid` when it is empty, too long, or cannot be shown."""
+    """The name without blanks around it; `Invalid` when it is empty, too long, cannot be shown, or is the server's own."""
     name = name.strip()
+    if is_of_the_server(name):
+        raise Invalid(f"{name} is what the server calls itself in the audit log; choose another name", pointer=_NAME)
     if not 0 < len(name) <= USERNAME_LENGTH or not name.isprintable():
         raise Invalid(f"a user name is printable and has 1 to {USERNAME_LENGTH} characters", pointer=_NAME)
     return name

@@ -10,7 +10,7 @@ from quart import Blueprint, Response, request
 from terrapod_core.admin.resources import AUDIT_ENTRY
 from terrapod_core.audit import AuditLog, Filters
 from terrapod_core.errors import BadRequest
-from terrapod_core.web import Web, stream
+from terrapod_core.web import Web
 
 CSV: Final = "text/csv"
 FORMATS: Final = ("json", "csv")
@@ -28,7 +28,7 @@ def routes(log: AuditLog, web: Web) -> Blueprint:
         if _wants_csv():
             name = f"audit-log-{web.db.clock.now():%Y%m%dT%H%M%SZ}.csv"
             headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-            return stream(await log.csv(actor, filters), size=None, content_type=f"{CSV}; charset=utf-8", headers=headers)
+            return web.download(await log.csv(actor, filters), size=None, content_type=f"{CSV}; charset=utf-8", headers=headers)
         web.negotiated()
         began = web.db.clock.now()
         page = await log.list(actor, filters, query.page)

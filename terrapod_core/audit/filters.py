@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, and_
 
 from terrapod_core.audit.models import AuditEntry
 from terrapod_core.errors import BadRequest
@@ -44,8 +44,13 @@ class Filters:
 
     @classmethod
     def of(cls, query: Query) -> Filters:
-        """What the query string asks; `BadRequest` names the parameter that cannot be understood. Empty values ask nothing."""
+        """What the query string asks; `BadRequest` names the parameter that cannot be understood. Empty values ask nothing.
+
+        A filter that there is not is refused: the whole log would look like its answer.
+        """
         names = ("actor", "action", "resource_type", "resource_id", "outcome", "request_id", "address")
+        for unknown in sorted(query.filters.keys() - {*names, "since", "until"}):
+            raise BadRequest(f"the log has no filter {unknown[:60]}", parameter=f"filter[{unknown[:60]}]")
         texts = {name: query.filter(name) or None for name in names}
         outcome, action = texts["outcome"], texts["action"]
         if outcome is not None and outcome not in OUTCOMES:
@@ -90,7 +95,7 @@ def _is_actor(text: str) -> ColumnElement[bool]:
     if _ID.fullmatch(text):
         return AuditEntry.actor_id == text
     if text in _WORDS:
-        return or_(AuditEntry.actor_id == text, AuditEntry.actor_name == text)
+        return AuditEntry.actor_id == text
     return AuditEntry.actor_name == text
 
 

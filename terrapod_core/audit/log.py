@@ -68,7 +68,7 @@ class AuditLog:
             await uow.commit()
 
     async def _lines(self, filters: Filters) -> AsyncIterator[bytes]:
-        yield csv_lines([[name.replace("_", "-") for name in COLUMNS]])
+        yield csv_lines([["created-at" if name == "at" else name.replace("_", "-") for name in COLUMNS]])
         sealed = await self._db.read(_sealed_up_to)
         # What is sealed meanwhile stays in the first part: nothing is told twice, and nothing is left out.
         late = or_(AuditEntry.seal_no.is_(None), AuditEntry.seal_no > sealed)

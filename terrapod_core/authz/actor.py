@@ -77,6 +77,11 @@ class Actor:
         return self.id if self.kind is ActorKind.USER else None
 
     @property
+    def rights(self) -> tuple[object, ...]:
+        """All that decisions are made from, beside who it is: equal as long as it may do the same."""
+        return self.platform, self.roles, self.scope, self.engine
+
+    @property
     def is_platform_admin(self) -> bool:
         """Whether it may do everything; a narrowed token may not, whoever made it."""
         if self.kind is not ActorKind.USER:

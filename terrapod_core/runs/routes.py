@@ -15,7 +15,7 @@ from terrapod_core.runs.requests import CreateRun
 from terrapod_core.runs.resources import APPLY, CAPACITY, PLAN, RUN, RUN_EVENT, Capacity
 from terrapod_core.runs.service import Runs
 from terrapod_core.storage import ObjectKind, Objects
-from terrapod_core.web import Web, stream
+from terrapod_core.web import Web
 
 
 def routes(runs: Runs, links: Links, objects: Objects, web: Web) -> Blueprint:
@@ -116,7 +116,7 @@ def routes(runs: Runs, links: Links, objects: Objects, web: Web) -> Blueprint:
         if phase.plan_json_key is None:
             return web.empty(204)
         chunks = objects.get(ObjectKind.PLAN_JSON, phase.id, phase.plan_json_key)
-        return stream(chunks, size=None, content_type="application/json")
+        return web.download(chunks, size=None, content_type="application/json")
 
     @api.get("/plans/<plan_id>/json-output-redacted")
     async def json_output_redacted(plan_id: str) -> Response:

@@ -23,28 +23,22 @@ def new_key() -> str:
     return f"k{secrets.token_hex(4)}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
-def read_or_make(path: Path, make: Callable[[], str]) -> str:
-    """The text of the key file, written with `make()` when there is none.
+def write_first(path: Path, text: str) -> None:
+    """Write the key file, unless there is one.
 
-    A directory made for it gets mode 0700, the file 0600; a file found with looser modes is tightened. Of several
-    processes that start at once one wins and all read the same key. The file is whole and on disk before it has its name.
-    Raises `OSError`.
+    A directory made for it gets mode 0700, the file 0600. Of several processes that start at once one wins. The file is whole
+    and on disk before it has its name. Raises `OSError`.
     """
-    try:
-        return read(path)
-    except FileNotFoundError:
-        pass
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        _write(temporary, make() + "\n")
+        _write(temporary, text + "\n")
         # link() refuses to replace: the first of two processes wins, where rename() would let the second one win.
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync_directory(path.parent)
-    return read(path)
 
 
 def read(path: Path) -> str:

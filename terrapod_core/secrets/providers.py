@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from terrapod_core.plugin import KeyringError, Keys
-from terrapod_core.secrets.keyfile import KEY_FILE, new_key, read, read_or_make
+from terrapod_core.secrets.keyfile import KEY_FILE, new_key, read, write_first
 from terrapod_core.settings import Settings
 
 SETTING: Final = "TERRAPOD_SECRETS__KEYS"
@@ -31,8 +31,8 @@ class SettingsKeys:
     """`[secrets] provider = "settings"`.
 
     The setting wins when given. Without it an embedded start (files on this disk) keeps its key in the file `keys` of the
-    data directory, made at the first start; any other start has no keys, because replicas that each made their own could
-    not read one another's secrets.
+    data directory, made at the first start and written by `keep`; any other start has no keys, because replicas that each
+    made their own could not read one another's secrets.
     """
 
     name = "settings"
@@ -45,6 +45,7 @@ class SettingsKeys:
         self._setting_file = setting_file if self._text is not None else None
         self._where = where
         self._found = False
+        self._made: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -86,15 +87,32 @@ class SettingsKeys:
         if not self._embedded:
             raise KeyringError(_no_keys(self._path))
         try:
-            # Made at the first look alone: a file that is gone later holds keys that somebody has to put back.
-            text = read(self._path) if self._found else read_or_make(self._path, new_key)
+            text = read(self._path)
         except (OSError, UnicodeDecodeError) as error:
-            raise KeyringError(
-                f"The key file {self._path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}."
-            ) from None
+            # A file that is gone later holds keys that somebody has to put back.
+            if self._found or not isinstance(error, FileNotFoundError):
+                raise self._unreadable(error) from None
+            self._made = self._made or new_key()
+            return Keys.read(self._made, self.where)
         keys = Keys.read(text, self.where)
-        self._found = True
+        self._found, self._made = True, None
         return keys
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is no key file, and `keys` gave one that was made for a first start."""
+        return self._made is not None
+
+    def keep(self) -> None:
+        """Write the key that was made: only for one who knows that no other was in use. Ask `keys` again, somebody may have been first."""
+        if self._made is not None:
+            try:
+                write_first(self._path, self._made)
+            except OSError as error:
+                raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> KeyringError:
+        return KeyringError(f"The key file {self._path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.")
 
 
 def _no_keys(path: Path) -> str:

@@ -23,6 +23,7 @@ from terrapod_core.errors import Unavailable
 from terrapod_core.plugin import KeyringError
 from terrapod_core.secrets.keyring import Keyring
 from terrapod_core.secrets.models import KeyCheck
+from terrapod_core.secrets.providers import SettingsKeys
 
 LOOK_SECONDS: Final = 30.0
 SETTLE: Final = timedelta(seconds=45)
@@ -30,7 +31,7 @@ SETTLE: Final = timedelta(seconds=45)
 NOTED: Final = timedelta(minutes=10)
 
 Needed = Callable[[Collection[str]], Awaitable[Mapping[str, Sequence[str]]]]
-"""Which keys, but for those named, stored data still needs, and what for: `{"k1": ["12 values of variables.value", …]}`."""
+"""Which keys, but for those named, something still needs, and what: `{"k1": ["12 values of variables.value", …]}`."""
 
 log = structlog.get_logger("terrapod.secrets")
 
@@ -38,22 +39,26 @@ log = structlog.get_logger("terrapod.secrets")
 class KeyWatch:
     """Watches over the keys of one process."""
 
-    def __init__(self, db: Database, keyring: Keyring, needed: Needed, *, settle: timedelta = SETTLE) -> None:
+    def __init__(self, db: Database, keyring: Keyring, stored: Needed, hashed: Needed, *, settle: timedelta = SETTLE) -> None:
+        """`stored` tells of sealed values and objects, `hashed` of live tokens and sessions."""
         self._db = db
         self._keyring = keyring
-        self._needed = needed
+        self._stored = stored
+        self._hashed = hashed
         self._settle = settle
         self._task: asyncio.Task[None] | None = None
         self._warned: set[str] = set()
 
     async def check(self) -> None:
         """Before anything else is done with the database: raise `KeyringError` when the keys given are not the ones it needs."""
+        if self._is_new:  # somebody else may have written the file meanwhile
+            await asyncio.to_thread(self._keyring.reload)
         known = await self._known()
         self._refuse_wrong(known)
         gone = sorted(set(known) - set(self._keyring.given))
         # A database without any check was written by a version that made none: what it needs is asked of the data itself.
         if gone or not known:
-            await self._refuse_missing(gone)
+            await self._refuse_missing(gone, strange=known.keys().isdisjoint(self._keyring.given))
         await self._register(known)
 
     async def look(self) -> None:
@@ -116,26 +121,50 @@ class KeyWatch:
     def _refuse_wrong(self, known: Mapping[str, KeyCheck]) -> None:
         wrong = [each for each in self._keyring.given if each in known and known[each].fingerprint != self._keyring.fingerprint(each)]
         if wrong:
+            which = f"The key {wrong[0]!r}" if len(wrong) == 1 else f"Each of the keys {', '.join(map(repr, wrong))}"
             raise KeyringError(
-                f"The key {', '.join(map(repr, wrong))} given in {self._keyring.provider.where} is not the key of that id that sealed this "
+                f"{which} given in {self._keyring.provider.where} is not the key of that id that sealed this "
                 "database: with it nothing could be read. Give the right key there, from the copy that is kept apart from the data; "
                 "if the key is meant to be a new one, give it an id of its own and put it before the old one."
             )
 
-    async def _refuse_missing(self, gone: Sequence[str]) -> None:
+    @property
+    def _is_new(self) -> bool:
+        """Whether the key was made by this process just now, and is nowhere but in its memory."""
+        provider = self._keyring.provider
+        return isinstance(provider, SettingsKeys) and provider.pending
+
+    async def _refuse_missing(self, gone: Sequence[str], *, strange: bool) -> None:
+        """Look for what needs a key that is not given. With none but `strange` ones given, tokens and sessions are enough to refuse:
+        somebody who takes an old key away knows the new one, and somebody with the wrong keys knows none.
+        """
         if gone:
             log.warning("keys that this database knows are not given; looking whether anything needs them", keys=list(gone))
-        needed = await self._needed(self._keyring.given)
-        if needed:
-            told = "; ".join(f"{key_id!r} ({', '.join(what)})" for key_id, what in sorted(needed.items()))
-            raise KeyringError(
-                f"Stored secrets need keys that are not given: {told}. The keys are given in {self._keyring.provider.where}, which has "
-                f"{', '.join(self._keyring.given)}. Add the missing ones there, after the newest one."
-            )
-        await self.forget(gone)
+        stored, hashed = await self._stored(self._keyring.given), await self._hashed(self._keyring.given)
+        if stored or (strange and hashed):
+            needed = {key_id: [*stored.get(key_id, ()), *hashed.get(key_id, ())] for key_id in sorted({*stored, *hashed})}
+            raise KeyringError(f"Stored secrets need keys that are not given: {_told(needed)}. {self._remedy()}")
+        if hashed:
+            log.warning("tokens and sessions rest on keys that are not given, and are refused", needed=_told(hashed))
+        await self.forget([key_id for key_id in gone if key_id not in hashed])
+
+    def _remedy(self) -> str:
+        where = self._keyring.provider.where
+        if self._is_new:
+            return f"They are kept in {where}, which is not there: put it back, from the copy that is kept apart from the data."
+        return (
+            f"The keys are given in {where}, which has {', '.join(self._keyring.given)}. Add the missing ones there, after the newest one."
+        )
+
+    async def _keep_own(self) -> None:
+        provider = self._keyring.provider
+        if isinstance(provider, SettingsKeys) and provider.pending:
+            await asyncio.to_thread(provider.keep)
+            await asyncio.to_thread(self._keyring.reload)
 
     async def _register(self, known: Mapping[str, KeyCheck]) -> dict[str, KeyCheck]:
         """Write down the keys that are new, and that the newest is in use."""
+        await self._keep_own()
         fresh = [key_id for key_id in self._keyring.given if key_id not in known]
         if fresh:
             now = self._db.clock.now()
@@ -171,3 +200,7 @@ class KeyWatch:
         for key_id in set(missing) - self._warned:
             log.warning("another server was given a key that is missing here: add it", key=key_id, where=self._keyring.provider.where)
         self._warned = set(missing)
+
+
+def _told(needed: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{key_id!r} ({', '.join(what)})" for key_id, what in sorted(needed.items()))

@@ -67,26 +67,28 @@ class Standing:
 class KeyUses:
     """Looks through everything that rests on keys. What it says is of that moment: others go on writing."""
 
-    def __init__(self, db: Database, keyring: Keyring, objects: Objects, hashes: Hashes) -> None:
+    def __init__(self, db: Database, keyring: Keyring, objects: Objects, hashes: Hashes, signed: Hashes) -> None:
+        """`hashes` are of what people show; `signed` vouches for something, and is not needed to go on."""
         self._db = db
         self._keyring = keyring
         self._objects = objects
         self._hashes = hashes
+        self._signed = signed
 
     async def needed(self, but_for: Collection[str]) -> dict[str, list[str]]:
         """Which keys stored values and objects need, but for those named, and for what."""
-        found: dict[str, list[str]] = {}
-        for what, counts in {**await self._columns(but_for), **await self._kinds()}.items():
-            for key_id, number in counts.items():
-                found.setdefault(key_id, []).append(f"{number} {what}")
-        return {key_id: what for key_id, what in found.items() if key_id not in but_for}
+        return _by_key({**await self._columns(but_for), **await self._kinds()}, but_for)
+
+    async def hashed(self, but_for: Collection[str]) -> dict[str, list[str]]:
+        """Likewise which keys live tokens and sessions need. Those of which nobody knows the key are left out."""
+        return _by_key(await self._count(self._hashes), but_for)
 
     async def standing(self) -> Standing:
         """Every key that is given, registered or needed, and what needs it. Reads the end of every object in the store."""
         now = self._db.clock.now()
         checks = await self._db.read(lambda session: {row.key_id: row for row in session.execute(select(KeyCheck)).scalars()})
         stored = {**await self._columns(self._keyring.given), **await self._kinds()}
-        hashed = await self._db.read(lambda session: {what: query(session, now) for what, query in self._hashes.items()})
+        hashed = await self._count({**self._hashes, **self._signed})
         everywhere = {key_id for counts in stored.values() for key_id in counts}
         everywhere |= {key_id for counts in hashed.values() for key_id in counts if key_id is not None}
         ids = list(dict.fromkeys([*self._keyring.key_ids, *sorted(checks), *sorted(everywhere)]))
@@ -108,6 +110,10 @@ class KeyUses:
             links_until=links if links is not None and links > now else None,
         )
 
+    async def _count(self, hashes: Hashes) -> dict[str, Counter[str | None]]:
+        now = self._db.clock.now()
+        return await self._db.read(lambda session: {what: query(session, now) for what, query in hashes.items()})
+
     async def _columns(self, known: Collection[str]) -> dict[str, Counter[str]]:
         ids = [*known] or [self._keyring.newest]
         found: dict[str, Counter[str]] = {}
@@ -123,6 +129,15 @@ class KeyUses:
                 counts.update([key_id for key_id in await keys_of(self._objects, [key for _, key in batch]) if key_id is not None])
             found[f"objects of kind {named.kind.value}"] = counts
         return found
+
+
+def _by_key(counted: Mapping[str, Counter[str]] | Mapping[str, Counter[str | None]], but_for: Collection[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for what, counts in counted.items():
+        for key_id, number in counts.items():
+            if key_id is not None and key_id not in but_for:
+                found.setdefault(key_id, []).append(f"{number} {what}")
+    return found
 
 
 async def batches(db: Database, named: Named, size: int = BATCH) -> AsyncIterator[list[tuple[str, str]]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -37,12 +38,18 @@ class Pages:
 
     async def visitor(self) -> Actor | None:
         """The one whose session the browser's cookie holds; `None` when there is none."""
-        text = request.cookies.get(self.doorway.site().session_cookie)
-        actor = await self.people.authentication.authenticate(text) if text else None
-        if actor is None or actor.session_id is None:
-            return None  # a token in the cookie is no session
-        g.actor = actor
+        actor = await self._shown(self._cookie())
+        if actor is not None:
+            g.actor = actor
         return actor
+
+    def _cookie(self) -> str | None:
+        return request.cookies.get(self.doorway.site().session_cookie)
+
+    async def _shown(self, text: str | None) -> Actor | None:
+        actor = await self.people.authentication.authenticate(text) if text else None
+        # A token in the cookie is no session.
+        return actor if actor is not None and actor.session_id is not None else None
 
     async def actor(self) -> Actor:
         """The one who is signed in; raises `Unauthorized`, which leads a browser to the sign-in page."""
@@ -73,6 +80,10 @@ class Pages:
         """A page for this person, or for nobody."""
         token = self.people.form_tokens.make(actor.session_id) if actor and actor.session_id else None
         return self.renderer.page(template, status=status, form_to=form_to, actor=actor, form_token=token, **values)
+
+    def attended(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The chunks, for as long as the session is good and grants what it did."""
+        return self.web.attended(chunks, partial(self._shown, self._cookie()))
 
     async def error(self, error: TerrapodError) -> Response:
         """A refusal as a page with the sentence that an API client would get. Programs get the document."""

@@ -54,7 +54,7 @@ def run_pages(pages: Pages, runs: RunPages) -> Blueprint:
     async def download_log(phase_id: str, **_where: str) -> Response:
         actor = await pages.actor()
         first = await runs.log(actor, phase_id, 0, LOG_BYTES)
-        response = _text(Response(_whole(runs, actor, phase_id, first)))
+        response = _text(Response(pages.attended(_whole(runs, actor, phase_id, first))))
         response.headers["Content-Disposition"] = f'attachment; filename="{"".join(c for c in phase_id if c.isalnum() or c == "-")}.txt"'
         response.timeout = None
         return response

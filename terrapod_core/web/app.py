@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Generator
 from typing import Any, Final
 
+import structlog
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
 from quart import Quart, Request
 from quart.asgi import ASGIHTTPConnection
@@ -19,7 +20,7 @@ from quart.wrappers.request import Body
 from quart.wrappers.response import DataBody
 from werkzeug.datastructures import ImmutableDict
 
-from terrapod_core.errors import NotFound, RequestTooSlow
+from terrapod_core.errors import NotFound, RequestTooSlow, TerrapodError
 from terrapod_core.jsonapi import errors_document
 from terrapod_core.web.pace import Pace
 
@@ -28,6 +29,8 @@ HIGH_WATER: Final = 1024 * 1024
 
 WATCH_AFTER_SECONDS: Final = 1.0
 """A handler that takes longer is cancelled when its client goes away; a shorter one is not worth the look."""
+
+log = structlog.get_logger("terrapod.web")
 
 _ASKING: Final = frozenset({"GET", "HEAD"})
 """Of other methods a body may follow that no header announces (HTTP/2)."""
@@ -112,7 +115,11 @@ class BoundedConnection(ASGIHTTPConnection):
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         whole = response.response
         if not isinstance(whole, DataBody):
-            await super()._send_response(send, response)
+            try:
+                await super()._send_response(send, response)
+            except TerrapodError as error:
+                # Its end is missing, so the server hangs up, and the client knows that this was not all.
+                log.warning("an answer was cut short", reason=error.detail)
             return
         headers = encode_headers(response.headers)
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False})

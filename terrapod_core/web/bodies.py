@@ -43,7 +43,10 @@ async def pieces(request: Request, limit: int, what: str) -> AsyncIterator[bytes
 
 
 async def attended(body: AsyncIterator[bytes], clock: Clock, check: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
-    """The body, for which `check` is asked again when half a minute has passed since it last was: who may begin may not go on for ever."""
+    """The body of a request or an answer, for which `check` is asked again when half a minute has passed since it last was.
+
+    Who may begin may not go on for ever.
+    """
     checked = clock.now()
     async for piece in body:
         if clock.now() - checked >= CHECKED_EVERY:

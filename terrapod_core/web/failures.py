@@ -10,7 +10,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed as WerkzeugMetho
 
 from terrapod_core.audit import Refusals
 from terrapod_core.authz import Actor
-from terrapod_core.db import Database
 from terrapod_core.errors import BadRequest, MethodNotAllowed, NotFound, TerrapodError, TooLarge, Unavailable
 from terrapod_core.jsonapi import errors_document
 from terrapod_core.web.app import TerrapodQuart
@@ -25,8 +24,8 @@ log = structlog.get_logger("terrapod.web")
 class Failures:
     """Registers the error handlers on the application."""
 
-    def __init__(self, app: TerrapodQuart, db: Database) -> None:
-        self.refusals = Refusals(db)
+    def __init__(self, app: TerrapodQuart, refusals: Refusals) -> None:
+        self.refusals = refusals
         self._renderers: list[tuple[str, Renderer]] = []
         app.register_error_handler(TerrapodError, self._domain)
         app.register_error_handler(HTTPException, self._http)

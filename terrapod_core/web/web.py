@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ from terrapod_core.errors import NotAcceptable, NotFound, Unauthorized
 from terrapod_core.jsonapi import Includes, Page, Query, Ref, Rendering, Resource, parse, parse_action, parse_refs
 from terrapod_core.settings import Settings
 from terrapod_core.web import bodies
+from terrapod_core.web.download import stream
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -130,6 +132,28 @@ class Web:
     async def unpaged(self, resource: Resource, found: Sequence[Any]) -> Response:
         """A list that the real service does not page (variables, run events)."""
         return await self.listing(resource, Page.whole(found))
+
+    def download(
+        self, chunks: AsyncIterator[bytes], *, size: int | None, content_type: str, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """An answer that flows to the one whose token opened the request, for as long as it is good and grants what it did.
+
+        To whoever shows a signed link or the token of a phase, `stream` sends: those end by themselves.
+        """
+        return stream(
+            self.attended(chunks, partial(self._authenticate, self.bearer())), size=size, content_type=content_type, headers=headers
+        )
+
+    def attended(self, chunks: AsyncIterator[bytes], shown: Callable[[], Awaitable[Actor | None]]) -> AsyncIterator[bytes]:
+        """The chunks, until `shown` gives nobody any more, or somebody with other rights than the actor of this request."""
+        rights = g.actor.rights
+
+        async def check() -> None:
+            now = await shown()
+            if now is None or now.rights != rights:
+                raise Unauthorized("what was shown is good no more, or grants something else, while the answer was on its way")
+
+        return bodies.attended(chunks, self.db.clock, check)
 
     def json(self, encoded: bytes, *, status: int = 200, content_type: str | None = None) -> Response:
         """Encoded JSON with the type that was negotiated."""

@@ -17,7 +17,7 @@ from werkzeug.datastructures import Headers
 
 from terrapod_core import ui
 from terrapod_core.accounts import AccountServices, UserPasswords, Visitor, open_accounts, register_includes, routes
-from terrapod_core.audit import AuditEntry
+from terrapod_core.audit import AuditEntry, Refusals
 from terrapod_core.authz import SYSTEM, Actor, Authorizer, PlatformRole
 from terrapod_core.db import Database
 from terrapod_core.jsonapi import Includes
@@ -108,6 +108,7 @@ class People:
     keyring: Keyring = field(default_factory=lambda: Keyring(new_key()))
 
     def __post_init__(self) -> None:
+        self.refusals = Refusals(self.db)
         self.passwords = PlainPasswords(UserPasswords(self.db))
         self.elsewhere = Elsewhere()
         self.services = self.restarted(self.keyring)
@@ -115,7 +116,7 @@ class People:
     def restarted(self, keyring: Keyring) -> AccountServices:
         """The services as another process has them."""
         providers: dict[str, AuthProvider] = {"local": self.passwords, "corporate": self.elsewhere}
-        return open_accounts(self.db, keyring, self.settings, Authorizer(), providers, self._readable)
+        return open_accounts(self.db, keyring, self.settings, Authorizer(), providers, self._readable, self.refusals)
 
     def _readable(self, _session: Session, _actor: Actor, workspace_ids: Sequence[str]) -> set[str]:
         return {each for each in workspace_ids if each in self.readable}
@@ -151,7 +152,7 @@ class People:
         """The application: routes under /api/v2, OAuth, pages."""
         app, includes = TerrapodQuart("test"), Includes()
         web = Web(self.settings, self.db, includes, self.services.tokens.authenticate)
-        failures = Failures(app, self.db)
+        failures = Failures(app, self.refusals)
         dress(app, self.settings)
         register_includes(includes, Authorizer())
         app.register_blueprint(routes.routes(self.services, web), url_prefix="/api/v2")

@@ -63,6 +63,7 @@ def test_others_may_not_read(alice: Person) -> None:
         ("filter[since]", "yesterday"),
         ("filter[until]", "2026-13-01T00:00:00Z"),
         ("filter[outcome]", "x"),
+        ("filter[outcom]", "refused"),
         ("filter[action]", "*x"),
         ("format", "pdf"),
     ],

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from terrapod_core.accounts import LoginState, Refused, SignedIn, User, Visitor
 from terrapod_core.audit import AuditEntry
+from terrapod_core.audit.refusals import A_MINUTE
 from terrapod_core.authz import SYSTEM
 from terrapod_core.errors import BadGateway, BadRequest, Conflict, NotFound, TerrapodError, TooManyRequests
 from terrapod_core.plugin import Identity
@@ -265,6 +266,16 @@ async def test_beginning_is_limited_per_address(people: People) -> None:
     with pytest.raises(TooManyRequests):
         for _ in range(200):
             await begin(people)
+
+
+async def test_a_flood_of_failures_from_many_addresses_is_counted_and_not_written_one_by_one(people: People) -> None:
+    for number in range(A_MINUTE + 5):
+        with pytest.raises(Refused):
+            await attempt(people, f"{number}@example.com", "wrong", replace(VISITOR, address=f"192.0.2.{number}"))
+    await people.refusals.flush(all_of_it=True)
+    entries = await people.db.read(lambda session: session.execute(select(AuditEntry)).scalars().all())
+    assert sum(entry.action == "session.create" for entry in entries) == A_MINUTE
+    assert [entry.detail["count"] for entry in entries if entry.action == "request.refuse"] == [5]
 
 
 async def test_failures_are_recorded_with_their_number_and_without_what_was_typed(people: People) -> None:

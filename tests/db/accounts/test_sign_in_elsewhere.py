@@ -301,7 +301,7 @@ async def test_nobody_is_called_by_anothers_address_or_the_name_of_a_service_acc
     made = await people.services.accounts.create_service_account(SYSTEM, "ci")
     await people.services.accounts.delete(SYSTEM, made.id)
     names = {}
-    for number, name in enumerate(("ci", "boss@example.com", "ADA@example.com", "grace")):
+    for number, name in enumerate(("ci", "boss@example.com", "ADA@example.com", "grace", "system")):
         person = replace(ADA, subject=str(number), username=name, email=f"ada{number}@example.com" if number != 2 else ADA.email)
         names[name] = (await back(people, elsewhere, person)).user.username
     assert names == {
@@ -309,6 +309,7 @@ async def test_nobody_is_called_by_anothers_address_or_the_name_of_a_service_acc
         "boss@example.com": "ada1@example.com",
         "ADA@example.com": "ADA@example.com",
         "grace": "grace",
+        "system": "system (okta)",
     }
 
 

@@ -303,7 +303,7 @@ async def test_a_service_account_cannot_sign_in_nor_have_a_session(admin: API, p
 
 def test_no_provider_takes_the_name_of_service_accounts() -> None:
     with pytest.raises(SettingsError, match="another name"):
-        open_accounts(None, None, None, None, {SERVICE: None}, None)  # type: ignore[arg-type, dict-item]
+        open_accounts(None, None, None, None, {SERVICE: None}, None, None)  # type: ignore[arg-type, dict-item]
 
 
 async def test_roles_wait_for_a_service_account_that_is_made_later(admin: API, people: People) -> None:

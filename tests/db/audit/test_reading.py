@@ -64,6 +64,7 @@ async def seen(audit_log: AuditLog, *pairs: tuple[str, str]) -> list[str]:
         ([("actor", ALICE.id)], ["workspace.update"] * 3),
         ([("actor", "bob")], ["run.confirm", "run.create", "runner.create"]),
         ([("actor", "nobody")], []),
+        ([("actor", "system")], []),
         ([("action", "run.create")], ["run.create"]),
         ([("action", "run.*")], ["run.confirm", "run.create"]),
         ([("action", "run*")], ["run.confirm", "run.create", "runner.create"]),
@@ -164,9 +165,9 @@ async def test_csv_holds_everything_that_matches(log: Record, audit_log: AuditLo
     rows = list(csv.DictReader(io.StringIO(b"".join(pieces).decode())))
     assert len(pieces) == 8, "a header, five that wait in two pieces, nineteen behind them in five"
     assert len({row["id"] for row in rows}) == len(rows) == 24
-    assert [row["at"] for row in rows] == sorted((row["at"] for row in rows), reverse=True)
+    assert [row["created-at"] for row in rows] == sorted((row["created-at"] for row in rows), reverse=True)
     assert rows[0]["actor-name"] == "alice"
-    assert rows[0]["at"].endswith("+00:00")
+    assert rows[0]["created-at"].endswith("+00:00")
 
 
 async def test_csv_runs_nothing_in_a_spreadsheet(log: Record, audit_log: AuditLog) -> None:

@@ -162,7 +162,7 @@ async def test_counts_are_written_though_nothing_more_arrives(log: Record, monke
 def application(log: Record) -> tuple[TerrapodQuart, Failures]:
     """An application that refuses."""
     app = TerrapodQuart("test")
-    failures = Failures(app, log.db)
+    failures = Failures(app, Refusals(log.db))
     dress(app, Settings(limits=Limits(requests_per_second_per_address=0)))
 
     @app.get("/secret")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
+from terrapod_core.accounts.users import add_local_user
+from terrapod_core.app import Terrapod
 from terrapod_core.plugin import KeyringError
+from terrapod_core.secrets import Keyring
 from terrapod_core.secrets.models import KeyCheck
-from terrapod_core.secrets.watch import NOTED, SETTLE
+from terrapod_core.secrets.providers import SettingsKeys
+from terrapod_core.secrets.watch import NOTED, SETTLE, KeyWatch
 from terrapod_core.settings import SettingsError
 from terrapod_core.testing import FakeClock, MemoryKeys
 from terrapod_core.testing.keys import key_text
@@ -58,6 +63,55 @@ async def test_a_key_that_nothing_needs_may_be_missing(serve: Serve, keys: Memor
     later = serve(MemoryKeys(key_text("k2")))
     await later.key_watch.check()
     assert await known(later) == ["k2"]
+
+
+async def signed_in(terrapod: Terrapod) -> None:
+    """Somebody with a session, and nothing else that rests on a key."""
+    await terrapod.key_watch.check()
+    async with terrapod.db.uow() as uow:
+        user = await add_local_user(uow, "root@example.com", None, None)
+        terrapod.people.sessions.open(uow, user, address=None, user_agent=None)
+        await uow.commit()
+
+
+async def test_keys_of_which_the_database_knows_none_are_refused_for_the_sake_of_a_session_alone(serve: Serve, keys: MemoryKeys) -> None:
+    await signed_in(serve(keys))
+    strange = serve(MemoryKeys(key_text("k9")))
+    with pytest.raises(KeyringError, match=r"need keys that are not given: 'k1' \(1 sessions\).*which has k9. Add the missing ones"):
+        await strange.key_watch.check()
+    assert await known(strange) == ["k1"]
+
+
+async def test_an_old_key_may_be_taken_away_before_its_sessions_ended_and_is_not_forgotten(serve: Serve, keys: MemoryKeys) -> None:
+    await signed_in(serve(keys))
+    await serve(MemoryKeys(key_text("k2", "k1"))).key_watch.check()
+    later = serve(MemoryKeys(key_text("k2")))
+    await later.key_watch.check()
+    assert await known(later) == ["k1", "k2"]
+    with pytest.raises(KeyringError, match="'k1' given in a test is not the key"):
+        await serve(MemoryKeys(key_text("k2") + OTHER)).key_watch.check()
+
+
+async def test_a_lost_key_file_is_asked_for_and_not_replaced(serve: Serve, keys: MemoryKeys, tmp_path: Path) -> None:
+    first = serve(keys)
+    await signed_in(first)
+    lost = SettingsKeys(None, tmp_path / "data", embedded=True)
+    watch = KeyWatch(first.db, Keyring(lost), first.key_uses.needed, first.key_uses.hashed)
+    with pytest.raises(KeyringError, match=r"'k1' \(1 sessions\). They are kept in the key file .*/data/keys, which is not there"):
+        await watch.check()
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/keys").write_text(key_text("k1"))
+    await watch.check()
+
+
+async def test_processes_that_start_at_once_agree_on_the_key_of_the_first(serve: Serve, keys: MemoryKeys, tmp_path: Path) -> None:
+    server = serve(keys)
+    rings = [Keyring(SettingsKeys(None, tmp_path / "data", embedded=True)) for _ in range(4)]
+    watches = [KeyWatch(server.db, ring, server.key_uses.needed, server.key_uses.hashed) for ring in rings]
+    await asyncio.gather(*(watch.check() for watch in watches))
+    assert len({ring.newest for ring in rings}) == 1
+    assert await known(server) == [rings[0].newest]
 
 
 async def test_replicas_that_start_together_register_one_key_once(serve: Serve) -> None:

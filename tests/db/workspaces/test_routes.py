@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from terrapod_core.audit import Refusals
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.jsonapi import Includes
 from terrapod_core.organizations import DEFAULT_PROJECT_ID, Organizations, resources as organization_resources, routes as organizations
@@ -50,7 +51,7 @@ def client(house: House) -> Client:
 
     app = TerrapodQuart("test")
     web = Web(house.settings, house.db, includes, authenticate)
-    Failures(app, house.db)
+    Failures(app, Refusals(house.db))
     organization_resources.includes(includes)
     project_resources.includes(includes, authz, count)
     workspace_resources.includes(includes, authz)

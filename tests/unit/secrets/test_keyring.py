@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 
 from terrapod_core.secrets import Keyring, KeyringError, SecretUnreadable, new_key
 from terrapod_core.secrets.keyring import place
+from terrapod_core.secrets.providers import SettingsKeys
 
 OLD = "old:" + base64.b64encode(b"o" * 32).decode()
 NEW = "new:" + base64.b64encode(b"n" * 32).decode()
@@ -129,10 +130,19 @@ def test_keys_may_stand_on_lines_of_their_own_and_in_urlsafe_base64() -> None:
     assert Keyring(f"\nk2:{urlsafe}\n{OLD}\n").key_ids == ("k2", "old")
 
 
+def first_start(data_dir: Path) -> Keyring:
+    """The keyring of an embedded start whose database knows no key."""
+    provider = SettingsKeys(None, data_dir, embedded=True)
+    keyring = Keyring(provider)
+    provider.keep()
+    keyring.reload()
+    return keyring
+
+
 def test_an_embedded_start_makes_a_private_key_and_keeps_it(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    sealed = Keyring.load(None, data_dir, embedded=True).seal(SECRET, column="c", row="r")
-    assert Keyring.load(None, data_dir, embedded=True).open(sealed, column="c", row="r") == SECRET
+    sealed = first_start(data_dir).seal(SECRET, column="c", row="r")
+    assert first_start(data_dir).open(sealed, column="c", row="r") == SECRET
     assert stat.S_IMODE((data_dir / "keys").stat().st_mode) == 0o600
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
     assert [path.name for path in data_dir.iterdir()] == ["keys"]
@@ -141,18 +151,18 @@ def test_an_embedded_start_makes_a_private_key_and_keeps_it(tmp_path: Path) -> N
 def test_a_key_file_that_others_could_read_is_tightened(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(new_key())
     (tmp_path / "keys").chmod(0o644)
-    Keyring.load(None, tmp_path, embedded=True)
+    first_start(tmp_path)
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o600
 
 
 def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda _: Keyring.load(None, tmp_path / "data", embedded=True).key_ids, range(16)))
+        found = list(threads.map(lambda _: first_start(tmp_path / "data").key_ids, range(16)))
     assert len(set(found)) == 1
 
 
 def test_given_keys_win_over_the_file(tmp_path: Path) -> None:
-    Keyring.load(None, tmp_path, embedded=True)
+    first_start(tmp_path)
     assert Keyring.load(OLD, tmp_path, embedded=True).newest == "old"
 
 
@@ -164,7 +174,7 @@ def test_a_start_that_is_not_embedded_needs_given_keys_and_says_how(tmp_path: Pa
 
 
 def test_an_installation_that_was_embedded_is_told_about_its_key_file(tmp_path: Path) -> None:
-    Keyring.load(None, tmp_path, embedded=True)
+    first_start(tmp_path)
     with pytest.raises(KeyringError, match="TERRAPOD_SECRETS__KEYS_FILE="):
         Keyring.load("  ", tmp_path, embedded=False)
 
@@ -172,4 +182,4 @@ def test_an_installation_that_was_embedded_is_told_about_its_key_file(tmp_path: 
 def test_a_damaged_key_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("nonsense")
     with pytest.raises(KeyringError, match="key file"):
-        Keyring.load(None, tmp_path, embedded=True)
+        first_start(tmp_path)

@@ -38,10 +38,21 @@ class TestKeyFile(KeyProviderKit):
 def test_a_key_file_that_vanishes_is_not_made_anew(tmp_path: Path) -> None:
     provider = SettingsKeys(None, tmp_path, embedded=True)
     provider.keys()
+    provider.keep()
+    provider.keys()
     (tmp_path / "keys").unlink()
     with pytest.raises(KeyringError, match="key file .* cannot be read: No such file"):
         provider.keys()
     assert not (tmp_path / "keys").exists()
+
+
+def test_a_key_is_written_only_when_somebody_says_so_and_stays_the_same_until_then(tmp_path: Path) -> None:
+    provider = SettingsKeys(None, tmp_path / "data", embedded=True)
+    made = provider.keys()
+    assert (provider.pending, provider.keys().ids) == (True, made.ids)
+    assert not (tmp_path / "data").exists()
+    provider.keep()
+    assert (provider.keys().ids, provider.pending) == (made.ids, False)
 
 
 def settings_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toml: str = "", **environ: str) -> SettingsKeys:

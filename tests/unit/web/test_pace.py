@@ -11,6 +11,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Response, g, request
 
+from terrapod_core.audit import Refusals
 from terrapod_core.authz import Actor, ActorKind
 from terrapod_core.db import Database
 from terrapod_core.settings import Limits, Server, Settings
@@ -77,7 +78,7 @@ async def port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator
     app = TerrapodQuart("test")
     app.config["BODY_TIMEOUT"] = None
     db = Database(f"sqlite+aiosqlite:///{tmp_path / 'terrapod.db'}")
-    Failures(app, db)
+    Failures(app, Refusals(db))
     dress(app, settings)
 
     @app.post("/")
