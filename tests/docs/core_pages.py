@@ -23,7 +23,7 @@ from terrapod_core.runs.status import ALLOWED, FINAL, PHASE_FINAL, PhaseStatus, 
 from terrapod_core.settings import Reference, Settings, load, reference
 from terrapod_core.settings.schema import SECTIONS
 from tests.docs.markdown import code, prose, table
-from tests.support.access import TABLE as ROUTES
+from tests.support.access import LEVELS, TABLE as ROUTES, Actions, Gets, Page
 from tests.support.sources import PLUGINS
 
 FIRST_PARTY = tuple(path.name.removeprefix("terrapod-") for path in PLUGINS)
@@ -101,7 +101,31 @@ def permissions() -> str:
         if needed:
             text += f"\n## {level.name.lower()}\n\n" + "".join(f"- `{permission}`\n" for permission in needed)
     rows = ([code(route), row.needs.words()] for route, row in sorted(ROUTES.items(), key=_by_path))
-    return text + "\n## Routes\n\nWhat each route needs. A test walks all of them as everybody.\n\n" + table(("route", "needs"), rows)
+    text += "\n## Routes\n\nWhat each route needs. A test walks all of them as everybody.\n\n" + table(("route", "needs"), rows)
+    return (
+        text
+        + (
+            "\n## Pages\n\nWhat a browser gets from each page, by what the one who is signed in there holds. No token opens a page.\n"
+            "A form is refused with 403 when it lacks the form token of the session, or comes from another site's page.\n\n"
+        )
+        + table(("page", "not signed in", *map(str, LEVELS)), _pages())
+    )
+
+
+def _pages() -> Iterator[list[str]]:
+    """A row for each page, and for each action of one that has some."""
+    for route, row in sorted(ROUTES.items(), key=_by_path):
+        if not isinstance(row.needs, Page):
+            continue
+        actions = row.needs.needs.permissions if isinstance(row.needs.needs, Actions) else ("",)
+        for action in actions:
+            shown = [row.needs.shows(who, action) for who in LEVELS]
+            name = route.replace("<action>", action) if action else route
+            yield [code(name), "sign-in page" if route.startswith("GET") or route.endswith("sign-out") else "401", *map(_answer, shown)]
+
+
+def _answer(gets: Gets) -> str:
+    return "yes" if gets is Gets.IN else gets.value
 
 
 def _by_path(entry: tuple[str, object]) -> tuple[str, str]:

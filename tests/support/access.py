@@ -7,7 +7,7 @@ cannot be written down as right by accident.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -159,14 +159,34 @@ class Runner:
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page for people: it asks a browser's session, never a token."""
+class Actions:
+    """Needs another permission for each action that the path can name."""
+
+    permissions: Mapping[str, Permission]
 
     def words(self) -> str:
-        return "a browser that is signed in; else it leads to the sign-in page"
+        return "; ".join(f"for `{action}` {On(permission).words()}" for action, permission in self.permissions.items())
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page for people: it asks a browser's session, never a token. `needs` is asked of who is signed in there."""
+
+    needs: SignedIn | On | Owned | Actions
+
+    def words(self) -> str:
+        return f"a browser that is signed in; {self.needs.words()}"
 
     def gets(self, who: Who) -> Gets:
+        """What a request without a session gets, whatever token it carries."""
         return Gets.UNKNOWN
+
+    def shows(self, who: Who, action: str = "") -> Gets:
+        """What this one's browser gets; `action` is that of the path, if `needs` asks for it."""
+        if who not in LEVELS:
+            return Gets.UNKNOWN
+        needs = On(self.needs.permissions[action]) if isinstance(self.needs, Actions) else self.needs
+        return needs.gets(who)
 
 
 Needs = Open | SignedIn | On | Platform | Owned | Runner | Page
@@ -182,6 +202,8 @@ class Row:
     query: Mapping[str, str] | None = None
     hidden: tuple[int, ...] = (404,)
     """What `Gets.HIDDEN` is here."""
+    then: Mapping[str, str] = field(default_factory=dict)
+    """What refuses those who pass the door of a page, as a pattern in the answer: by action, or under `""` for the only one."""
 
 
 P = Permission
@@ -195,6 +217,15 @@ _PASSWORD = wire.document("users", current_password="x", password="y", password_
 _VAR = wire.document(
     "vars", {"workspace": {"type": "workspaces", "id": "{workspace}"}}, key="never_made_2", value="text", category="terraform"
 )
+
+_LOGIN = {
+    "client_id": "terraform-cli",
+    "redirect_uri": "http://localhost:10000/login",
+    "response_type": "code",
+    "code_challenge_method": "S256",
+    "code_challenge": "x" * 43,
+    "state": "walk",
+}
 
 
 def _read(permission: Permission, *, engine: bool = False) -> Row:
@@ -385,33 +416,88 @@ TABLE: Final[dict[str, Row]] = {
         for method in methods
     },
     # -- pages
+    "GET /": Row(Open("leads to `/app`")),
+    "GET /app/<org>/workspaces": Row(Open("leads to `/app`")),
+    "GET /app/<org>/workspaces/<workspace>": Row(Open("leads to `/app`, whether there is such a workspace or not")),
+    "GET /app": Row(Page(SignedIn("the workspaces they may read"))),
     **{
-        f"{method} {path}": Row(Page())
-        for path, methods in {
-            "/": ("GET",),
-            "/app": ("GET",),
-            "/app/<org>/workspaces": ("GET",),
-            "/app/<org>/workspaces/<workspace>": ("GET",),
-            "/app/<org>/workspaces/<workspace>/runs/<run_id>": ("GET",),
-            "/app/<org>/<workspace>/runs/<run_id>": ("GET",),
-            "/app/<org>/<workspace>/runs/<run_id>/logs/<phase_id>": ("GET",),
-            "/app/<org>/<workspace>/runs/<run_id>/logs/<phase_id>/raw": ("GET",),
-            "/app/<org>/<workspace>/runs/<run_id>/progress": ("GET",),
-            "/app/<org>/<workspace>/runs/<run_id>/actions/<action>": ("POST",),
-            "/app/settings/account": ("GET",),
-            "/app/settings/account/name": ("POST",),
-            "/app/settings/account/password": ("POST",),
-            "/app/settings/account/sessions/<session_id>/revoke": ("POST",),
-            "/app/settings/account/sessions/revoke-others": ("POST",),
-            "/app/settings/tokens": ("GET", "POST"),
-            "/app/settings/tokens/<token_id>/revoke": ("POST",),
-            "/app/sign-out": ("POST",),
-            "/oauth/authorize": ("GET", "POST"),
-        }.items()
-        for method in methods
+        f"GET /app/<org>/{path}": Row(Page(On(P.RUN_READ)))
+        for path in (
+            "workspaces/<workspace>/runs/<run_id>",
+            "<workspace>/runs/<run_id>",
+            "<workspace>/runs/<run_id>/logs/<phase_id>",
+            "<workspace>/runs/<run_id>/logs/<phase_id>/raw",
+            "<workspace>/runs/<run_id>/progress",
+        )
     },
+    "POST /app/<org>/<workspace>/runs/<run_id>/actions/<action>": Row(
+        Page(
+            Actions(
+                {"confirm": P.RUN_APPLY, "discard": P.RUN_CANCEL, "cancel": P.RUN_CANCEL, "force-cancel": P.RUN_FORCE_CANCEL},
+            )
+        ),
+        body={},
+        then={"confirm": "is pending", "force-cancel": "can be force-cancelled a minute after"},
+    ),
+    "GET /app/settings/account": Row(Page(SignedIn("themselves"))),
+    "POST /app/settings/account/name": Row(Page(SignedIn("themselves")), body={"username": "{email}"}),
+    "POST /app/settings/account/password": Row(
+        Page(SignedIn("themselves")),
+        body={"current_password": "x", "password": "a quiet walnut drawer", "password_confirmation": "a quiet walnut drawer"},
+        then={"": "current_password is wrong"},
+    ),
+    "POST /app/settings/account/sessions/<session_id>/revoke": Row(Page(Owned("a session", None)), body={}),
+    "POST /app/settings/account/sessions/revoke-others": Row(Page(SignedIn("their own")), body={}),
+    "GET /app/settings/tokens": Row(Page(SignedIn("their own"))),
+    "POST /app/settings/tokens": Row(Page(SignedIn("makes one of their own")), body={"description": "of the walk", "days": "1"}),
+    "POST /app/settings/tokens/<token_id>/revoke": Row(Page(Owned("a token", Gets.FORBIDDEN)), body={}),
+    "POST /app/sign-out": Row(Page(SignedIn("the session that is shown")), body={}),
+    "GET /oauth/authorize": Row(Page(SignedIn("asks whether terraform shall get a token of theirs")), query=_LOGIN),
+    "POST /oauth/authorize": Row(Page(SignedIn("gives terraform a token of theirs")), body={**_LOGIN, "decision": "allow"}),
     "GET /app/sign-in": Row(Open("the page of those who are not signed in")),
     "POST /app/sign-in": Row(Open("the page of those who are not signed in")),
     "GET /app/static/<name>": Row(Open("styles and scripts of the pages")),
 }
 """Every route of the application. One without a row fails the build."""
+
+_STOP = "this phase is not yours any more"
+_LOCKED = "is locked"
+_PHASE = "/api/runner/v1/phases/<phase_id>"
+
+LATER: Final[dict[str, str]] = {
+    f"GET {_PHASE}/configuration": _STOP,
+    f"GET {_PHASE}/plan-file": _STOP,
+    f"GET {_PHASE}/state": _STOP,
+    f"POST {_PHASE}/renew": _STOP,
+    f"PUT {_PHASE}/<artifact>": _STOP,
+    f"POST {_PHASE}/claim": "runner is required",
+    f"POST {_PHASE}/report": "status is required",
+    f"POST {_PHASE}/started": "tool is required",
+    f"PUT {_PHASE}/log": "offset must be a number",
+    f"PUT {_PHASE}/state": "serial must be a number",
+    "GET /api/v2/auth/callback": "begun in another browser or too long ago",
+    "POST /api/v2/auth/callback": "begun in another browser or too long ago",
+    "POST /api/v2/auth/logout": "you show an API token, not a session",
+    "GET /api/v2/auth/providers/<name>/metadata": "choose how to sign in",
+    "POST /oauth/token": "send application/x-www-form-urlencoded",
+    "GET /c/<token>": "nothing at this address",
+    "PUT /c/<token>": "nothing at this address",
+    "GET /app/static/<name>": "there is no such file",
+    "POST /app/sign-in": "this form did not come from a page of",
+    "PATCH /api/v2/account/password": "password_confirmation is not the same",
+    "POST /api/v2/configuration-versions/<version_id>/actions/archive": "because it is current",
+    "POST /api/v2/organizations/<org>/workspaces/<name>/actions/safe-delete": _LOCKED,
+    "POST /api/v2/workspaces/<workspace_id>/actions/safe-delete": _LOCKED,
+    "POST /api/v2/workspaces/<workspace_id>/actions/lock": _LOCKED,
+    "POST /api/v2/workspaces/<workspace_id>/state-versions": "is locked|hash does not match the one known",
+    "POST /api/v2/runs/<run_id>/actions/apply": "the run is pending",
+    "POST /api/v2/runs/<run_id>/actions/confirm": "the run is pending",
+    "POST /api/v2/runs/<run_id>/actions/force-cancel": "can be force-cancelled a minute after",
+    "PUT /api/v2/state-versions/<version_id>/content": "has its bytes already",
+    "PUT /api/v2/state-versions/<version_id>/json-content": "no upload is waited for here",
+    **{route: "" for route, row in TABLE.items() if isinstance(row.needs, SignedIn) and row.needs.about == GONE},
+}
+"""What everybody is told, as a pattern, who passes a door behind which the walk's things are in no state to go on.
+
+Behind every other door somebody succeeds.
+"""

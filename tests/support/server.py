@@ -145,6 +145,11 @@ class Server:
         """httpx's `verify`."""
         return ssl.create_default_context(cafile=str(self.authority)) if self.authority is not None else True
 
+    @property
+    def where(self) -> dict[str, str]:
+        """The variables by which a command beside the server finds its database and keys."""
+        return {f"TERRAPOD_{name}": self._settings[name] for name in ("DATABASE_URL", "SECRETS__KEYS") if name in self._settings}
+
     def said(self) -> str:
         """All that it wrote to standard output and error."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""

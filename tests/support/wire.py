@@ -279,6 +279,10 @@ def stored(server: Server) -> set[Path]:
 # -- people
 
 
+PASSPHRASE = "a long enough passphrase 42"
+"""Of everybody whom `make_person` makes."""
+
+
 @dataclass
 class Person:
     """A user with an API token."""
@@ -292,6 +296,7 @@ class Person:
 def terrapod(server: Server, *arguments: str) -> str:
     """What a `terrapod` command prints on standard output, run beside the server on its data."""
     environment = {name: os.environ[name] for name in ("PATH",) if name in os.environ} | {"HOME": str(server.directory), "LANG": "C.UTF-8"}
+    environment |= server.where
     command = [sys.executable, "-m", "terrapod_core", *arguments, "--data-dir", str(server.data)]
     done = subprocess.run(command, cwd=server.directory, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
@@ -307,7 +312,7 @@ def make_person(server: Server, name: str, *roles: str) -> Person:
         "create",
         email,
         "--password",
-        "a long enough passphrase 42",
+        PASSPHRASE,
         *(part for role in roles for part in ("--role", role)),
     )
     token = terrapod(server, "tokens", "create", email)

@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.support import wire
+from tests.support.databases import Databases
 from tests.support.endpoints import WRITING, Body, Endpoint, World, make_world
-from tests.support.server import Server
+from tests.support.server import Server, running
 from tests.support.wire import Person, document, make_person
 
 MORE = (
@@ -119,15 +121,25 @@ def _with(value: Any, way: tuple[str | int, ...], text: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def world(open_server: Server) -> World:
-    """One of each thing, the admin's."""
-    return make_world(open_server.api)
+def anyone_runs(engines: dict[str, str], databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on which everybody may start runs, on each database in turn."""
+    settings = {**engines, "RUNNER__LOCAL__ALLOW_UNISOLATED_USERS": "true", "LIMITS__PENDING_RUNS_PER_USER": "10000"}
+    url = databases.empty()
+    with running(tmp_path_factory.mktemp("swapping"), database_url=url, settings=settings) as server:
+        yield server
+    databases.drop(url)
 
 
 @pytest.fixture(scope="module")
-def alice(open_server: Server) -> Iterator[Person]:
+def world(anyone_runs: Server) -> World:
+    """One of each thing, the admin's."""
+    return make_world(anyone_runs.api)
+
+
+@pytest.fixture(scope="module")
+def alice(anyone_runs: Server) -> Iterator[Person]:
     """A user with no role."""
-    person = make_person(open_server, "alice")
+    person = make_person(anyone_runs, "alice")
     with closing(person.api):
         yield person
 
@@ -195,3 +207,29 @@ def test_the_documents_are_good_before_anything_is_swapped(alice: Person) -> Non
 def _asked(api: httpx.Client, endpoint: Endpoint, path: str, body: Any, ident: str) -> tuple[int, str]:
     response = api.request(endpoint.method, path, json=body if endpoint.body is not Body.NONE else None)
     return response.status_code, response.text.replace(ident, "<id>")
+
+
+QUERIES = (
+    ("organizations/default/workspaces", "filter[project][id]", "project", "{project}"),
+    ("organizations/default/runs", "filter[workspace-names]", "name", "{name}"),
+    ("vars?filter[organization][name]=default", "filter[workspace][name]", "name", "{name}"),
+    ("state-versions?filter[organization][name]=default", "filter[workspace][name]", "name", "{name}"),
+)
+"""Where a query names another thing: the list, the parameter, and what it takes."""
+
+
+@pytest.mark.parametrize(("path", "parameter", "placeholder", "own_text"), QUERIES)
+def test_an_invisible_thing_in_a_query_is_as_good_as_none(
+    alice: Person, own: World, world: World, path: str, parameter: str, placeholder: str, own_text: str
+) -> None:
+    """It finds what Alice's own finds her, and of another's no more than of what nobody has."""
+
+    def answer(text: str) -> tuple[int, str]:
+        response = alice.api.get(path, params={**dict(httpx.QueryParams(path.partition("?")[2])), parameter: text})
+        return response.status_code, response.text.replace(quote(text), "<text>").replace(text, "<text>")
+
+    hidden = answer(getattr(world, placeholder))
+    unknown = answer(f"prj-{wire.UNKNOWN}" if placeholder == "project" else "nobody-has-this")
+    assert hidden == unknown, f"{path} by {parameter} tells whether a thing exists"
+    assert answer(own.fill(own_text))[0] == 200
+    assert world.sensitive not in hidden[1]
