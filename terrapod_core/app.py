@@ -63,7 +63,12 @@ from terrapod_core.storage import Capabilities, Objects, PhaseTokens, Purpose
 from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.rotation import Rotation
 from terrapod_core.ui.doors import RunDoor, WorkspaceDoor
-from terrapod_core.variables import handlers as variables_handlers, routes as variables_routes
+from terrapod_core.variables import (
+    handlers as variables_handlers,
+    resources as variables_resources,
+    routes as variables_routes,
+    set_routes as variables_set_routes,
+)
 from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, service as service_routes
 from terrapod_core.web.dress import dress
 from terrapod_core.web.failures import Failures
@@ -211,7 +216,9 @@ class Terrapod:
         self.states = states.States(
             self.db, self.authz, self.workspaces, self.objects, self.capabilities, self.keyring, limits, runs_queries.workspace_of
         )
-        self.variables = variables.Variables(self.db, self.authz, self.keyring, settings)
+        values = variables.Values(self.keyring, settings)
+        self.variables = variables.Variables(self.db, self.authz, values)
+        self.variable_sets = variables.VariableSets(self.db, self.authz, self.projects, values)
 
     def _open_runs(self) -> None:
         backend, limits = self.runner_backend, self.settings.limits
@@ -301,6 +308,7 @@ class Terrapod:
             workspaces_routes.routes(self.workspaces, self.web),
             workspaces_label_routes.label_routes(self.workspaces, self.web),
             variables_routes.routes(self.variables, self.web),
+            variables_set_routes.set_routes(self.variable_sets, self.web),
             configurations_routes.routes(self.configurations, self.web),
             states_routes.routes(self.states, self.web),
             runs_routes.routes(self.runs, self.links, self.objects, self.web),
@@ -313,6 +321,7 @@ class Terrapod:
         organizations_resources.includes(includes)
         projects_resources.includes(includes, self.authz, workspaces_queries.InProjects(self.authz))
         workspaces_resources.includes(includes, self.authz)
+        variables_resources.includes(includes, self.variable_sets)
         configurations_resources.includes(includes, self.configurations)
         states_resources.includes(includes, self.states)
         accounts.register_includes(includes, self.authz)

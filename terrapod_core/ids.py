@@ -33,6 +33,7 @@ PREFIXES: Final[dict[str, str]] = {
     "tb": "tag-bindings",
     "user": "users",
     "var": "vars",
+    "varset": "varsets",
     "wsc": "comments",
     "ws": "workspaces",
     "wsout": "state-version-outputs",

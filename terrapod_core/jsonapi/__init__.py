@@ -6,6 +6,7 @@ Terraform word, no web framework and no SQL; a session is something it hands on 
 
 from __future__ import annotations
 
+from terrapod_core.jsonapi.convert import build
 from terrapod_core.jsonapi.describe import ABSENT, Attribute, Relationship, attr, to_many, to_one, wire_name
 from terrapod_core.jsonapi.errors import errors_document
 from terrapod_core.jsonapi.include import Includes, Loader
@@ -33,6 +34,7 @@ __all__ = [
     "Sort",
     "Tagged",
     "attr",
+    "build",
     "errors_document",
     "parse",
     "parse_action",

@@ -75,8 +75,8 @@ class Relationship:
     many: bool
     writable: bool
     identify: Bound
-    related: str | None
-    """A root-relative path with `{id}` and other fields of the object."""
+    related: str | Getter | None
+    """A root-relative path with `{id}` and other fields of the object, or a getter of one, which may answer `ABSENT`."""
 
     def identifiers(self, obj: object, rendering: Rendering) -> tuple[Identifier, ...]:
         """What the relationship points to, none, one or many."""
@@ -93,7 +93,7 @@ def to_one(
     writable: bool = False,
     id_from: Getter | str | None = None,
     type_from: Getter | str | None = None,
-    related: str | None = None,
+    related: str | Getter | None = None,
     wire: str | None = None,
 ) -> Relationship:
     """A relationship to at most one thing, whose id is the object's `<name>_id`, or `id_from` (a getter or an attribute's name).
@@ -119,7 +119,7 @@ def to_many(
     *,
     ids_from: Getter | str,
     writable: bool = False,
-    related: str | None = None,
+    related: str | Getter | None = None,
     wire: str | None = None,
 ) -> Relationship:
     """A relationship to any number of things; `ids_from` gives their ids in order (a getter or an attribute's name).

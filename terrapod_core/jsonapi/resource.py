@@ -83,8 +83,7 @@ class Resource:
         self._plain = _columns([attribute.name for attribute in self.attributes if attribute.compute is None])
         self._computed = [(at, attribute.compute) for at, attribute in enumerate(self.attributes) if attribute.compute is not None]
         self._identify = [
-            (relationship.identify, _template(relationship.related) if relationship.related else None)
-            for relationship in self.relationships
+            (relationship.identify, _link(relationship.related) if relationship.related else None) for relationship in self.relationships
         ]
         self._links = [(name, _link(link)) for name, link in (links or {}).items()]
 
@@ -150,7 +149,8 @@ class Resource:
         rendered: list[object] = []
         for identify, related in self._identify:
             data = identify(obj, rendering)
-            links = _Related(related(obj, ident)) if related else msgspec.UNSET
+            target = related(obj, ident, rendering) if related else ABSENT
+            links = _Related(target) if target is not ABSENT else ABSENT
             rendered.append(ABSENT if data is ABSENT and links is ABSENT else _RelationshipObject(data, links))
         return self._relationships(*rendered)
 

@@ -26,7 +26,7 @@ def _permissions(project: Project, rendering: Rendering) -> dict[str, bool]:
         "can-manage-tags": False,
         "can-manage-teams": False,
         "can-read-teams": False,
-        "can-manage-varsets": False,
+        "can-manage-varsets": isinstance(actor, Actor) and actor.is_platform_admin,
     }
 
 

@@ -15,7 +15,7 @@ from terrapod_core.secrets import Keyring
 from terrapod_core.settings import Settings
 from terrapod_core.states import States
 from terrapod_core.storage import PhaseClaim, PhaseTokens
-from terrapod_core.variables import Variables
+from terrapod_core.variables import RunValue, Variables
 from terrapod_core.workspaces import Workspace
 
 RENEW_SECONDS: Final = 10
@@ -91,25 +91,17 @@ class Materials:
         }
 
     def _inputs(self, session: Session, workspace: Workspace, run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Terraform variables, by key, run variables winning over the workspace's; and the environment."""
-        terraform: dict[str, dict[str, Any]] = {}
+        """Terraform variables, by key, and the environment; which value is in force, the variables' room says."""
+        given = variables_of(self._keyring.open(run.variables, column=VARIABLES_COLUMN, row=run.id)) if run.variables is not None else []
+        terraform: list[dict[str, Any]] = []
         environment: list[dict[str, Any]] = []
-        for variable in self._variables.effective(session, workspace.id):
+        for variable in self._variables.effective(session, workspace, [RunValue(each.key, each.value) for each in given]):
+            sent = {"key": variable.key, "value": variable.value, "sensitive": variable.sensitive}
             if variable.category == "env":
-                environment.append({"key": variable.key, "value": variable.value, "sensitive": variable.sensitive})
+                environment.append(sent)
             else:
-                terraform[variable.key] = {
-                    "key": variable.key,
-                    "value": variable.value,
-                    "hcl": variable.hcl,
-                    "sensitive": variable.sensitive,
-                }
-        if run.variables is not None:
-            for given in variables_of(self._keyring.open(run.variables, column=VARIABLES_COLUMN, row=run.id)):
-                # `-var` may override a sensitive variable: it stays masked.
-                sensitive = terraform.get(given.key, {}).get("sensitive", False)
-                terraform[given.key] = {"key": given.key, "value": given.value, "hcl": True, "sensitive": sensitive}
-        return list(terraform.values()), environment
+                terraform.append({**sent, "hcl": variable.hcl})
+        return terraform, environment
 
 
 def addresses(settings: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""`/workspaces/{id}/vars`, and the old `/vars`."""
+"""`/workspaces/{id}/vars`, what is in force there, and the old `/vars`. Variable sets are in `set_routes.py`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from quart import Blueprint, Response
 
 from terrapod_core import organizations
 from terrapod_core.errors import BadRequest, Invalid
-from terrapod_core.jsonapi import Ref
+from terrapod_core.jsonapi import Page, Ref
 from terrapod_core.variables.documents import CreateVariable, UpdateVariable
-from terrapod_core.variables.resources import VARIABLE
+from terrapod_core.variables.effective import NOT_ADMITTED
+from terrapod_core.variables.resources import VARIABLE, withheld
 from terrapod_core.variables.service import Variables
 from terrapod_core.web import Web
 
@@ -19,9 +20,13 @@ def routes(service: Variables, web: Web) -> Blueprint:
 
     # terraform 1.11 asks the first and 1.15 the second, which adds what variable sets give the workspace.
     @variables.get("/workspaces/<workspace_id>/vars")
-    @variables.get("/workspaces/<workspace_id>/all-vars")
     async def list_variables(workspace_id: str) -> Response:
         return await web.unpaged(VARIABLE, await service.list(await web.actor(), workspace_id))
+
+    @variables.get("/workspaces/<workspace_id>/all-vars")
+    async def list_effective_variables(workspace_id: str) -> Response:
+        found, kept = await service.list_effective(await web.actor(), workspace_id)
+        return await web.listing(VARIABLE, Page.whole(found), meta={"withheld": withheld(kept, NOT_ADMITTED)})
 
     @variables.post("/workspaces/<workspace_id>/vars")
     async def create_variable(workspace_id: str) -> Response:

@@ -148,6 +148,27 @@ class Owned:
 
 
 @dataclass(frozen=True)
+class Reached:
+    """A variable set that reaches the workspace: who reads the workspace reads the set, and platform admins change it."""
+
+    change: bool = False
+
+    def words(self) -> str:
+        if self.change:
+            return "platform role `admin`"
+        return "`read` on a workspace that the set reaches; the owner of its project; platform role `admin` or `audit`"
+
+    def gets(self, who: Who) -> Gets:
+        if who is Who.ENGINE:
+            return Gets.HIDDEN
+        if who not in LEVELS:
+            return Gets.UNKNOWN
+        if LEVELS[who] < Level.READ:
+            return Gets.HIDDEN
+        return Gets.IN if not self.change or who is Who.PLATFORM else Gets.FORBIDDEN
+
+
+@dataclass(frozen=True)
 class Runner:
     """For the supervisor of one phase, and for that phase alone."""
 
@@ -189,7 +210,7 @@ class Page:
         return needs.gets(who)
 
 
-Needs = Open | SignedIn | On | Platform | Owned | Runner | Page
+Needs = Open | SignedIn | On | Platform | Owned | Reached | Runner | Page
 
 
 @dataclass(frozen=True)
@@ -217,6 +238,9 @@ _PASSWORD = wire.document("users", current_password="x", password="y", password_
 _VAR = wire.document(
     "vars", {"workspace": {"type": "workspaces", "id": "{workspace}"}}, key="never_made_2", value="text", category="terraform"
 )
+_VARSET = wire.document("varsets", name=" never-made")
+"""Refused behind the gate, for the space: a name is taken once."""
+_OF_VARSET = wire.document("vars", key="never_made", value="text", category="terraform")
 
 _LOGIN = {
     "client_id": "terraform-cli",
@@ -343,6 +367,27 @@ TABLE: Final[dict[str, Row]] = {
     "DELETE /api/v2/workspaces/<workspace_id>/vars/<variable_id>": Row(On(P.VARIABLE_WRITE)),
     "PATCH /api/v2/vars/<variable_id>": Row(On(P.VARIABLE_WRITE)),
     "DELETE /api/v2/vars/<variable_id>": Row(On(P.VARIABLE_WRITE)),
+    # -- variable sets
+    "GET /api/v2/organizations/<org>/varsets": Row(SignedIn("those that reach a workspace they may read")),
+    "POST /api/v2/organizations/<org>/varsets": Row(Platform(admin=True), _VARSET),
+    "GET /api/v2/workspaces/<workspace_id>/varsets": _read(P.VARIABLE_READ),
+    "GET /api/v2/projects/<project_id>/varsets": Row(Owned("a project; who sees a workspace in it sees it too")),
+    "GET /api/v2/varsets/<varset_id>": Row(Reached()),
+    "PATCH /api/v2/varsets/<varset_id>": Row(Reached(change=True), wire.document("varsets", description="text")),
+    "PUT /api/v2/varsets/<varset_id>": Row(Reached(change=True), wire.document("varsets", description="text")),
+    "DELETE /api/v2/varsets/<varset_id>": Row(Reached(change=True)),
+    "GET /api/v2/varsets/<varset_id>/relationships/vars": Row(Reached()),
+    "POST /api/v2/varsets/<varset_id>/relationships/vars": Row(Reached(change=True), _OF_VARSET),
+    "GET /api/v2/varsets/<varset_id>/relationships/vars/<variable_id>": Row(Reached()),
+    "PATCH /api/v2/varsets/<varset_id>/relationships/vars/<variable_id>": Row(Reached(change=True), wire.document("vars", value="text")),
+    "DELETE /api/v2/varsets/<varset_id>/relationships/vars/<variable_id>": Row(Reached(change=True)),
+    **{
+        f"{method} /api/v2/varsets/<varset_id>/relationships/{kind}s": Row(
+            Reached(change=True), {"data": [wire.ref(f"{kind}s", f"{{{kind}}}")]}
+        )
+        for kind in ("workspace", "project")
+        for method in ("POST", "PATCH", "DELETE")
+    },
     # -- its configurations
     "GET /api/v2/workspaces/<workspace_id>/configuration-versions": _read(P.CONFIGURATION_READ),
     "GET /api/v2/configuration-versions/<version_id>": _read(P.CONFIGURATION_READ),

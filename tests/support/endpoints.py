@@ -170,6 +170,10 @@ class World:
     project: str
     user: str
     token: str
+    varset: str
+    """A variable set that reaches `workspace`; an id that none has, where the one who makes the world may make none."""
+    shared: str
+    """The variable in it."""
     sensitive: str
     """The value of the sensitive variable `hidden`."""
 
@@ -205,6 +209,7 @@ def make_world(api: httpx.Client) -> World:
     run = wire.data(api.get(f"runs/{wire.make_run(api, ident, configuration)}"))
     project = wire.data(api.post("organizations/default/projects", json=wire.document("projects", name=wire.fresh("project"))), 201)
     token = wire.data(api.post("authentication-tokens", json=wire.document("authentication-tokens", description="of the world")), 201)
+    varset, shared = _make_varset(api, ident)
     return World(
         name=workspace["attributes"]["name"],
         workspace=ident,
@@ -220,5 +225,15 @@ def make_world(api: httpx.Client) -> World:
         project=project["id"],
         user=wire.data(api.get("account/details"))["id"],
         token=token["id"],
+        varset=varset,
+        shared=shared,
         sensitive=secret,
     )
+
+
+def _make_varset(api: httpx.Client, workspace: str) -> tuple[str, str]:
+    """A set that reaches the workspace, and its variable; platform admins alone make one."""
+    if not wire.attributes(api.get(wire.ORG))["permissions"]["can-manage-varsets"]:
+        return f"varset-{wire.UNKNOWN}", f"var-{wire.UNKNOWN}"
+    made = wire.make_varset(api, {"shared": "text"}, workspaces=[workspace])
+    return made["id"], made["relationships"]["vars"]["data"][0]["id"]

@@ -19,7 +19,7 @@ from terrapod_core.jsonapi import Query
 from terrapod_core.projects import Projects
 from terrapod_core.secrets import Keyring, new_key
 from terrapod_core.settings import Settings
-from terrapod_core.variables import Variables
+from terrapod_core.variables import Values, Variables, VariableSets
 from terrapod_core.workspaces import Workspaces, queries
 from terrapod_core.workspaces.documents import CreateWorkspace
 from terrapod_core.workspaces.models import Workspace
@@ -68,7 +68,9 @@ class House:
             self.db, authz, self.projects, pending_state=lambda _session, one: one in self.pending, limits=self.limits
         )
         self.settings = Settings(external_url="https://tfe.example.com")
-        self.variables = Variables(self.db, authz, Keyring(new_key()), self.settings)
+        values = Values(Keyring(new_key()), self.settings)
+        self.variables = Variables(self.db, authz, values)
+        self.variable_sets = VariableSets(self.db, authz, self.projects, values)
 
     async def workspace(self, actor: Actor = ALICE, name: str = "net", **sent: object) -> Workspace:
         """A new workspace."""

@@ -72,7 +72,8 @@ class Walk:
         """The path with the ids of things that are there."""
         versions = world.state if "/state-versions" in path else world.configuration
         named = {
-            "org": "default", "workspace": world.name, "workspace_id": world.workspace, "variable_id": world.variable,
+            "org": "default", "workspace": world.name, "workspace_id": world.workspace, "varset_id": world.varset,
+            "variable_id": world.shared if "/varsets/" in path else world.variable,
             "project_id": world.project, "run_id": world.run, "plan_id": world.plan, "apply_id": world.apply,
             "event_id": world.event, "phase_id": world.plan, "artifact": "plan-file", "version_id": versions,
             "output_id": world.output, "token_id": world.token, "team_id": "team-1", "action": "cancel", "token": "x" * 40,

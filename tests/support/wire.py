@@ -208,6 +208,29 @@ def make_workspace(api: httpx.Client, **settings: Any) -> dict[str, Any]:
     return made
 
 
+def make_varset(
+    api: httpx.Client,
+    values: Mapping[str, str],
+    *,
+    workspaces: Iterable[str] = (),
+    projects: Iterable[str] = (),
+    is_global: bool = False,
+    category: str = "terraform",
+    sensitive: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """A variable set of a name of its own, with these variables and assignments, as the API shows it."""
+    held = [{"key": key, "value": value, "category": category, "sensitive": sensitive} for key, value in values.items()]
+    related = {
+        "vars": [{"type": "vars", "attributes": each} for each in held],
+        "workspaces": [ref("workspaces", each) for each in workspaces],
+        "projects": [ref("projects", each) for each in projects],
+    }
+    sent = document("varsets", related, **({"name": fresh("varset"), "global": is_global} | settings))
+    made: dict[str, Any] = data(api.post(f"{ORG}/varsets", json=sent), 201)
+    return made
+
+
 def make_configuration(api: httpx.Client, workspace_id: str, files: Mapping[str, str] | None = None, **settings: Any) -> str:
     """An uploaded configuration version; its id."""
     sent = document("configuration-versions", **({"auto_queue_runs": False} | settings))

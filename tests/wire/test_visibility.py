@@ -18,6 +18,10 @@ READS = (
     "workspaces/{workspace}/vars",
     "workspaces/{workspace}/all-vars",
     "workspaces/{workspace}/vars/{variable}",
+    "workspaces/{workspace}/varsets",
+    "varsets/{varset}",
+    "varsets/{varset}/relationships/vars",
+    "varsets/{varset}/relationships/vars/{shared}",
     "workspaces/{workspace}/runs",
     "workspaces/{workspace}/configuration-versions",
     "workspaces/{workspace}/state-versions",
@@ -71,6 +75,8 @@ def test_a_stranger_gets_404_as_for_what_is_not_there(api: httpx.Client, alice: 
         "output": "wsout",
         "project": "prj",
         "configuration": "cv",
+        "varset": "varset",
+        "shared": "var",
         "name": "x",
     }.items():
         unknown = unknown.replace(f"{{{placeholder}}}", f"{prefix}-{wire.UNKNOWN}")

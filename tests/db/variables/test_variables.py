@@ -11,6 +11,7 @@ from terrapod_core.secrets import SecretUnreadable
 from terrapod_core.variables import EffectiveVariable
 from terrapod_core.variables.documents import CreateVariable, UpdateVariable
 from terrapod_core.variables.models import Category, Variable
+from terrapod_core.variables.precedence import Origin, Tier
 from terrapod_core.workspaces import Workspace
 from tests.support.rooms import ALICE, AUDITOR, BOB, House
 
@@ -145,9 +146,10 @@ async def test_a_run_gets_every_value_as_it_was_written(house: House, workspace:
     await house.variables.create(ALICE, workspace.id, new("list", '["a"]', hcl=True))
     await house.variables.create(ALICE, workspace.id, new("TOKEN", "s3cret", "env", sensitive=True))
     await house.variables.create(ALICE, (await house.workspace(ALICE, "other")).id, new("theirs"))
+    own = Origin(Tier.WORKSPACE, "net")
     assert await effective(house, workspace) == [
-        EffectiveVariable("TOKEN", "s3cret", Category.ENV, hcl=False, sensitive=True),
-        EffectiveVariable("list", '["a"]', Category.TERRAFORM, hcl=True, sensitive=False),
+        EffectiveVariable("TOKEN", "s3cret", Category.ENV, hcl=False, sensitive=True, origin=own),
+        EffectiveVariable("list", '["a"]', Category.TERRAFORM, hcl=True, sensitive=False, origin=own),
     ]
 
 
@@ -162,4 +164,4 @@ async def test_a_deleted_workspaces_secrets_do_not_wait_to_be_purged(house: Hous
 
 
 async def effective(house: House, workspace: Workspace) -> list[EffectiveVariable]:
-    return list(await house.db.read(lambda session: house.variables.effective(session, workspace.id)))
+    return list(await house.db.read(lambda session: house.variables.effective(session, workspace)))
