@@ -14,7 +14,7 @@ from terrapod_core.organizations import DEFAULT_PROJECT_ID
 from terrapod_core.plugin.events import WorkspaceDeleted
 from terrapod_core.projects import Project
 from terrapod_core.projects.service import CreateProject
-from terrapod_core.variables import RunValue
+from terrapod_core.variables import RunValue, effective
 from terrapod_core.variables.assignments import PROJECTS, WORKSPACES
 from terrapod_core.variables.documents import CreateVariable, UpdateVariable
 from terrapod_core.variables.models import AssignedProject, AssignedWorkspace, Variable, VariableSet
@@ -22,7 +22,7 @@ from terrapod_core.variables.set_documents import CreateVariableSet, UpdateVaria
 from terrapod_core.variables.set_queries import ShownSet
 from terrapod_core.workspaces import Workspace
 from terrapod_core.workspaces.documents import UpdateWorkspace
-from tests.support.rooms import ALICE, AUDITOR, BOB, ROOT, House
+from tests.support.rooms import ALICE, AUDITOR, BOB, ROOT, House, user
 
 ALL = Query()
 
@@ -320,3 +320,24 @@ async def test_what_is_deleted_leaves_nothing_behind(house: House) -> None:
     assert await in_force(house, other) == {}
     with pytest.raises(NotFound):
         await house.variable_sets.read(ROOT, varset.id)
+
+
+async def test_who_reads_one_workspace_reads_the_sets_that_it_gets_and_no_others(house: House) -> None:
+    """What is asked of all sets at once agrees with what is asked for one workspace, whatever sets are given to."""
+    project = await make_project(house, ROOT, "networks")
+    owners = [user(f"owner{number}") for number in range(4)]
+    workspaces = []
+    for number, owner in enumerate(owners):
+        workspace = await house.workspace(owner, f"ws-{number}")
+        where = Ref("projects", project.id if number >= 2 else DEFAULT_PROJECT_ID)
+        moved = UpdateWorkspace(admitted=number % 2 == 1, project=where)
+        workspaces.append(await house.workspaces.update(ROOT, workspace.id, moved))
+    given: list[dict[str, Any]] = [{}, {"is_global": True}, {"projects": of(project)}, {"projects": [Ref("projects", DEFAULT_PROJECT_ID)]}]
+    given += [{"workspaces": of(one)} for one in workspaces]
+    for number, sent in enumerate(given):
+        for unadmitted in (False, True):
+            await make(house, f"set-{number}-{unadmitted}", unadmitted_workspaces=unadmitted, **sent)
+    for owner, workspace in zip(owners, workspaces, strict=True):
+        bearing = await house.db.read(lambda session, at=workspace: effective.sets_of(session, at))  # type: ignore[misc]
+        assert await names(house, owner) == [each.varset.name for each in bearing if each.origins]
+    assert [len(await names(house, owner)) for owner in owners] == [4, 6, 5, 6]

@@ -104,6 +104,13 @@ def test_a_to_one_relationship_reads_the_id_beside_it() -> None:
     assert rendered(resource, Thing(project_id=None))["relationships"]["project"]["data"] is None
 
 
+def test_a_related_link_may_be_there_for_some_objects_only() -> None:
+    related = to_one("project", "projects", related=lambda thing: f"/api/v2/projects/{thing.project_id}" if thing.project_id else ABSENT)
+    resource = Resource(type="a", relationships=[related])
+    assert rendered(resource)["relationships"]["project"]["links"] == {"related": "/api/v2/projects/prj-1"}
+    assert rendered(resource, Thing(project_id=None))["relationships"] == {"project": {"data": None}}
+
+
 def test_a_polymorphic_relationship_names_the_type_of_each_object() -> None:
     resource = Resource(type="a", relationships=[to_one("locked_by", "users", type_from="locked_by_type")])
     locked = Thing(locked_by_id="run-1", locked_by_type="runs")
