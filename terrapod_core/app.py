@@ -38,6 +38,7 @@ from terrapod_core.projects import (
 )
 from terrapod_core.roles import routes as roles_routes
 from terrapod_core.runs import (
+    comment_routes as runs_comment_routes,
     phase_routes as runs_phase_routes,
     queries as runs_queries,
     resources as runs_resources,
@@ -233,6 +234,8 @@ class Terrapod:
         self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
         self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door)
         self.runs = runs.Runs(self.db, self.authz, self.workspaces, self.logs, self.keyring, self.settings, isolation, self.dispatcher.wake)
+        self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring, self.dispatcher.wake)
+        self.comments = runs.Comments(self.db, self.authz)
         materials = Materials(self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens)
         self.phases = Phases(
             self.db,
@@ -311,7 +314,8 @@ class Terrapod:
             variables_set_routes.set_routes(self.variable_sets, self.web),
             configurations_routes.routes(self.configurations, self.web),
             states_routes.routes(self.states, self.web),
-            runs_routes.routes(self.runs, self.links, self.objects, self.web),
+            runs_routes.routes(self.runs, self.again, self.links, self.objects, self.configurations, self.web),
+            runs_comment_routes.routes(self.runs, self.comments, self.web),
             accounts_routes.routes(self.people, self.web),
             roles_routes.routes(self.roles, self.assignments, self.web),
             admin_routes.routes(AuditLog(self.db, self.authz), self.web),

@@ -42,6 +42,7 @@ class Permission(StrEnum):
     WORKSPACE_FORCE_UNLOCK = "workspace:force-unlock"
     RUN_READ = "run:read"
     RUN_PLAN = "run:plan"
+    RUN_COMMENT = "run:comment"
     RUN_APPLY = "run:apply"
     RUN_CANCEL = "run:cancel"
     RUN_FORCE_CANCEL = "run:force-cancel"
@@ -68,6 +69,7 @@ NEEDS: Final[dict[Permission, Level]] = {
     Permission.CONFIGURATION_READ: Level.READ,
     Permission.PROJECT_READ: Level.READ,
     Permission.RUN_PLAN: Level.PLAN,
+    Permission.RUN_COMMENT: Level.PLAN,
     Permission.WORKSPACE_LOCK: Level.PLAN,
     Permission.STATE_DOWNLOAD: Level.PLAN,
     Permission.OUTPUT_READ_SENSITIVE: Level.PLAN,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Unavailable
 from terrapod_core.plugin import LaunchFailed, PhaseSpec, RunnerBackend, SupportsCapacity
-from terrapod_core.runs import queries
+from terrapod_core.runs import turns
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.outcome import Outcomes
@@ -32,7 +32,9 @@ from terrapod_core.workspaces import Workspace, queries as workspaces_queries
 
 LOOK_SECONDS: Final = 1.0
 DEAF_AFTER: Final = timedelta(seconds=15)
-"""When a look came this much late, the server was down (or its database was): nobody could be heard, so nobody is lost."""
+"""When a look came this much late, the server was down (or its database was): nobody could be heard, so nobody is lost.
+A clock that was put forward looks the same.
+"""
 
 PHASE_LIFE: Final = timedelta(days=2)
 """How long a phase's token is good; its lease ends it earlier."""
@@ -50,6 +52,15 @@ class RunnerDoor:
     certificate: str | None
     program: tuple[str, ...]
     engines_dir: str | None
+
+
+@dataclass(frozen=True)
+class _Lease:
+    """A lease as this process has seen it since a moment of its own clock."""
+
+    epoch: int
+    expires_at: datetime | None
+    since: datetime
 
 
 class Dispatcher:
@@ -73,7 +84,9 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._told: dict[tuple[str, int, str], float] = {}
-        self._heard_at = db.clock.now() - 2 * DEAF_AFTER
+        self._heard_at = db.clock.now()
+        self._leases: dict[str, _Lease] = {}
+        self._told_waiting: set[str] = set()
 
     def wake(self) -> None:
         """Look now."""
@@ -104,25 +117,29 @@ class Dispatcher:
                 continue
 
     async def look(self) -> None:
-        """One pass: forgive after an outage, find the lost, pass cancels on, launch what fits, tidy up."""
+        """One pass: find the lost, pass cancels on, launch what fits, tidy up."""
         now = self._db.clock.now()
-        if now - self._heard_at > DEAF_AFTER:
-            await self._forgive()
+        launched, waiting, ended = await self._db.read(lambda s: (turns.launched(s), turns.launchable(s, now), _ended(s)))
+        if not timedelta(0) <= now - self._heard_at <= DEAF_AFTER:
+            self._leases.clear()
         self._heard_at = now
-        launched, waiting, ended = await self._db.read(lambda s: (queries.launched(s), queries.launchable(s), _ended(s)))
+        self._leases = {phase.id: self._lease(phase, now) for phase in launched}
         for phase in launched:
-            await self._watch(phase)
+            await self._watch(phase, now)
         await self._launch(waiting, len(launched))
         for phase in ended:
             await self._forget(phase)
         self._heard_at = self._db.clock.now()
 
-    async def _forgive(self) -> None:
-        """Give every holder a full period: nobody was there to hear them renew."""
-        async with self._db.uow() as uow:
-            held = Phase.lease_expires_at.is_not(None) & Phase.finished_at.is_(None)
-            await uow.session.execute(update(Phase).where(held).values(lease_expires_at=uow.now() + LEASE))
-            await uow.commit()
+    def _lease(self, phase: Phase, now: datetime) -> _Lease:
+        """The lease, and since when this process has seen it as it is.
+
+        Its own text says when it ends by the clock of whichever server wrote it, or of this one before it was set right; a
+        lease that does not change while this one looks on for a whole period is lost by any clock.
+        """
+        known = self._leases.get(phase.id)
+        same = known is not None and (known.epoch, known.expires_at) == (phase.epoch, phase.lease_expires_at)
+        return known if same and known is not None else _Lease(phase.epoch, phase.lease_expires_at, now)
 
     # -- launching
 
@@ -147,6 +164,7 @@ class Dispatcher:
             workspace = await uow.session.get_one(Workspace, run.workspace_id)
             phase.epoch += 1
             phase.launches += 1
+            phase.launched_at = uow.now()
             phase.backend = self._backend.name
             phase.lease_expires_at = uow.now() + LEASE
             await uow.commit()
@@ -181,18 +199,20 @@ class Dispatcher:
 
     async def _tell_waiting(self, waiting: list[Phase], capacity: int) -> None:
         """Say in the log why nothing happens. Not for an apply: terraform's CLI swallows the first three lines of its log."""
-        for known in (phase for phase in waiting if phase.kind == "plan" and phase.log_size == 0):
+        plans = [phase for phase in waiting if phase.kind == "plan"]
+        for known in (phase for phase in plans if phase.id not in self._told_waiting and phase.log_size == phase.log_head):
             async with self._db.uow() as uow:
                 phase = await uow.session.get_one(Phase, known.id, with_for_update=True)
-                if phase.status == PhaseStatus.QUEUED and phase.log_size == 0:
+                if phase.status == PhaseStatus.QUEUED and phase.lease_expires_at is None and phase.log_size == known.log_size:
                     busy = "the one runner is" if capacity == 1 else f"all {capacity} runners are"
-                    self._logs.open(uow, phase, f"Waiting: {busy} busy with other runs.\n")
+                    self._logs.say(uow, phase, f"Waiting: {busy} busy with other runs.\n")
                     await uow.commit()
+        self._told_waiting = {phase.id for phase in plans}
 
     # -- watching
 
-    async def _watch(self, phase: Phase) -> None:
-        if phase.lease_expires_at is not None and phase.lease_expires_at < self._db.clock.now():
+    async def _watch(self, phase: Phase, now: datetime) -> None:
+        if now - self._leases[phase.id].since >= LEASE:
             log.warning("a runner was not heard for a lease period", phase=phase.id, run=phase.run_id)
             await self._lost(phase)
             return
@@ -213,26 +233,38 @@ class Dispatcher:
             await self._backend.cancel(phase.handle or {}, force=force)
 
     async def _lost(self, phase: Phase) -> None:
-        await self._locked(phase.id, phase.epoch, self._outcomes.lost)
-        if phase.handle is not None:
+        if await self._locked(phase.id, phase.epoch, self._outcomes.lost, lease=phase) and phase.handle is not None:
             await self._backend.cancel(phase.handle, force=True)
 
-    async def _locked(self, phase_id: str, epoch: int, act: Callable[[UnitOfWork, Workspace, Run, Phase], Awaitable[None]]) -> None:
-        """Do something to a phase under the locks, unless it has ended or was launched again meanwhile."""
+    async def _locked(
+        self,
+        phase_id: str,
+        epoch: int,
+        act: Callable[[UnitOfWork, Workspace, Run, Phase], Awaitable[None]],
+        *,
+        lease: Phase | None = None,
+    ) -> bool:
+        """Do something to a phase under the locks, unless it has ended or was launched again meanwhile; whether it was done.
+
+        With `lease`, neither when its runner was heard since that was read.
+        """
         async with self._db.uow() as uow:
             of_phase = select(Run.id, Run.workspace_id).join(Phase, Phase.run_id == Run.id).where(Phase.id == phase_id)
             found = (await uow.session.execute(of_phase)).one_or_none()
             if found is None:
-                return
+                return False
             run_id, workspace_id = found
             workspace = await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id))
             run = await uow.session.get(Run, run_id, with_for_update=True, populate_existing=True)
             phase = await uow.session.get(Phase, phase_id, with_for_update=True, populate_existing=True)
             if workspace is None or run is None or phase is None or phase.is_final or phase.epoch != epoch:
-                return
+                return False
+            if lease is not None and phase.lease_expires_at != lease.lease_expires_at:
+                return False
             await act(uow, workspace, run, phase)
             await uow.commit()
         self.wake()
+        return True
 
     async def _forget(self, phase: Phase) -> None:
         if phase.handle is None or (await self._backend.poll(phase.handle)).running:

@@ -8,7 +8,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrapod_core.authz import Actor, ActorKind, EngineRights
-from terrapod_core.configurations.models import ConfigurationVersion
 from terrapod_core.db import Database
 from terrapod_core.errors import Unauthorized
 from terrapod_core.runs.models import Phase, Run
@@ -42,14 +41,13 @@ def rights_of(session: Session, claim: PhaseClaim) -> EngineRights | None:
     """What the engine may read, in one query; `None` when the phase does not run under this claim's lease any more.
 
     Whoever starts a run may download its workspace's state (both are the level plan). States of other workspaces are
-    given to trusted configurations alone: an untrusted one could be anybody's way to read them.
+    given to trusted runs alone: an untrusted one could be anybody's way to read them.
     """
     query = (
-        select(Workspace.id, ConfigurationVersion.trusted, RemoteStateConsumer.workspace_id)
+        select(Workspace.id, Run.trusted, RemoteStateConsumer.workspace_id)
         .select_from(Phase)
         .join(Run, Run.id == Phase.run_id)
         .join(Workspace, Workspace.id == Run.workspace_id)
-        .outerjoin(ConfigurationVersion, ConfigurationVersion.id == Run.configuration_version_id)
         .outerjoin(RemoteStateConsumer, RemoteStateConsumer.consumer_id == Workspace.id)
         .where(
             Phase.id == claim.phase_id,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
 
 import structlog
 from sqlalchemy import select
@@ -14,16 +16,25 @@ from terrapod_core.db import Database
 from terrapod_core.errors import TerrapodError
 from terrapod_core.jobs import Jobs
 from terrapod_core.jsonapi import Ref
-from terrapod_core.plugin.events import ConfigurationUploaded, RunStatusChanged, WorkspaceDeleted, WorkspaceUnlocked
+from terrapod_core.plugin.events import (
+    ConfigurationUploaded,
+    RunStatusChanged,
+    StateVersionFinalized,
+    WorkspaceDeleted,
+    WorkspaceUnlocked,
+)
 from terrapod_core.runs import queries, queue
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.outcome import ActorOf
+from terrapod_core.runs.phase_ends import give_up_if_stale
 from terrapod_core.runs.requests import CreateRun
 from terrapod_core.runs.service import Runs
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
 from terrapod_core.storage import Objects
 from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
+
+OVERLOOKED_EVERY: Final = timedelta(minutes=1)
 
 log = structlog.get_logger("terrapod.runs")
 
@@ -52,6 +63,8 @@ class Handlers:
     def register(self, jobs: Jobs) -> None:
         """Listen."""
         jobs.on(WorkspaceUnlocked, "runs.admit", self.admit)
+        jobs.every("runs.admit-overlooked", OVERLOOKED_EVERY, self.admit_overlooked)
+        jobs.on(StateVersionFinalized, "runs.discard-stale", self.discard_stale)
         jobs.on(RunStatusChanged, "runs.seal-logs", self.seal_logs)
         jobs.on(ConfigurationUploaded, "runs.queue-run", self.queue_run)
         jobs.on(WorkspaceDeleted, "runs.remove-workspace", self.remove_workspace)
@@ -63,6 +76,21 @@ class Handlers:
             if workspace is not None and await queue.admit(uow, self._workspaces, workspace) is not None:
                 await uow.commit()
         self._wake()
+
+    async def admit_overlooked(self) -> None:
+        """Let runs have workspaces that are free, should the news of it have been laid aside."""
+        for workspace_id in await self._db.read(queue.overlooked):
+            await self.admit(WorkspaceUnlocked(workspace_id=workspace_id))
+
+    async def discard_stale(self, event: StateVersionFinalized) -> None:
+        """Give up saved plans that were made from a state which is no longer the workspace's."""
+        async with self._db.uow() as uow:
+            workspace = await uow.run(lambda session: workspaces_queries.for_update(session, event.workspace_id))
+            if workspace is None:
+                return
+            for run in await uow.run(lambda session: queries.saved_plans(session, workspace.id)):
+                await give_up_if_stale(uow, self._logs, run)
+            await uow.commit()
 
     async def seal_logs(self, event: RunStatusChanged) -> None:
         """Move the logs of phases that have ended into the store."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from terrapod_core.db import UnitOfWork
+from terrapod_core.runs.freshness import state_moved
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.requests import variables_of
 from terrapod_core.runs.service import VARIABLES_COLUMN
@@ -16,7 +17,7 @@ from terrapod_core.settings import Settings
 from terrapod_core.states import States
 from terrapod_core.storage import PhaseClaim, PhaseTokens
 from terrapod_core.variables import RunValue, Variables
-from terrapod_core.workspaces import Workspace
+from terrapod_core.workspaces import UntrustedPlans, Workspace
 
 RENEW_SECONDS: Final = 10
 UNPACK_LIMITS: Final = {"entries": 100_000, "unpacked-bytes": 2 * 1024**3, "ratio": 200, "path-bytes": 1024}
@@ -44,14 +45,12 @@ class Materials:
         plan = await uow.session.get_one(Phase, run.plan_id)
         if plan.plan_file_key is None or plan.plan_file_digest is None:
             return "the saved plan is gone; make a new plan"
-        current = await uow.run(lambda session: self._states.current(session, workspace.id))
-        now = (current.serial, current.lineage) if current is not None else (None, None)
-        if now != (run.state_serial, run.state_lineage):
-            return (
-                f"the state has moved since this plan was made (from serial {_serial(run.state_serial)} to {_serial(now[0])}); "
-                "nothing was changed, make a new plan"
-            )
-        return None
+        moved = await uow.run(lambda session: state_moved(session, run))
+        return f"{moved}; nothing was changed, make a new plan" if moved is not None else None
+
+    def withholds(self, workspace: Workspace, run: Run) -> bool:
+        """Whether the run gets no sensitive variables, because nobody with the level write vouches for what it executes."""
+        return not run.trusted and workspace.untrusted_plans != UntrustedPlans.WITH_SECRETS
 
     async def of(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, claim: PhaseClaim) -> dict[str, Any]:
         """The document of `POST …/claim`. Notes on the run which state the plan is made from."""
@@ -61,6 +60,7 @@ class Materials:
         if phase.kind == "plan":
             run.state_serial = current.serial if current is not None else None
             run.state_lineage = current.lineage if current is not None else None
+            run.input_state_version_id = current.id if current is not None else None
         else:
             plan = await uow.session.get_one(Phase, run.plan_id)
         variables, environment = await uow.run(lambda session: self._inputs(session, workspace, run))
@@ -95,7 +95,8 @@ class Materials:
         given = variables_of(self._keyring.open(run.variables, column=VARIABLES_COLUMN, row=run.id)) if run.variables is not None else []
         terraform: list[dict[str, Any]] = []
         environment: list[dict[str, Any]] = []
-        for variable in self._variables.effective(session, workspace, [RunValue(each.key, each.value) for each in given]):
+        said = [RunValue(each.key, each.value) for each in given]
+        for variable in self._variables.effective(session, workspace, said, secrets=not self.withholds(workspace, run)):
             sent = {"key": variable.key, "value": variable.value, "sensitive": variable.sensitive}
             if variable.category == "env":
                 environment.append(sent)
@@ -111,7 +112,3 @@ def addresses(settings: Settings) -> list[str]:
     server = settings.server
     scheme = "https" if server.tls_cert is not None else "http"
     return [f"{scheme}://{host}:{server.port}" for host in ("localhost", "127.0.0.1")]
-
-
-def _serial(serial: int | None) -> str:
-    return "none" if serial is None else str(serial)

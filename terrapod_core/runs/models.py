@@ -23,6 +23,7 @@ class Run(Base):
     __table_args__ = (
         Index("ix_runs_workspace", "workspace_id", "created_at", "id"),
         Index("ix_runs_status", "status", "created_at"),
+        Index("ix_runs_created_by_id", "created_by_id", "status"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -54,6 +55,10 @@ class Run(Base):
     state_serial: Mapped[int | None]
     """Serial of the state the plan was made from; `None` for none."""
     state_lineage: Mapped[str | None]
+    input_state_version_id: Mapped[str | None]
+    """The state version the plan was made from."""
+    trusted: Mapped[bool]
+    """Whether what it executes came from somebody with the level write; any other run is plan-only for ever."""
     created_by_id: Mapped[str | None]
     confirmed_by_id: Mapped[str | None]
     canceled_by_id: Mapped[str | None]
@@ -106,7 +111,11 @@ class Phase(Base):
     """A plan or an apply: one execution of terraform by one runner."""
 
     __tablename__ = "phases"
-    __table_args__ = (Index("ix_phases_queue", "status", "kind", "queued_at"), Index("ix_phases_run", "run_id"))
+    __table_args__ = (
+        Index("ix_phases_queue", "status", "kind", "queued_at"),
+        Index("ix_phases_run", "run_id"),
+        Index("ix_phases_launched_at", "launched_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
@@ -123,6 +132,8 @@ class Phase(Base):
     claimed_by: Mapped[str | None]
     cancel: Mapped[str] = mapped_column(default=Cancel.NONE.value)
     queued_at: Mapped[datetime | None]
+    launched_at: Mapped[datetime | None]
+    """When a runner was last started for it; by this the turns of those who wait are counted."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     has_changes: Mapped[bool] = mapped_column(default=False)
@@ -180,6 +191,22 @@ class RunEvent(Base):
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     action: Mapped[str]
     description: Mapped[str]
+    actor_id: Mapped[str | None]
+    comment_id: Mapped[str | None]
+    """What was said with it."""
+    created_at: Mapped[datetime]
+
+
+class Comment(Base):
+    """What somebody said about a run, alone or with an action; a run event tells of each."""
+
+    __tablename__ = "comments"
+    __table_args__ = (Index("ix_comments_run", "run_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    run_event_id: Mapped[str]
+    body: Mapped[str]
     actor_id: Mapped[str | None]
     created_at: Mapped[datetime]
 

@@ -7,16 +7,17 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Invalid
 from terrapod_core.runs import queue
+from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
+from terrapod_core.runs.phase_ends import end_phases, give_up_if_stale
 from terrapod_core.runs.requests import Report
-from terrapod_core.runs.service import end_phases, note
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
-from terrapod_core.workspaces import Workspace, Workspaces
+from terrapod_core.workspaces import UntrustedPlans, Workspace, Workspaces
 
 MAX_PLAN_LAUNCHES: Final = 2
 """A lost plan is tried once more; then something is wrong that a third try will not mend."""
@@ -40,6 +41,22 @@ class Outcomes:
         self._logs = logs
         self._actor_of = actor_of
 
+    async def refusal(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> str | None:
+        """Why a phase must not begin for want of somebody who answers for it; `None` when it may.
+
+        Time has passed since the run was asked for or confirmed: rights may be gone, and settings stricter.
+        """
+        if not run.trusted and phase.kind == "apply":
+            return "nobody with the level write vouches for this run's configuration; it can only be planned"
+        if not run.trusted and workspace.untrusted_plans == UntrustedPlans.REFUSED:
+            return "the workspace refuses plans of untrusted configurations (untrusted-plans)"
+        answers = (run.confirmed_by_id if phase.kind == "apply" else None) or run.created_by_id
+        actor = await uow.run(lambda session: self._actor_of(session, answers)) if answers is not None else SYSTEM
+        if actor is None or not self._authz.allows(actor, Permission.RUN_PLAN if run.plan_only else Permission.RUN_APPLY, workspace):
+            asked = "confirmed" if answers == run.confirmed_by_id else "asked for"
+            return f"the one who {asked} this run may not do so any more; nothing was changed"
+        return None
+
     async def reported(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, report: Report) -> None:
         """Take a runner's report as true. Raises `Invalid` for a status that is none."""
         if report.status not in ("finished", "errored", "canceled"):
@@ -48,9 +65,11 @@ class Outcomes:
         phase.generated_configuration = report.generated_configuration
         phase.additions, phase.changes = report.additions, report.changes
         phase.destructions, phase.imports = report.destructions, report.imports
-        if report.status == "finished":
+        # A plan that was through before it heard of the cancel has nothing to go on to: the run was not wanted any more.
+        stopped = phase.kind == "plan" and phase.cancel != Cancel.NONE
+        if report.status == "finished" and not stopped:
             await self._finished(uow, workspace, run, phase)
-        elif report.status == "canceled":
+        elif report.status == "canceled" or stopped:
             await self._ended(uow, workspace, run, phase, RunStatus.CANCELED, report.message)
         else:
             await self._ended(uow, workspace, run, phase, RunStatus.ERRORED, report.message)
@@ -58,6 +77,10 @@ class Outcomes:
     async def failed(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, why: str) -> None:
         """End a phase that could not begin; the reason goes into its log, where people look."""
         await self._ended(uow, workspace, run, phase, RunStatus.ERRORED, why, line=f"\nError: {why}\n")
+
+    async def canceled(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
+        """End a phase that was cancelled before it had begun."""
+        await self._ended(uow, workspace, run, phase, RunStatus.CANCELED, None)
 
     async def lost(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
         """The runner is gone. A plan is tried once more; an apply is not, because it may have changed things."""
@@ -104,6 +127,7 @@ class Outcomes:
         elif run.save_plan:
             queue.move(uow, run, RunStatus.PLANNED_AND_SAVED)
             note(uow, run, "planned", "the plan is saved and waits to be applied")
+            await give_up_if_stale(uow, self._logs, run)
         else:
             queue.move(uow, run, RunStatus.PLANNED)
             note(uow, run, "planned", "the plan has finished")

@@ -20,12 +20,13 @@ from terrapod_core.configurations import Configurations
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Invalid, NotFound
 from terrapod_core.runs import queue
+from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import CHUNK_BYTES, Logs
 from terrapod_core.runs.material import Materials
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.requests import Claim, Report, Started
-from terrapod_core.runs.status import PhaseStatus, RunStatus
+from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
 from terrapod_core.states import States
 from terrapod_core.storage import ObjectKind, Objects, PhaseClaim, Stored
 from terrapod_core.storage.claims import Claim as Naming, Claims
@@ -42,6 +43,8 @@ ARTIFACT_COLUMNS: Final = {
 
 SEEN_AFTER: Final = timedelta(seconds=3)
 """terraform asks for a plan's end at most two seconds after it; an apply that it then finds failed, it never shows."""
+
+WITHHELD: Final = "This run's configuration is untrusted: it is planned without the workspace's sensitive variables.\n"
 
 LOG_FULL: Final = "\n[the log is longer than the limit; terraform goes on, the rest is not kept]\n"
 
@@ -93,8 +96,14 @@ class Phases:
         async with self._db.uow() as uow:
             held = await self._held(uow, claim)
             phase, run = held.phase, held.run
+            if phase.claimed_by is None and phase.cancel != Cancel.NONE:
+                await self._outcomes.canceled(uow, held.workspace, run, phase)
+                await uow.commit()
+                self._wake()
+                raise LeaseLost
             if phase.claimed_by is None:
-                refusal = await self._materials.refusal(uow, held.run, held.workspace, phase)
+                refusal = await self._outcomes.refusal(uow, held.workspace, run, phase)
+                refusal = refusal or await self._materials.refusal(uow, run, held.workspace, phase)
                 if refusal is not None:
                     await self._outcomes.failed(uow, held.workspace, run, phase, refusal)
                     await uow.commit()
@@ -104,7 +113,10 @@ class Phases:
                 phase.status = PhaseStatus.RUNNING.value
                 phase.started_at = uow.now()
                 self._logs.open(uow, phase)
+                if self._materials.withholds(held.workspace, run):
+                    self._logs.say(uow, phase, WITHHELD)
                 queue.move(uow, run, RunStatus.PLANNING if phase.kind == "plan" else RunStatus.APPLYING)
+                note(uow, run, run.status, f"a runner has begun the {phase.kind}")
             elif phase.claimed_by != who.runner:
                 raise LeaseLost
             phase.lease_expires_at = uow.now() + LEASE

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core.db import UnitOfWork
 from terrapod_core.plugin.events import RunStatusChanged
+from terrapod_core.runs.history import note
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import PhaseStatus, RunStatus
 from terrapod_core.workspaces import LockKind, Workspace, Workspaces
@@ -33,6 +34,16 @@ def enqueue(phase: Phase, now: datetime) -> None:
     phase.lease_expires_at = None
     phase.handle = None
     phase.claimed_by = None
+
+
+def overlooked(session: Session) -> list[str]:
+    """Workspaces that are free although runs wait for them."""
+    free = (
+        select(Run.workspace_id)
+        .join(Workspace, Workspace.id == Run.workspace_id)
+        .where(Run.status == RunStatus.PENDING.value, Workspace.lock_kind.is_(None), Workspace.deleted_at.is_(None))
+    )
+    return list(session.execute(free.distinct()).scalars())
 
 
 def next_pending(session: Session, workspace_id: str) -> Run | None:
@@ -66,6 +77,7 @@ async def admit(uow: UnitOfWork, workspaces: Workspaces, workspace: Workspace) -
 async def start_plan(uow: UnitOfWork, run: Run) -> None:
     """Queue the plan of an admitted run."""
     move(uow, run, RunStatus.PLAN_QUEUED)
+    note(uow, run, "plan-queued", "the plan is queued for a runner")
     enqueue(await uow.session.get_one(Phase, run.plan_id), uow.now())
 
 

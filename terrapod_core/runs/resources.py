@@ -67,10 +67,10 @@ def _permissions(view: RunView, rendering: Rendering) -> dict[str, bool]:
     return {
         "can-apply": may(Permission.RUN_APPLY),
         "can-cancel": stop,
-        "can-comment": may(Permission.RUN_READ),
+        "can-comment": may(Permission.RUN_COMMENT),
         "can-discard": stop,
         "can-force-cancel": may(Permission.RUN_FORCE_CANCEL),
-        "can-force-execute": False,
+        "can-force-execute": may(Permission.RUN_CANCEL),
         "can-override-policy-check": False,
     }
 
@@ -107,6 +107,7 @@ RUN = Resource(
         attr("variables", from_=lambda view: list(view.variables), writable=True),
         attr("position_in_queue", from_=lambda view: view.position),
         attr("waiting_on", from_=_waiting_on),
+        _run("trusted"),
         attr("error_message", from_=lambda view: view.run.failure),
         attr("actions", from_=_actions),
         attr("permissions", from_=_permissions),
@@ -120,7 +121,9 @@ RUN = Resource(
         to_one("created_by", "users", id_from=lambda view: view.run.created_by_id),
         to_one("confirmed_by", "users", id_from=lambda view: view.run.confirmed_by_id),
         to_one("canceled_by", "users", id_from=lambda view: view.run.canceled_by_id),
+        to_one("input_state_version", "state-versions", id_from=lambda view: view.run.input_state_version_id),
         to_many("run_events", "run-events", ids_from=lambda view: view.event_ids, related="/api/v2/runs/{id}/run-events"),
+        to_many("comments", "comments", ids_from=lambda view: view.comment_ids, related="/api/v2/runs/{id}/comments"),
     ],
     links={"self": "/api/v2/runs/{id}"},
 )
@@ -169,20 +172,32 @@ APPLY = Resource(type="applies", attributes=_SHARED, relationships=[], links={"s
 RUN_EVENT = Resource(
     type="run-events",
     attributes=[attr("action"), attr("description"), attr("created_at")],
-    relationships=[to_one("run", "runs"), to_one("actor", "users")],
+    relationships=[to_one("run", "runs"), to_one("actor", "users"), to_one("comment", "comments")],
     links={"self": "/api/v2/run-events/{id}"},
+)
+
+COMMENT = Resource(
+    type="comments",
+    attributes=[attr("body", writable=True), attr("created_at")],
+    relationships=[
+        to_one("run", "runs"),
+        to_one("actor", "users"),
+        to_one("run_event", "run-events", related="/api/v2/run-events/{run_event_id}"),
+    ],
+    links={"self": "/api/v2/comments/{id}"},
 )
 
 
 def includes(registry: Includes, authz: Authorizer, load_phases: Callable[[Any, Any, Sequence[str]], Sequence[PhaseView]]) -> None:
-    """Let `include=current_run`, `plan`, `apply`, `run_events` and `run` work everywhere."""
+    """Let `include=current_run`, `plan`, `apply`, `run_events`, `comments` and `run` work everywhere."""
     registry.add(RUN, lambda session, actor, ids: queries.by_ids(session, actor, authz, ids))
     registry.add(PLAN, load_phases)
     registry.add(APPLY, load_phases)
+    registry.add(COMMENT, lambda session, actor, ids: queries.comments_by_ids(session, actor, authz, ids))
     registry.add(RUN_EVENT, lambda session, actor, ids: queries.events_by_ids(session, actor, authz, ids))
 
 
 CAPACITY = Resource(type="organization-capacity", attributes=[attr("pending"), attr("running")], relationships=[])
 
 
-__all__ = ["APPLY", "CAPACITY", "PLAN", "RUN", "RUN_EVENT", "Capacity", "PhaseView"]
+__all__ = ["APPLY", "CAPACITY", "COMMENT", "PLAN", "RUN", "RUN_EVENT", "Capacity", "PhaseView"]

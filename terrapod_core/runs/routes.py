@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response, redirect, request
 
 from terrapod_core import organizations
 from terrapod_core.authz import Permission
+from terrapod_core.configurations import Configurations
+from terrapod_core.configurations.resources import CONFIGURATION_VERSION
 from terrapod_core.errors import NotFound
-from terrapod_core.jsonapi import Query
 from terrapod_core.runs import plan_json
+from terrapod_core.runs.again import Again
+from terrapod_core.runs.filters import RunFilters
 from terrapod_core.runs.links import Links
-from terrapod_core.runs.queries import RunFilters
 from terrapod_core.runs.requests import CreateRun
-from terrapod_core.runs.resources import APPLY, CAPACITY, PLAN, RUN, RUN_EVENT, Capacity
+from terrapod_core.runs.resources import APPLY, CAPACITY, PLAN, RUN, Capacity
 from terrapod_core.runs.service import Runs
 from terrapod_core.storage import ObjectKind, Objects
 from terrapod_core.web import Web
 
 
-def routes(runs: Runs, links: Links, objects: Objects, web: Web) -> Blueprint:
+def routes(runs: Runs, again: Again, links: Links, objects: Objects, configurations: Configurations, web: Web) -> Blueprint:
     """Everything under `/api/v2` that has to do with runs."""
     api = Blueprint("runs", __name__, url_prefix="/api/v2")
 
@@ -30,6 +32,14 @@ def routes(runs: Runs, links: Links, objects: Objects, web: Web) -> Blueprint:
         message = "Triggered via CLI" if by_cli else "Queued manually via the API"
         return await web.document(RUN, await runs.create(actor, new, message=message), status=201)
 
+    @api.get("/runs")
+    async def list_all_runs() -> Response:
+        actor = await web.actor()
+        query = web.query()
+        if (org := request.args.get("organization_name")) is not None:
+            organizations.check(org)
+        return await web.listing(RUN, await runs.page(actor, query.page, RunFilters.of(query), request.args.get("workspace_id")))
+
     @api.get("/runs/<run_id>")
     async def show_run(run_id: str) -> Response:
         return await web.document(RUN, await runs.show(await web.actor(), run_id))
@@ -37,14 +47,14 @@ def routes(runs: Runs, links: Links, objects: Objects, web: Web) -> Blueprint:
     @api.get("/workspaces/<workspace_id>/runs")
     async def list_workspace_runs(workspace_id: str) -> Response:
         query = web.query()
-        return await web.listing(RUN, await runs.page(await web.actor(), query.page, _filters(query), workspace_id))
+        return await web.listing(RUN, await runs.page(await web.actor(), query.page, RunFilters.of(query), workspace_id))
 
     @api.get("/organizations/<org>/runs")
     async def list_runs(org: str) -> Response:
         actor = await web.actor()
         organizations.check(org)
         query = web.query()
-        return await web.listing(RUN, await runs.page(actor, query.page, _filters(query)))
+        return await web.listing(RUN, await runs.page(actor, query.page, RunFilters.of(query)))
 
     @api.get("/organizations/<org>/runs/queue")
     async def queue(org: str) -> Response:
@@ -58,14 +68,6 @@ def routes(runs: Runs, links: Links, objects: Objects, web: Web) -> Blueprint:
         organizations.check(org)
         pending, running = await runs.capacity()
         return await web.document(CAPACITY, Capacity(org, pending, running))
-
-    @api.get("/runs/<run_id>/run-events")
-    async def run_events(run_id: str) -> Response:
-        return await web.unpaged(RUN_EVENT, await runs.events(await web.actor(), run_id))
-
-    @api.get("/run-events/<event_id>")
-    async def run_event(event_id: str) -> Response:
-        return await web.document(RUN_EVENT, await runs.event(await web.actor(), event_id))
 
     @api.post("/runs/<run_id>/actions/apply")
     @api.post("/runs/<run_id>/actions/confirm")
@@ -87,6 +89,30 @@ def routes(runs: Runs, links: Links, objects: Objects, web: Web) -> Blueprint:
     async def force_cancel(run_id: str) -> Response:
         await runs.force_cancel(await web.actor(), run_id, await web.comment())
         return web.empty(202)
+
+    @api.post("/runs/<run_id>/actions/force-execute")
+    async def force_execute(run_id: str) -> Response:
+        await again.force_execute(await web.actor(), run_id, await web.comment())
+        return web.empty(202)
+
+    @api.post("/runs/<run_id>/actions/retry")
+    async def retry(run_id: str) -> Response:
+        return await web.document(RUN, await again.retry(await web.actor(), run_id), status=201)
+
+    @api.get("/runs/<run_id>/configuration-version")
+    async def run_configuration(run_id: str) -> Response:
+        actor = await web.actor()
+        run = (await runs.show(actor, run_id)).run
+        return await web.document(CONFIGURATION_VERSION, await configurations.read(actor, run.configuration_version_id))
+
+    @api.get("/runs/<run_id>/configuration-version/download")
+    async def run_configuration_download(run_id: str) -> Response:
+        actor = await web.actor()
+        run = (await runs.show(actor, run_id)).run
+        link = await configurations.download_link(actor, run.configuration_version_id)
+        answer: Response = redirect(web.absolute(link), 302)  # type: ignore[assignment]
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
 
     @api.get("/runs/<run_id>/plan")
     async def run_plan(run_id: str) -> Response:
@@ -125,6 +151,20 @@ def routes(runs: Runs, links: Links, objects: Objects, web: Web) -> Blueprint:
             return web.empty(204)
         return web.json(await plan_json.redacted(objects, phase), content_type="application/json")
 
+    @api.get("/runs/<run_id>/plan/json-schema")
+    async def run_json_schema(run_id: str) -> Response:
+        return await json_schema((await runs.show(await web.actor(), run_id)).run.plan_id)
+
+    @api.get("/plans/<plan_id>/json-schema")
+    async def json_schema(plan_id: str) -> Response:
+        phase, _ = await runs.phase(await web.actor(), _of_kind(plan_id, "plan"))
+        if not phase.is_final:
+            return web.empty(204)
+        if phase.provider_schemas_key is None:
+            raise NotFound("this plan has no provider schemas")
+        chunks = objects.get(ObjectKind.PROVIDER_SCHEMAS, phase.id, phase.provider_schemas_key)
+        return web.download(chunks, size=None, content_type="application/json")
+
     return api
 
 
@@ -132,13 +172,3 @@ def _of_kind(phase_id: str, kind: str) -> str:
     if not phase_id.startswith(f"{kind}-"):
         raise NotFound(f"there is no such {kind}, or you may not see it")
     return phase_id
-
-
-def _filters(query: Query) -> RunFilters:
-    return RunFilters(
-        statuses=query.filter_list("status"),
-        operations=query.filter_list("operation"),
-        sources=query.filter_list("source"),
-        workspace_names=query.filter_list("workspace_names"),
-        text=query.search("basic"),
-    )

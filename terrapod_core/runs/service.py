@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import UNSET
@@ -20,14 +20,20 @@ from terrapod_core.errors import Conflict, Forbidden, Invalid, InvalidTransition
 from terrapod_core.jsonapi import Page, PageRequest, Ref
 from terrapod_core.plugin.events import RunCreated
 from terrapod_core.runs import queries, queue
+from terrapod_core.runs.door import Door
+from terrapod_core.runs.filters import RunFilters
+from terrapod_core.runs.freshness import state_moved
+from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run, RunEvent
-from terrapod_core.runs.queries import RunFilters, RunView
+from terrapod_core.runs.phase_ends import end_phases
+from terrapod_core.runs.queries import RunView
 from terrapod_core.runs.requests import CreateRun, json_of, variables_of
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
+from terrapod_core.runs.waiting import waiting_on
 from terrapod_core.secrets import Keyring
 from terrapod_core.settings import Settings
-from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
+from terrapod_core.workspaces import UntrustedPlans, Workspace, Workspaces, queries as workspaces_queries
 
 FORCE_CANCEL_AFTER: Final = timedelta(seconds=60)
 VARIABLES_COLUMN: Final = "runs.variables"
@@ -73,6 +79,7 @@ class Runs:
         self._limits = settings.limits
         self._isolation = isolation
         self._wake = wake
+        self._door = Door(authz)
 
     # -- reading
 
@@ -80,7 +87,7 @@ class Runs:
         """One run; `NotFound` when it is absent or its workspace is not visible."""
 
         def look(session: Session) -> RunView:
-            view = queries.by_id(session, run_id)
+            view = queries.by_id(session, run_id, self._db.clock.now())
             if view is None:
                 raise missing("run")
             self._authz.require(actor, Permission.RUN_READ, view.workspace, noun="run")
@@ -100,7 +107,7 @@ class Runs:
         """A plan or apply and its run, for those with the permission."""
 
         def look(session: Session) -> tuple[Phase, RunView]:
-            found = queries.of_phase(session, phase_id)
+            found = queries.of_phase(session, phase_id, self._db.clock.now())
             if found is None:
                 raise missing("plan or apply")
             self._authz.require(actor, permission, found[1].workspace, noun="plan or apply")
@@ -117,13 +124,13 @@ class Runs:
                 if workspace is None:
                     raise missing("workspace")
                 self._authz.require(actor, Permission.RUN_READ, workspace)
-            return queries.page(session, actor, self._authz, wanted, filters, workspace_id=workspace_id)
+            return queries.page(session, actor, self._authz, wanted, filters, self._db.clock.now(), workspace_id=workspace_id)
 
         return await self._db.read(look)
 
     async def queue(self, actor: Actor, wanted: PageRequest) -> Page[RunView]:
         """The waiting runs the actor sees, in the order of service."""
-        return await self._db.read(lambda session: queries.queue(session, actor, self._authz, wanted))
+        return await self._db.read(lambda session: queries.queue(session, actor, self._authz, wanted, self._db.clock.now()))
 
     async def capacity(self) -> tuple[int, int]:
         """Runs pending, runs running."""
@@ -143,11 +150,21 @@ class Runs:
 
     # -- creating
 
-    async def create(self, actor: Actor, new: CreateRun, *, source: str = "tfe-api", message: str = "") -> RunView:
-        """Queue a run; `message` is the default one. It may be admitted at once.
+    async def create(
+        self,
+        actor: Actor,
+        new: CreateRun,
+        *,
+        source: str = "tfe-api",
+        message: str = "",
+        reason: str = "manual",
+        trusted: bool = True,
+    ) -> RunView:
+        """Queue a run; `message` is the default one. It may be admitted at once. `trusted` is false for a run that comes from
+        another one which was not, whatever its configuration is.
 
-        Raises `NotFound`/`Forbidden` by the gate, `Forbidden` (`runner_not_isolated`), `Invalid` for a document that does not fit
-        the workspace, `Conflict` when too many runs wait already.
+        Raises `NotFound`/`Forbidden` by the gate, `Forbidden` (`runner_not_isolated`, `untrusted_plans_refused`), `Invalid` for a
+        document that does not fit the workspace, `Conflict` when too many runs wait already.
         """
         new.check()
         async with self._db.uow() as uow:
@@ -155,47 +172,41 @@ class Runs:
             if not self._authz.allows(actor, Permission.RUN_READ, workspace):
                 raise _no_workspace()  # before anything is said of its configurations
             configuration = await self._configuration(uow, workspace, new.configuration_version)
-            plan_only = configuration.speculative or (new.plan_only is not UNSET and bool(new.plan_only))
+            trusted = trusted and configuration.trusted
+            plan_only = configuration.speculative or not trusted or (new.plan_only is not UNSET and bool(new.plan_only))
             self._authz.require(actor, Permission.RUN_PLAN if plan_only else Permission.RUN_APPLY, workspace)
+            # What a variable says is executed as the configuration is.
+            trusted = trusted and (not new.variables or self._authz.allows(actor, Permission.RUN_APPLY, workspace))
             self._isolation.check(actor)
-            self._check_workspace(workspace, new)
+            self._check_workspace(workspace, new, plan_only=plan_only, trusted=trusted)
             await self._check_queue(uow, actor, workspace)
-            run = await self._start(uow, actor, workspace, configuration, new, plan_only=plan_only, source=source, message=message)
-            if run.holds_workspace:
-                await queue.admit(uow, self._workspaces, workspace)
-            else:
-                await uow.flush()
-                await queue.start_plan(uow, run)
+            run = self._made(actor, workspace, configuration, new, plan_only=plan_only, trusted=trusted, now=uow.now())
+            run.source, run.message, run.trigger_reason = source, new.message or message, reason
+            await self._start(uow, actor, workspace, run)
             await uow.commit()
         self._wake()
         return await self.show(actor, run.id)
 
-    async def _start(
+    def _made(
         self,
-        uow: UnitOfWork,
         actor: Actor,
         workspace: Workspace,
         configuration: ConfigurationVersion,
         new: CreateRun,
         *,
         plan_only: bool,
-        source: str,
-        message: str,
+        trusted: bool,
+        now: datetime,
     ) -> Run:
-        now = uow.now()
-        run_id, plan_id, apply_id = ids.new("run"), ids.new("plan"), ids.new("apply")
-        sealed = self._keyring.seal(json_of(new.variables), column=VARIABLES_COLUMN, row=run_id) if new.variables else None
+        run_id = ids.new("run")
         auto = workspace.auto_apply if new.auto_apply is None else new.auto_apply
-        run = Run(
+        return Run(
             id=run_id,
             workspace_id=workspace.id,
             configuration_version_id=configuration.id,
-            plan_id=plan_id,
-            apply_id=apply_id,
+            plan_id=ids.new("plan"),
+            apply_id=ids.new("apply"),
             status=RunStatus.PENDING.value,
-            message=new.message or message,
-            source=source,
-            trigger_reason="manual",
             is_destroy=new.is_destroy,
             refresh=new.refresh,
             refresh_only=new.refresh_only,
@@ -206,21 +217,33 @@ class Runs:
             allow_config_generation=new.allow_config_generation,
             target_addrs=new.target_addrs or [],
             replace_addrs=new.replace_addrs or [],
-            variables=sealed,
+            variables=self._keyring.seal(json_of(new.variables), column=VARIABLES_COLUMN, row=run_id) if new.variables else None,
             terraform_version=new.terraform_version or workspace.terraform_version,
+            trusted=trusted,
             created_by_id=actor.user_id,
             status_timestamps={},
             created_at=now,
         )
+
+    async def _start(self, uow: UnitOfWork, actor: Actor, workspace: Workspace, run: Run) -> None:
+        """Write the run with its phases, and let it have the workspace or a runner if it can; else its log says what it waits for."""
         uow.add(run)
         # Rows that name this one come after it: without a mapped relationship the session does not know.
         await uow.flush()
-        for phase_id, kind in ((plan_id, "plan"), (apply_id, "apply")):
-            uow.add(Phase(id=phase_id, run_id=run_id, kind=kind, status=PhaseStatus.PENDING.value))
+        plan = Phase(id=run.plan_id, run_id=run.id, kind="plan", status=PhaseStatus.PENDING.value, log_size=0, log_head=0)
+        uow.add(plan, Phase(id=run.apply_id, run_id=run.id, kind="apply", status=PhaseStatus.PENDING.value))
+        await uow.flush()
         note(uow, run, "created", "the run was created", actor)
-        audit.record(uow, actor, "run.create", "runs", run_id, workspace=workspace.name, plan_only=plan_only, is_destroy=new.is_destroy)
-        uow.emit(RunCreated(run_id=run_id, workspace_id=workspace.id))
-        return run
+        about = {"workspace": workspace.name, "plan_only": run.plan_only, "is_destroy": run.is_destroy, "trusted": run.trusted}
+        audit.record(uow, actor, "run.create", "runs", run.id, **about)
+        uow.emit(RunCreated(run_id=run.id, workspace_id=workspace.id))
+        if run.holds_workspace:
+            await queue.admit(uow, self._workspaces, workspace)
+        else:
+            await queue.start_plan(uow, run)
+        why = waiting_on(run, workspace, launched=False, running=0)
+        if run.status == RunStatus.PENDING and why is not None:
+            self._logs.say(uow, plan, f"Waiting: {why.detail}.\n")
 
     async def _configuration(self, uow: UnitOfWork, workspace: Workspace, ref: Ref | None) -> ConfigurationVersion:
         pointer = "/data/relationships/configuration-version"
@@ -238,7 +261,13 @@ class Runs:
             raise Invalid(problems=(Problem(f"the configuration version is {found.status}; upload its archive first", pointer),))
         return found
 
-    def _check_workspace(self, workspace: Workspace, new: CreateRun) -> None:
+    def _check_workspace(self, workspace: Workspace, new: CreateRun, *, plan_only: bool, trusted: bool) -> None:
+        if not trusted and workspace.untrusted_plans == UntrustedPlans.REFUSED:
+            raise Forbidden(
+                "this workspace refuses plans of what nobody with the level write has uploaded, or given variables to "
+                "(untrusted-plans); ask somebody with write to start the run",
+                code="untrusted_plans_refused",
+            )
         if workspace.execution_mode == "local":
             detail = "the workspace's execution mode is `local`: terraform runs where you are, not on the server"
             raise Invalid(problems=(Problem(detail, "/data/relationships/workspace"),))
@@ -246,6 +275,9 @@ class Runs:
             raise Invalid(
                 problems=(Problem("the workspace does not allow destroy plans (allow-destroy-plan)", "/data/attributes/is-destroy"),)
             )
+        if new.terraform_version and not plan_only:
+            detail = "only a plan-only run can choose its version; others take the workspace's terraform-version"
+            raise Invalid(problems=(Problem(detail, "/data/attributes/terraform-version"),))
 
     async def _check_queue(self, uow: UnitOfWork, actor: Actor, workspace: Workspace) -> None:
         waiting = select(func.count()).select_from(Run).where(Run.workspace_id == workspace.id, Run.status == RunStatus.PENDING.value)
@@ -262,18 +294,21 @@ class Runs:
     async def confirm(self, actor: Actor, run_id: str, comment: str | None = None) -> None:
         """Let the apply begin. A saved plan takes the workspace now; `Conflict` when it is taken or its state has moved on."""
         async with self._db.uow() as uow:
-            run, workspace = await self._held(uow, actor, run_id, Permission.RUN_APPLY)
+            run, workspace = await self._door.held(uow, actor, run_id, Permission.RUN_APPLY)
             self._isolation.check(actor)
             if not run.is_confirmable:
                 raise InvalidTransition(f"the run is {run.status}; only a plan with changes that waits for approval can be confirmed")
             if run.status == RunStatus.PLANNED_AND_SAVED:
                 if workspace.lock_kind is not None:
-                    raise Conflict(
+                    raise InvalidTransition(
                         f"the workspace is locked by {workspace.lock_holder_name}; the saved plan can be applied when it is free"
                     )
+                moved = await uow.run(lambda session: state_moved(session, run))
+                if moved is not None:
+                    raise InvalidTransition(f"{moved}; make a new plan")
                 self._workspaces.take_for_run(uow, workspace, run.id)
             run.confirmed_by_id = actor.user_id
-            note(uow, run, "confirmed", _said("the apply was confirmed", comment), actor)
+            note(uow, run, "confirmed", "the apply was confirmed", actor, comment)
             audit.record(uow, actor, "run.confirm", "runs", run.id, workspace=workspace.name)
             await queue.start_apply(uow, run)
             await uow.commit()
@@ -282,13 +317,13 @@ class Runs:
     async def discard(self, actor: Actor, run_id: str, comment: str | None = None) -> None:
         """Give up a run that waits; the workspace goes to the next."""
         async with self._db.uow() as uow:
-            run, workspace = await self._held(uow, actor, run_id, None)
-            self._require_own(actor, run, workspace)
+            run, workspace = await self._door.held(uow, actor, run_id, None)
+            self._door.require_own(actor, run, workspace)
             if not run.is_discardable:
                 raise InvalidTransition(f"the run is {run.status}; only a run that waits can be discarded")
             queue.move(uow, run, RunStatus.DISCARDED)
-            await self._end_phases(uow, run, PhaseStatus.UNREACHABLE)
-            note(uow, run, "discarded", _said("the run was discarded", comment), actor)
+            await end_phases(uow, self._logs, run, PhaseStatus.UNREACHABLE)
+            note(uow, run, "discarded", "the run was discarded", actor, comment)
             audit.record(uow, actor, "run.discard", "runs", run.id, workspace=workspace.name)
             await queue.release(uow, self._workspaces, workspace, run)
             await uow.commit()
@@ -300,8 +335,8 @@ class Runs:
         Returns the phase whose runner has to be told, or `None`.
         """
         async with self._db.uow() as uow:
-            run, workspace = await self._held(uow, actor, run_id, None)
-            self._require_own(actor, run, workspace)
+            run, workspace = await self._door.held(uow, actor, run_id, None)
+            self._door.require_own(actor, run, workspace)
             if not run.is_cancelable:
                 raise InvalidTransition(
                     f"the run is {run.status}{' and was cancelled already' if run.canceled_at else ''}; it cannot be cancelled"
@@ -309,14 +344,14 @@ class Runs:
             run.canceled_at = uow.now()
             run.canceled_by_id = actor.user_id
             run.force_cancel_available_at = uow.now() + FORCE_CANCEL_AFTER
-            note(uow, run, "canceled", _said("the run was cancelled", comment), actor)
+            note(uow, run, "canceled", "the run was cancelled", actor, comment)
             audit.record(uow, actor, "run.cancel", "runs", run.id, workspace=workspace.name, status=run.status)
             phase = await self._live_phase(uow, run)
             if phase is not None and phase.lease_expires_at is not None:
                 phase.cancel = Cancel.INTERRUPT.value
             else:
                 queue.move(uow, run, RunStatus.CANCELED)
-                await self._end_phases(uow, run, PhaseStatus.CANCELED)
+                await end_phases(uow, self._logs, run, PhaseStatus.CANCELED)
                 await queue.release(uow, self._workspaces, workspace, run)
                 phase = None
             await uow.commit()
@@ -326,11 +361,11 @@ class Runs:
     async def force_cancel(self, actor: Actor, run_id: str, comment: str | None = None) -> Phase | None:
         """Kill what a cancel did not end. Offered a minute after it; needs admin. State may be lost: the log says so."""
         async with self._db.uow() as uow:
-            run, workspace = await self._held(uow, actor, run_id, Permission.RUN_FORCE_CANCEL)
+            run, workspace = await self._door.held(uow, actor, run_id, Permission.RUN_FORCE_CANCEL)
             if not run.is_force_cancelable(uow.now()):
                 raise InvalidTransition("a run can be force-cancelled a minute after it was cancelled, if it still runs")
             run.status_timestamps = {**run.status_timestamps, "force-canceled-at": uow.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
-            note(uow, run, "force-canceled", _said("the run was force-cancelled", comment), actor)
+            note(uow, run, "force-canceled", "the run was force-cancelled", actor, comment)
             audit.record(uow, actor, "run.force-cancel", "runs", run.id, workspace=workspace.name)
             phase = await self._live_phase(uow, run)
             if phase is not None:
@@ -347,58 +382,12 @@ class Runs:
             raise _no_workspace()
         return workspace
 
-    async def _held(self, uow: UnitOfWork, actor: Actor, run_id: str, permission: Permission | None) -> tuple[Run, Workspace]:
-        """The run and its workspace, both locked (the workspace first, as everywhere), and the actor allowed."""
-        workspace_id = (await uow.session.execute(select(Run.workspace_id).where(Run.id == run_id))).scalar_one_or_none()
-        if workspace_id is None:
-            raise missing("run")
-        workspace = await self._locked(uow, workspace_id)
-        self._authz.require(actor, Permission.RUN_READ, workspace, noun="run")
-        if permission is not None:
-            self._authz.require(actor, permission, workspace, noun="run")
-        run = await uow.session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
-        return run, workspace
-
-    def _require_own(self, actor: Actor, run: Run, workspace: Workspace) -> None:
-        """Write may stop any run; plan may stop its own plan-only ones."""
-        own = run.plan_only and run.created_by_id is not None and run.created_by_id == actor.user_id
-        self._authz.require(actor, Permission.RUN_PLAN if own else Permission.RUN_CANCEL, workspace, noun="run")
-
     async def _live_phase(self, uow: UnitOfWork, run: Run) -> Phase | None:
         applying = run.status in (RunStatus.CONFIRMED, RunStatus.APPLY_QUEUED, RunStatus.APPLYING)
         phase = await uow.session.get_one(Phase, run.apply_id if applying else run.plan_id, with_for_update=True)
         return None if phase.is_final else phase
 
-    async def _end_phases(self, uow: UnitOfWork, run: Run, status: PhaseStatus) -> None:
-        await end_phases(uow, self._logs, run, status)
-
-
-async def end_phases(uow: UnitOfWork, logs: Logs, run: Run, status: PhaseStatus) -> None:
-    """End what has not ended of a run: the phase that was next becomes `status`, one that never will be is unreachable."""
-    first = True
-    for phase_id in (run.plan_id, run.apply_id):
-        phase = await uow.session.get_one(Phase, phase_id, with_for_update=True)
-        if phase.is_final:
-            continue
-        phase.status = (status if first else PhaseStatus.UNREACHABLE).value
-        phase.finished_at = uow.now()
-        phase.lease_expires_at = None
-        if first and phase.log_size:
-            logs.close(uow, phase)
-        first = False
-
-
-def note(uow: UnitOfWork, run: Run, action: str, description: str, actor: Actor | None = None) -> None:
-    """Write what happened into the run's history."""
-    event = RunEvent(id=ids.new("re"), run_id=run.id, action=action, description=description, created_at=uow.now())
-    event.actor_id = actor.user_id if actor is not None else None
-    uow.add(event)
-
 
 def _no_workspace() -> Invalid:
     """One answer for a workspace that is not there and for one the actor may not see."""
     return Invalid(problems=(Problem("there is no such workspace, or you may not see it", "/data/relationships/workspace"),))
-
-
-def _said(text: str, comment: str | None) -> str:
-    return f"{text}: {comment}" if comment else text

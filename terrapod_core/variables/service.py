@@ -15,7 +15,7 @@ from terrapod_core.plugin.events import WorkspaceDeleted
 from terrapod_core.variables import effective, queries
 from terrapod_core.variables.documents import CreateVariable, UpdateVariable
 from terrapod_core.variables.models import AssignedWorkspace, Category, Variable, VariableSet
-from terrapod_core.variables.precedence import InForce, Origin, RunValue
+from terrapod_core.variables.precedence import InForce, Origin, RunValue, Tier
 from terrapod_core.variables.values import ShownVariable, Values
 from terrapod_core.workspaces import Workspace, queries as workspaces
 
@@ -97,9 +97,15 @@ class Variables:
             await self._values.delete(uow, actor, await self._taken(uow, actor, variable_id, workspace_id))
             await uow.commit()
 
-    def effective(self, session: Session, workspace: Workspace, run: Sequence[RunValue] = ()) -> Sequence[EffectiveVariable]:
-        """What a run of the workspace gets, one variable for each category and key; for the runs' room, which asked the gate."""
-        return [self._opened(each) for each in effective.of_workspace(session, workspace, run).in_force]
+    def effective(
+        self, session: Session, workspace: Workspace, run: Sequence[RunValue] = (), *, secrets: bool = True
+    ) -> Sequence[EffectiveVariable]:
+        """What a run of the workspace gets, one variable for each category and key; for the runs' room, which asked the gate.
+
+        Without `secrets` nothing that is sensitive, wherever it comes from, but what the run itself says in place of it.
+        """
+        found = effective.of_workspace(session, workspace, run).in_force
+        return [self._opened(each) for each in found if secrets or not each.sensitive or each.origin.tier is Tier.RUN]
 
     async def forget(self, deleted: WorkspaceDeleted) -> None:
         """Remove what a workspace that is gone had of variables and sets: secrets do not wait for its row to be purged."""

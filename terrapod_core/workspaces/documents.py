@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from terrapod_core.errors import Problems
 from terrapod_core.jsonapi import Ref, wire_name
 from terrapod_core.runner.versions import Wanted
-from terrapod_core.workspaces.models import ExecutionMode
+from terrapod_core.workspaces.models import ExecutionMode, UntrustedPlans
 
 MAX_DESCRIPTION: Final = 4096
 MAX_PATH: Final = 1024
@@ -55,6 +55,7 @@ class UpdateWorkspace(msgspec.Struct, kw_only=True):
     speculative_enabled: bool | UnsetType | None = UNSET
     file_triggers_enabled: bool | UnsetType | None = UNSET
     global_remote_state: bool | UnsetType | None = UNSET
+    untrusted_plans: str | UnsetType | None = UNSET
     resource_cpu: str | UnsetType | None = UNSET
     resource_memory: str | UnsetType | None = UNSET
     source_name: str | UnsetType | None = UNSET
@@ -105,6 +106,7 @@ DEFAULTS: Final[dict[str, object]] = {
     "speculative_enabled": True,
     "file_triggers_enabled": True,
     "global_remote_state": False,
+    "untrusted_plans": UntrustedPlans.WITH_SECRETS.value,
     "resource_cpu": None,
     "resource_memory": None,
     "source_name": None,
@@ -229,6 +231,8 @@ def _wrong(values: dict[str, object]) -> Iterator[tuple[str, str]]:
             yield "terraform_version", problem
     if values.get("execution_backend") not in (None, "terraform", "tofu"):
         yield "execution_backend", "Execution backend must be terraform or tofu"
+    if values.get("untrusted_plans", UntrustedPlans.WITH_SECRETS) not in tuple(UntrustedPlans):
+        yield "untrusted_plans", f"untrusted-plans must be one of {', '.join(UntrustedPlans)}"
     for name, form, example in (("resource_cpu", CPU, "1, 0.5 or 500m"), ("resource_memory", MEMORY, "2Gi or 512Mi")):
         quantity = values.get(name)
         if isinstance(quantity, str) and form.fullmatch(quantity) is None:

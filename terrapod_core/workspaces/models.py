@@ -25,6 +25,14 @@ class ExecutionMode(StrEnum):
     LOCAL = "local"
 
 
+class UntrustedPlans(StrEnum):
+    """What a workspace does with plans of configurations that nobody with the level write vouches for."""
+
+    REFUSED = "refused"
+    NO_SECRETS = "no-secrets"
+    WITH_SECRETS = "with-secrets"
+
+
 class LockKind(StrEnum):
     """Who can hold a workspace."""
 
@@ -69,6 +77,8 @@ class Workspace(Base):
     speculative_enabled: Mapped[bool]
     file_triggers_enabled: Mapped[bool]
     global_remote_state: Mapped[bool]
+    untrusted_plans: Mapped[str] = mapped_column(default=UntrustedPlans.WITH_SECRETS.value)
+    """One of `UntrustedPlans`."""
     resource_cpu: Mapped[str | None]
     resource_memory: Mapped[str | None]
     source_name: Mapped[str | None]

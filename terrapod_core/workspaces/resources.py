@@ -95,6 +95,7 @@ WORKSPACE: Final = Resource(
         attr("speculative_enabled", writable=True),
         attr("file_triggers_enabled", writable=True),
         attr("global_remote_state", writable=True),
+        attr("untrusted_plans", writable=True),
         attr("project_remote_state", from_=_false),
         attr("structured_run_output_enabled", from_=_false),
         attr("resource_cpu", writable=True),

@@ -43,6 +43,7 @@ _RECORDED: Final = {
     "terraform_version",
     "working_directory",
     "global_remote_state",
+    "untrusted_plans",
     "project_id",
     "admitted",
     "owner_id",

@@ -103,6 +103,7 @@ DOCUMENTS = (
         wire.document("state-versions", {"rollback-state-version": {"type": "state-versions", "id": "{state}"}}),
     ),
     Endpoint("POST", "runs", Body.DOCUMENT, _RUN),
+    Endpoint("POST", "runs/{run}/comments", Body.DOCUMENT, wire.document("comments", body="text")),
     Endpoint("POST", "organizations/default/projects", Body.DOCUMENT, _PROJECT),
     Endpoint("PATCH", "projects/{project}", Body.DOCUMENT, _PROJECT),
     Endpoint("POST", "authentication-tokens", Body.DOCUMENT, _TOKEN),
@@ -131,7 +132,7 @@ ACTIONS = (
     Endpoint("POST", "workspaces/{workspace}/actions/lock", Body.ACTION, {"reason": "text"}),
     *(
         Endpoint("POST", f"runs/{{run}}/actions/{action}", Body.ACTION, {"comment": "text"})
-        for action in ("apply", "confirm", "discard", "cancel", "force-cancel")
+        for action in ("apply", "confirm", "discard", "cancel", "force-cancel", "force-execute", "retry")
     ),
 )
 
@@ -164,6 +165,7 @@ class World:
     run: str
     plan: str
     apply: str
+    comment: str
     event: str
     state: str
     output: str
@@ -219,6 +221,7 @@ def make_world(api: httpx.Client) -> World:
         run=run["id"],
         plan=run["relationships"]["plan"]["data"]["id"],
         apply=run["relationships"]["apply"]["data"]["id"],
+        comment=wire.data(api.post(f"runs/{run['id']}/comments", json=wire.document("comments", body="text")), 201)["id"],
         event=wire.data(api.get(f"runs/{run['id']}/run-events"))[0]["id"],
         state=state["id"],
         output=next(output["id"] for output in outputs if output["attributes"]["name"] == "hidden"),

@@ -75,7 +75,8 @@ class Walk:
             "org": "default", "workspace": world.name, "workspace_id": world.workspace, "varset_id": world.varset,
             "variable_id": world.shared if "/varsets/" in path else world.variable,
             "project_id": world.project, "run_id": world.run, "plan_id": world.plan, "apply_id": world.apply,
-            "event_id": world.event, "phase_id": world.plan, "artifact": "plan-file", "version_id": versions,
+            "event_id": world.event, "comment_id": world.comment, "phase_id": world.plan, "artifact": "plan-file",
+            "version_id": versions, "code": "state-diverged",
             "output_id": world.output, "token_id": world.token, "team_id": "team-1", "action": "cancel", "token": "x" * 40,
         }  # fmt: skip
         if "/admin/users/" in path or "session" in path:

@@ -41,6 +41,7 @@ def concrete(path: str, world: World) -> str:
         "plan_id": world.plan,
         "apply_id": world.apply,
         "event_id": world.event,
+        "comment_id": world.comment,
         "phase_id": world.plan,
         "artifact": "plan-file",
         "version_id": world.state if path.startswith("/api/v2/state-versions") else world.configuration,

@@ -20,6 +20,7 @@ from terrapod_core.authz import SYSTEM, Actor, PlatformRole
 from terrapod_core.configurations.service import CreateConfigurationVersion
 from terrapod_core.jsonapi import Ref
 from terrapod_core.plugin import Plugins, hookimpl
+from terrapod_core.roles.documents import CreateRole, SetRoles
 from terrapod_core.runs import Phase, RunStatus
 from terrapod_core.runs.queries import RunView
 from terrapod_core.runs.requests import Claim, CreateRun, Report
@@ -136,31 +137,51 @@ class Engine:
         """The keys of the objects in the store."""
         return [each.key async for each in self.terrapod.storage_backend.list(prefix)]
 
+    async def close(self) -> None:
+        """Let go of the database."""
+        await self.terrapod.people.authentication.settle()
+        await self.terrapod.db.close()
+
     async def log(self, phase_id: str) -> bytes:
         return await self.terrapod.logs.read(phase_id, 0, 1 << 20)
 
 
 @pytest.fixture
 async def engine(migrated_url: str, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Engine]:
+    engine = await open_engine(migrated_url, tmp_path, clock)
+    yield engine
+    await engine.close()
+
+
+async def open_engine(url: str, data: Path, clock: FakeClock) -> Engine:
+    """The server over a database that has its tables; whoever opens it closes it."""
     backend = FakeRunnerBackend(capacity=2)
+    settings = settings_for(url, data)
+    terrapod = Terrapod(settings, plugins=plugins_with(backend, settings), clock=clock)
+    await terrapod.projects.ensure_default()
+    return Engine(terrapod, backend, clock, await make_user(terrapod, "root@example.com", PlatformRole.ADMIN))
+
+
+KEYS = new_key()
+
+
+def settings_for(url: str, data: Path) -> Settings:
+    return Settings(
+        data_dir=data,
+        external_url="https://tfe.example.com",
+        database=Database(url=url),
+        secrets=Secrets(keys=KEYS),
+        storage=Storage(backend="memory"),
+        runner=RunnerSettings(backend="fake"),
+    )
+
+
+def plugins_with(backend: FakeRunnerBackend, settings: Settings) -> Plugins:
     fakes = SimpleNamespace(
         register_storage_backends=hookimpl(lambda context: [MemoryStorage()]),
         register_runner_backends=hookimpl(lambda context: [backend]),
     )
-    settings = Settings(
-        data_dir=tmp_path,
-        external_url="https://tfe.example.com",
-        database=Database(url=migrated_url),
-        secrets=Secrets(keys=new_key()),
-        storage=Storage(backend="memory"),
-        runner=RunnerSettings(backend="fake"),
-    )
-    terrapod = Terrapod(settings, plugins=Plugins.discover(settings, modules={"fakes": fakes}), clock=clock)
-    await terrapod.projects.ensure_default()
-    admin = await make_user(terrapod, "root@example.com", PlatformRole.ADMIN)
-    yield Engine(terrapod, backend, clock, admin)
-    await terrapod.people.authentication.settle()
-    await terrapod.db.close()
+    return Plugins.discover(settings, modules={"fakes": fakes})
 
 
 async def make_user(terrapod: Terrapod, email: str, *roles: PlatformRole) -> Actor:
@@ -174,4 +195,15 @@ async def make_user(terrapod: Terrapod, email: str, *roles: PlatformRole) -> Act
     return await terrapod.db.read(lambda session: terrapod.people.authentication.actor_of(session, user, now))
 
 
-__all__ = ["LINEAGE", "Engine", "RunStatus", "make_user", "pieces", "state"]
+async def make_person(engine: Engine, workspace: Workspace, level: str) -> Actor:
+    """Somebody who has this level on this workspace, by a role."""
+    name = f"{level}-{workspace.name}"
+    await engine.terrapod.roles.create(engine.admin, CreateRole(name=name, workspace_permission=level, allow_names=[workspace.name]))
+    person = await make_user(engine.terrapod, f"{name}@example.com")
+    await engine.terrapod.assignments.set(engine.admin, SetRoles(provider_name="local", email=f"{name}@example.com", roles=[name]))
+    actor = await engine.terrapod.db.read(lambda session: engine.terrapod._actor(session, person.id))
+    assert actor is not None
+    return actor
+
+
+__all__ = ["LINEAGE", "Engine", "RunStatus", "make_person", "make_user", "open_engine", "pieces", "plugins_with", "settings_for", "state"]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from terrapod_core.authz import ENGINE_MAY, Actor, EngineRights, Permission
-from terrapod_core.configurations.models import ConfigurationVersion
 from terrapod_core.jsonapi import Ref
+from terrapod_core.runs import Run
 from terrapod_core.runs.queries import RunView
 from terrapod_core.runs.requests import Claim, Report
 from terrapod_core.storage import Holder, PhaseClaim
@@ -154,13 +154,13 @@ async def test_a_run_reads_of_those_that_list_its_workspace_and_of_no_other(engi
     assert (await door("organizations/default/workspaces/other"))[0] == 200
 
 
-async def test_an_untrusted_configuration_reads_its_own_workspace_alone(engine: Engine) -> None:
+async def test_an_untrusted_run_reads_its_own_workspace_alone(engine: Engine) -> None:
     own, lists = await engine.workspace("own"), await engine.workspace("lists")
     everyone = await engine.workspace("everyone", global_remote_state=True)
     await engine.terrapod.workspaces.sharing.add(engine.admin, lists.id, [Ref("workspaces", own.id)])
     run = await engine.run(own)
     async with engine.terrapod.db.uow() as uow:
-        (await uow.session.get_one(ConfigurationVersion, run.run.configuration_version_id)).trusted = False
+        (await uow.session.get_one(Run, run.id)).trusted = False
         await uow.commit()
     token = await started(engine, run)
     assert await rights(engine, token) == EngineRights(own.id)

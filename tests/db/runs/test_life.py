@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
+from datetime import timedelta
 
 import pytest
 
 from terrapod_core.authz import PlatformRole
-from terrapod_core.errors import Forbidden, Invalid, NotFound
+from terrapod_core.errors import Forbidden, Invalid, InvalidTransition, NotFound
 from terrapod_core.runs import Isolation, Run
 from terrapod_core.runs.phases import LeaseLost
 from terrapod_core.runs.requests import Claim, Report, RunVariable, Started
@@ -51,9 +53,13 @@ async def test_auto_apply_goes_on_alone(engine: Engine) -> None:
 async def test_auto_apply_waits_for_a_person_when_its_creator_lost_the_right(engine: Engine) -> None:
     run = await engine.run(await engine.workspace(), auto_apply=True)
     other = await make_user(engine.terrapod, "second@example.com", PlatformRole.ADMIN)
+    claim = await engine.begin(run.run.plan_id)
     await engine.terrapod.accounts.disable(other, engine.admin.id)
-    await engine.plan(run)
-    assert (await engine.runs.show(other, run.id)).run.status == "planned"
+    await engine.phases.report(claim, Report(status="finished", has_changes=True))
+    shown = await engine.runs.show(other, run.id)
+    assert shown.run.status == "planned"
+    assert shown.waiting_on is not None
+    assert shown.waiting_on.code == "approval"
 
 
 async def test_what_the_cli_reads_is_written_with_the_end_of_the_log(engine: Engine) -> None:
@@ -121,21 +127,37 @@ async def test_an_apply_gets_exactly_the_engine_of_its_plan(engine: Engine) -> N
     assert material["plan-digest"] == hashlib.sha256(b"plan").hexdigest()
 
 
-async def test_an_apply_whose_state_has_moved_changes_nothing_and_says_why(engine: Engine) -> None:
+async def test_a_saved_plan_is_given_up_when_the_state_has_moved_on(engine: Engine) -> None:
     workspace = await engine.workspace()
     saved = await engine.run(workspace, save_plan=True)
     await engine.plan(saved)
     other = await engine.run(workspace, auto_apply=True)
     await engine.plan(other)
     await engine.apply(other, serial=1)
-    await engine.runs.confirm(engine.admin, saved.id)
+    with pytest.raises(InvalidTransition, match="the state has moved since this plan was made \\(from serial none to 1\\)"):
+        await engine.runs.confirm(engine.admin, saved.id)
     await engine.look()
+    assert await engine.status(saved) == "discarded"
+    last = (await engine.runs.events(engine.admin, saved.id))[-1]
+    assert (last.action, last.actor_id) == ("discarded", None)
+    assert "from serial none to 1" in last.description
+
+
+async def test_an_apply_whose_state_has_moved_changes_nothing_and_says_why(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run = await engine.run(workspace)
+    await engine.plan(run)
+    await engine.runs.confirm(engine.admin, run.id)
+    await engine.look()
+    async with engine.terrapod.db.uow() as uow:
+        (await uow.session.get_one(Run, run.id)).state_serial = 7  # as if another state had been there when it was planned
+        await uow.commit()
     with pytest.raises(LeaseLost):
-        await engine.phases.claim(engine.claim(saved.run.apply_id), Claim(runner="host 1"))
-    failed = await engine.show(saved)
+        await engine.phases.claim(engine.claim(run.run.apply_id), Claim(runner="host 1"))
+    failed = await engine.show(run)
     assert failed.run.status == "errored"
-    assert "the state has moved since this plan was made (from serial none to 1)" in (failed.run.failure or "")
-    assert b"the state has moved" in await engine.log(saved.run.apply_id)
+    assert "the state has moved since this plan was made (from serial 7 to none)" in (failed.run.failure or "")
+    assert b"the state has moved" in await engine.log(run.run.apply_id)
     assert (await engine.terrapod.workspaces.read(engine.admin, workspace.id)).lock_kind is None
 
 
@@ -194,14 +216,18 @@ async def test_the_log_is_read_by_offset_before_and_after_it_was_sealed(engine: 
         assert await logs.read(run.run.plan_id, offset, 4) == whole[offset : offset + 4]
 
 
-async def test_what_happened_to_a_run_can_be_read_in_order(engine: Engine) -> None:
+async def test_what_happened_to_a_run_can_be_read_in_order(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    still = engine.clock.now
+    moments = itertools.count()
+    monkeypatch.setattr(engine.clock, "now", lambda: still() + timedelta(milliseconds=next(moments)))
     run = await engine.run(await engine.workspace())
     await engine.plan(run)
-    engine.clock.advance(seconds=1)
     await engine.runs.confirm(engine.admin, run.id, "looks right")
+    await engine.apply(run)
     events = await engine.runs.events(engine.admin, run.id)
-    assert [each.action for each in events] == ["created", "planned", "confirmed"]
-    assert events[-1].description == "the apply was confirmed: looks right"
+    assert [each.action for each in events] == ["created", "plan-queued", "planning", "planned", "confirmed", "applying", "applied"]
+    assert events[4].description == "the apply was confirmed: looks right"
+    assert (await engine.show(run)).comment_ids == (events[4].comment_id,)
 
 
 async def test_two_jobs_that_seal_one_log_leave_it_whole(engine: Engine) -> None:

@@ -7,7 +7,7 @@ import pytest
 from terrapod_core.errors import Conflict, InvalidTransition
 from terrapod_core.jsonapi import PageRequest
 from terrapod_core.plugin import WorkspaceUnlocked
-from terrapod_core.runs.queries import RunFilters
+from terrapod_core.runs.filters import RunFilters
 from terrapod_core.settings import Limits
 from tests.db.runs.conftest import Engine
 
@@ -153,10 +153,15 @@ async def test_the_organizations_queue_numbers_the_waiting_runs(engine: Engine) 
     workspace = await engine.workspace()
     first, second = await engine.run(workspace), await engine.run(workspace)
     page = await engine.runs.queue(engine.admin, PageRequest())
-    assert [(each.id, each.position) for each in page.items] == [(first.id, 1), (second.id, 2)]
+    assert [(each.id, each.position) for each in page.items] == [(first.id, 0), (second.id, 1)]
     assert await engine.runs.capacity() == (2, 0)
     await engine.begin(first.run.plan_id)
     assert await engine.runs.capacity() == (1, 1)
+    assert (await engine.show(second)).position == 1
+    third, other = await engine.run(workspace), await engine.run(await engine.workspace("other"))
+    page = await engine.runs.queue(engine.admin, PageRequest())
+    assert [each.id for each in page.items] == [other.id, second.id, third.id]
+    assert [(await engine.show(each)).position for each in page.items] == [each.position for each in page.items] == [1, 2, 3]
 
 
 async def test_a_run_that_ended_cannot_be_discarded_confirmed_or_cancelled(engine: Engine) -> None:

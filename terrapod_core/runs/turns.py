@@ -1,0 +1,108 @@
+"""Who is served next, across workspaces: applies first, the oldest before all; then plans, in turns.
+
+Plan-only runs pass by the queue of their workspace, so one person or one workspace could have a thousand plans queued. They
+take turns instead. A plan's round is how many plans of the same person would be carried out at once if it were started; rounds
+are served one after the other, and within a round the person goes first whose last start is longest ago. Among one person's
+plans the same goes by workspace. So a newcomer waits for one plan of everybody else at most, and whoever has a thousand loses
+nothing by it while nobody else wants a runner.
+
+Nothing is written for that but the moment of each launch: the order is one query over what is queued and what was launched lately.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Select, case, func, null, or_, select
+from sqlalchemy.orm import Session
+
+from terrapod_core.runs.models import Phase, Run
+from terrapod_core.runs.status import RUNNING, PhaseStatus, RunStatus
+
+REMEMBERED: Final = timedelta(hours=1)
+"""How long a start counts as somebody's last one; whoever had none for this long goes first in their round."""
+
+MOST: Final = 50
+"""Phases looked at in one pass of the dispatcher; more runners than that do not become free at once."""
+
+_LIVE: Final = (PhaseStatus.QUEUED.value, PhaseStatus.RUNNING.value)
+
+
+def launchable(session: Session, now: datetime) -> list[Phase]:
+    """Queued phases nobody has, in the order in which they are to be launched; the first fifty."""
+    ids = [row.id for row in session.execute(in_turn(now).limit(MOST))]
+    found = {phase.id: phase for phase in session.execute(select(Phase).where(Phase.id.in_(ids))).scalars()}
+    return [found[each] for each in ids if each in found]
+
+
+def launched(session: Session) -> list[Phase]:
+    """Phases that some runner has, or should have."""
+    return list(session.execute(select(Phase).where(Phase.status.in_(_LIVE), Phase.lease_expires_at.is_not(None))).scalars())
+
+
+def in_turn(now: datetime) -> Select[str, str]:
+    """Phase and run of everything that is queued and that no runner has, in the order of service."""
+    person = func.coalesce(Run.created_by_id, Run.workspace_id)
+    at_work = case((Phase.lease_expires_at.is_not(None), 1), else_=0)
+    served = (
+        select(
+            person.label("person"),
+            Run.workspace_id.label("workspace_id"),
+            func.sum(at_work).label("running"),
+            func.max(Phase.launched_at).label("last"),
+        )
+        .join(Run, Run.id == Phase.run_id)
+        .where(or_(Phase.launched_at > now - REMEMBERED, Phase.status.in_(_LIVE)))
+        .group_by(person, Run.workspace_id)
+        .cte("served")
+    )
+    by_person = (
+        select(served.c.person, func.sum(served.c.running).label("running"), func.max(served.c.last).label("last"))
+        .group_by(served.c.person)
+        .cte("by_person")
+    )
+    waiting = (
+        select(Phase.id, Phase.run_id, Phase.kind, Phase.queued_at, person.label("person"), served.c.last)
+        .add_columns(
+            (
+                func.row_number().over(partition_by=(Phase.kind, person, Run.workspace_id), order_by=(Phase.queued_at, Phase.id))
+                + func.coalesce(served.c.running, 0)
+            ).label("nth")
+        )
+        .join(Run, Run.id == Phase.run_id)
+        .outerjoin(served, (served.c.person == person) & (served.c.workspace_id == Run.workspace_id))
+        .where(Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None))
+        .cte("waiting")
+    )
+    own_order = (waiting.c.nth, waiting.c.last.asc().nulls_first(), waiting.c.queued_at, waiting.c.id)
+    own_place = func.row_number().over(partition_by=(waiting.c.kind, waiting.c.person), order_by=own_order)
+    turns = (
+        select(waiting.c.id, waiting.c.run_id, waiting.c.kind, waiting.c.queued_at, by_person.c.last)
+        .add_columns((own_place + func.coalesce(by_person.c.running, 0)).label("round"))
+        .outerjoin(by_person, by_person.c.person == waiting.c.person)
+        .cte("turns")
+    )
+    is_apply = turns.c.kind == "apply"
+    return select(turns.c.id, turns.c.run_id).order_by(
+        turns.c.kind,
+        case((is_apply, 0), else_=turns.c.round),
+        case((is_apply, null()), else_=turns.c.last).asc().nulls_first(),
+        turns.c.queued_at,
+        turns.c.id,
+    )
+
+
+def order_of_service(session: Session, now: datetime) -> tuple[int, Sequence[str]]:
+    """How many runs are being carried out, and the ids of all that wait: those a runner is being started for, those
+    that are queued, and those that have not got their workspace yet, each before the next.
+    """
+    running = session.execute(select(func.count()).select_from(Run).where(Run.status.in_(RUNNING))).scalar_one()
+    starting = select(Phase.run_id).where(Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_not(None))
+    pending = select(Run.id).where(Run.status == RunStatus.PENDING.value).order_by(Run.created_at, Run.id)
+    return running, [
+        *session.execute(starting.order_by(Phase.launched_at, Phase.id)).scalars(),
+        *(row.run_id for row in session.execute(in_turn(now))),
+        *session.execute(pending).scalars(),
+    ]

@@ -1,0 +1,49 @@
+"""Why a run does not go on by itself: the same code, sentence and moment in the API, at the head of its log, and on its page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from terrapod_core.runs.models import Run
+from terrapod_core.runs.status import RunStatus
+from terrapod_core.workspaces import LockKind, Workspace
+
+
+@dataclass(frozen=True)
+class WaitingOn:
+    """What a run waits for."""
+
+    code: str
+    detail: str
+    since: datetime
+
+
+def waiting_on(run: Run, workspace: Workspace, *, launched: bool, running: int) -> WaitingOn | None:
+    """What it waits for; `None` while it is running or ended.
+
+    `launched` says whether a runner has its queued phase, `running` how many phases of the server have one.
+    """
+    if run.status == RunStatus.PENDING:
+        return _for_the_workspace(run, workspace)
+    if run.status in (RunStatus.PLAN_QUEUED, RunStatus.APPLY_QUEUED) and not launched:
+        busy = {0: "a runner takes it in a moment", 1: "it waits for a free runner; one is at work"}
+        return WaitingOn("concurrency", busy.get(running, f"it waits for a free runner; {running} are at work"), _reached(run))
+    if run.status in (RunStatus.PLANNED, RunStatus.PLANNED_AND_SAVED):
+        return WaitingOn("approval", "somebody has to confirm or discard the plan", _reached(run))
+    return None
+
+
+def _for_the_workspace(run: Run, workspace: Workspace) -> WaitingOn:
+    since = max(run.created_at, workspace.locked_at or run.created_at)
+    if workspace.lock_kind == LockKind.USER:
+        why = f": {workspace.lock_reason}" if workspace.lock_reason else ""
+        return WaitingOn("workspace_locked", f"the workspace is locked by {workspace.lock_holder_name}{why}", since)
+    if workspace.lock_kind == LockKind.RUN:
+        return WaitingOn("queued_behind", f"{workspace.lock_holder_id} has the workspace", run.created_at)
+    return WaitingOn("queued_behind", "the workspace has just become free; who has waited longest takes it in a moment", run.created_at)
+
+
+def _reached(run: Run) -> datetime:
+    stamp = run.status_timestamps.get(f"{run.status.replace('_', '-')}-at")
+    return datetime.fromisoformat(stamp) if stamp else run.created_at
