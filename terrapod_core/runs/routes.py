@@ -6,6 +6,7 @@ from quart import Blueprint, Response, redirect, request
 
 from terrapod_core import organizations
 from terrapod_core.authz import Permission
+from terrapod_core.authz.gate import missing
 from terrapod_core.configurations import Configurations
 from terrapod_core.configurations.resources import CONFIGURATION_VERSION
 from terrapod_core.errors import NotFound
@@ -38,7 +39,10 @@ def routes(runs: Runs, again: Again, links: Links, objects: Objects, configurati
         query = web.query()
         if (org := request.args.get("organization_name")) is not None:
             organizations.check(org)
-        return await web.listing(RUN, await runs.page(actor, query.page, RunFilters.of(query), request.args.get("workspace_id")))
+        workspace_id = request.args.get("workspace_id")
+        if workspace_id is not None and not workspace_id.isprintable():
+            raise missing("workspace")  # no database is asked for what it could not hold
+        return await web.listing(RUN, await runs.page(actor, query.page, RunFilters.of(query), workspace_id))
 
     @api.get("/runs/<run_id>")
     async def show_run(run_id: str) -> Response:

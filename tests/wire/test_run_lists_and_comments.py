@@ -80,7 +80,8 @@ def test_a_list_is_narrowed(api: httpx.Client, lists: dict[str, Any], query: dic
 
 def test_the_list_of_all_runs_knows_one_organization_and_hides_workspaces(api: httpx.Client) -> None:
     refused(api.get("runs", params={"organization_name": "other"}), 404)
-    refused(api.get("runs", params={"workspace_id": "ws-2uPXtbAVfmCkwGsT"}), 404)
+    for ident in ("ws-2uPXtbAVfmCkwGsT", "", "a\0b"):
+        refused(api.get("runs", params={"workspace_id": ident}), 404)
 
 
 def test_a_comment_stands_in_the_history_with_who_made_it(api: httpx.Client, lists: dict[str, Any]) -> None:
