@@ -6,6 +6,8 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -19,6 +21,7 @@ from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.clock import Clock, SystemClock
 from terrapod_core.configurations import (
     handlers as configurations_handlers,
+    queries as configurations_queries,
     resources as configurations_resources,
     routes as configurations_routes,
 )
@@ -39,10 +42,12 @@ from terrapod_core.projects import (
 from terrapod_core.roles import routes as roles_routes
 from terrapod_core.runs import (
     comment_routes as runs_comment_routes,
+    conditions as runs_conditions,
     phase_routes as runs_phase_routes,
     queries as runs_queries,
     resources as runs_resources,
     routes as runs_routes,
+    state_routes as runs_state_routes,
 )
 from terrapod_core.runs.engine import ENGINE_PREFIX, Engines
 from terrapod_core.runs.handlers import Handlers as RunHandlers
@@ -50,6 +55,7 @@ from terrapod_core.runs.links import Links
 from terrapod_core.runs.material import Materials
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.phases import Phases
+from terrapod_core.runs.retention import OldRuns
 from terrapod_core.secrets import Keyring
 from terrapod_core.secrets.providers import SettingsKeys
 from terrapod_core.secrets.watch import KeyWatch
@@ -61,6 +67,7 @@ from terrapod_core.states import (
     routes as states_routes,
 )
 from terrapod_core.storage import Capabilities, Objects, PhaseTokens, Purpose
+from terrapod_core.storage.discards import remove_discarded
 from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.rotation import Rotation
 from terrapod_core.ui.doors import RunDoor, WorkspaceDoor
@@ -80,6 +87,7 @@ from terrapod_core.workspaces import (
     resources as workspaces_resources,
     routes as workspaces_routes,
 )
+from terrapod_core.workspaces.conditions import EXTRA as CONDITIONS, Conditions
 from terrapod_core.workspaces.service import Limits as WorkspaceLimits
 
 LOG_MARGIN: Final = 256 * 1024
@@ -210,9 +218,17 @@ class Terrapod:
             pending_state=states_queries.pending_state,
             runs_with_status=runs_queries.ids_with_status,
             limits=WorkspaceLimits(limits.workspaces_per_user, creators=settings.workspaces.create),
+            leftovers=(runs_queries.LEFT, states_queries.LEFT, configurations_queries.LEFT),
         )
         self.configurations = configurations.Configurations(
-            self.db, self.authz, self.workspaces, self.objects, self.capabilities, limits, runs_queries.configuration_in_use
+            self.db,
+            self.authz,
+            self.workspaces,
+            self.objects,
+            self.capabilities,
+            limits,
+            runs_queries.configuration_in_use,
+            runs_queries.configurations_in_use,
         )
         self.states = states.States(
             self.db, self.authz, self.workspaces, self.objects, self.capabilities, self.keyring, limits, runs_queries.workspace_of
@@ -275,11 +291,13 @@ class Terrapod:
     def _register_jobs(self) -> None:
         audit_handlers.register(self.jobs, self.db, self.objects, self.keyring, self.settings)
         accounts_handlers.register(self.jobs, self.people)
-        configurations_handlers.register(self.jobs, self.configurations)
+        configurations_handlers.register(self.jobs, self.configurations, self.settings.retention)
         states_handlers.register(self.jobs, self.states)
         projects_handlers.handlers(self.jobs, self.projects)
         workspaces_handlers.handlers(self.jobs, self.workspaces)
         variables_handlers.handlers(self.jobs, self.variables)
+        self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
+        self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor, self.dispatcher.wake).register(self.jobs)
 
     # -- the application
@@ -289,7 +307,8 @@ class Terrapod:
         app.url_map.strict_slashes = False
         app.config["BODY_TIMEOUT"] = None
         includes = Includes()
-        self.web = Web(self.settings, self.db, includes, self._authenticate)
+        self.conditions = Conditions([runs_conditions.no_isolation(self.isolation, self.clock.now())])
+        self.web = Web(self.settings, self.db, includes, self._authenticate, extra={CONDITIONS: self.conditions})
         failures = Failures(app, self.refusals)
         dress(app, self.settings)
         self._register_includes(includes)
@@ -316,6 +335,7 @@ class Terrapod:
             states_routes.routes(self.states, self.web),
             runs_routes.routes(self.runs, self.again, self.links, self.objects, self.configurations, self.web),
             runs_comment_routes.routes(self.runs, self.comments, self.web),
+            runs_state_routes.routes(self.runs, self.states, self.web),
             accounts_routes.routes(self.people, self.web),
             roles_routes.routes(self.roles, self.assignments, self.web),
             admin_routes.routes(AuditLog(self.db, self.authz), self.web),
@@ -343,7 +363,7 @@ class Terrapod:
             self.people,
             self.web,
             runs=RunDoor(self.runs, self.logs, self.db, self.authz),
-            workspaces=WorkspaceDoor(self.workspaces, self.db),
+            workspaces=WorkspaceDoor(self.workspaces, self.db, self.conditions),
         )
 
     def _checks(self) -> dict[str, service_routes.Check]:

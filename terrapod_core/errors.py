@@ -13,6 +13,7 @@ instance the sentence a person can act on. Permanent failures are 4xx: the terra
     ├── RequestTooSlow           408  the body did not arrive at a bearable pace
     ├── Conflict                 409
     │   └── InvalidTransition    409  "transition not allowed"
+    ├── Gone                     410  it was here, and was removed for good
     ├── TooLarge                 413
     ├── UnsupportedMediaType     415
     ├── Invalid                  422  a well-formed document with a wrong value
@@ -135,6 +136,13 @@ class InvalidTransition(Conflict):
     """A run cannot move to that status from where it is."""
 
     title = "transition not allowed"
+
+
+class Gone(TerrapodError):
+    """It was here, the actor may know it, and it was removed for good."""
+
+    status = 410
+    title = "gone"
 
 
 class TooLarge(TerrapodError):

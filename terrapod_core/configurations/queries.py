@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, and_, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.configurations.models import ConfigurationStatus, ConfigurationVersion
@@ -73,16 +74,37 @@ def overdue(session: Session, now: datetime, most: int) -> Sequence[Configuratio
     return session.execute(query).scalars().all()
 
 
-def emptied(session: Session, most: int) -> Sequence[ConfigurationVersion]:
-    """Archived ones whose object was not removed yet."""
-    query = select(ConfigurationVersion).where(
-        ConfigurationVersion.status == ConfigurationStatus.ARCHIVED.value, ConfigurationVersion.object_key.is_not(None)
+def old(session: Session, before: datetime, used: Select[str], after: str, most: int) -> Sequence[str]:
+    """Ids behind `after` of uploaded versions made before that moment that are neither current, nor the newest usable, nor `used`."""
+    newer = aliased(ConfigurationVersion)
+    is_newer = or_(
+        newer.created_at > ConfigurationVersion.created_at,
+        and_(newer.created_at == ConfigurationVersion.created_at, newer.id > ConfigurationVersion.id),
     )
-    return session.execute(query.limit(most)).scalars().all()
+    usable = (newer.status == ConfigurationStatus.UPLOADED.value, newer.speculative.is_(False), newer.provisional.is_(False))
+    overtaken = exists().where(newer.workspace_id == ConfigurationVersion.workspace_id, *usable, is_newer)
+    query = (
+        select(ConfigurationVersion.id)
+        .where(
+            ConfigurationVersion.status == ConfigurationStatus.UPLOADED.value,
+            ConfigurationVersion.created_at < before,
+            ConfigurationVersion.id > after,
+            or_(ConfigurationVersion.speculative, ConfigurationVersion.provisional, overtaken),
+            exists().where(Workspace.id == ConfigurationVersion.workspace_id, Workspace.deleted_at.is_(None)),
+            ~exists().where(Workspace.current_configuration_version_id == ConfigurationVersion.id),
+            ConfigurationVersion.id.not_in(used),
+        )
+        .order_by(ConfigurationVersion.id)
+        .limit(most)
+    )
+    return session.execute(query).scalars().all()
+
+
+LEFT: Final = exists().where(ConfigurationVersion.workspace_id == Workspace.id)
+"""Whether a workspace has configuration versions; for the purge of deleted ones."""
 
 
 def of_workspace(session: Session, workspace_id: str, most: int) -> Sequence[ConfigurationVersion]:
-    """Some of a workspace's rows, in no particular order; for removing them."""
-    return (
-        session.execute(select(ConfigurationVersion).where(ConfigurationVersion.workspace_id == workspace_id).limit(most)).scalars().all()
-    )
+    """Some of a workspace's rows, in no particular order, locked; for removing them."""
+    query = select(ConfigurationVersion).where(ConfigurationVersion.workspace_id == workspace_id).limit(most)
+    return session.execute(query.with_for_update()).scalars().all()

@@ -9,7 +9,7 @@ from datetime import UTC, timedelta
 from typing import Final, TypeAlias
 
 import msgspec
-from sqlalchemy import delete
+from sqlalchemy import Select, delete
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit, ids
@@ -25,6 +25,7 @@ from terrapod_core.plugin.events import ConfigurationUploaded, WorkspaceDeleted
 from terrapod_core.settings import Limits
 from terrapod_core.storage import Capabilities, ObjectKind, Objects, Purpose, Stored
 from terrapod_core.storage.claims import Claim, Claims
+from terrapod_core.storage.discards import discard, remove_discarded
 from terrapod_core.storage.streams import batches, inspected
 from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
 
@@ -36,6 +37,8 @@ BATCH: Final = 100
 
 InUse: TypeAlias = Callable[[Session, str], bool]
 """Whether a run that has not ended needs this configuration version."""
+Used: TypeAlias = Callable[[], Select[str]]
+"""The ids of all those that such runs need, as a query: the table is a higher room's."""
 
 
 class CreateConfigurationVersion(msgspec.Struct, kw_only=True):
@@ -58,6 +61,7 @@ class Configurations:
         capabilities: Capabilities,
         limits: Limits,
         in_use: InUse,
+        used: Used,
     ) -> None:
         self._db = db
         self._authz = authz
@@ -68,6 +72,7 @@ class Configurations:
         self._bytes = limits.configuration_bytes
         self._archive_limits = ArchiveLimits(entries=limits.archive_entries, unpacked_bytes=limits.unpacked_bytes)
         self._in_use = in_use
+        self._used = used
 
     # -- people's side
 
@@ -115,7 +120,8 @@ class Configurations:
         """The path of a link that gives the archive to whoever holds it, for a quarter of an hour; needs the level write."""
         version = await self._db.read(lambda session: self._found(session, actor, version_id, Permission.CONFIGURATION_DOWNLOAD))
         if version.status != ConfigurationStatus.UPLOADED:
-            raise NotFound(f"the configuration version has no archive: it is {version.status}")
+            why = ", its archive was removed" if version.status == ConfigurationStatus.ARCHIVED else ""
+            raise NotFound(f"the configuration version has no archive: it is {version.status}{why}")
         return self._capabilities.url_path(Purpose.CONFIGURATION_DOWNLOAD, "GET", version.id, expires=self._db.clock.now() + DOWNLOAD_LIFE)
 
     async def archive(self, actor: Actor, version_id: str) -> None:
@@ -130,10 +136,9 @@ class Configurations:
             reason = await uow.run(lambda session: self._needed(session, version))
             if reason is not None:
                 raise InvalidTransition(f"configuration could not be archived because {reason}")
-            self._move(uow, version, ConfigurationStatus.ARCHIVED)
-            audit.record(uow, actor, "configuration-version.archive", "configuration-versions", version.id)
+            self._archive(uow, actor, version)
             await uow.commit()
-        await self._drop([version])
+        await remove_discarded(self._db, self._objects)
 
     # -- links
 
@@ -171,7 +176,7 @@ class Configurations:
     # -- background
 
     async def expire(self) -> None:
-        """Give up versions whose archive did not come in time, and remove the objects of archived ones that are still there."""
+        """Give up versions whose archive did not come in time."""
         async with self._db.uow() as uow:
             for version in await uow.run(lambda session: queries.overdue(session, uow.now(), BATCH)):
                 version.error, version.error_message = (
@@ -181,17 +186,42 @@ class Configurations:
                 self._move(uow, version, ConfigurationStatus.ERRORED)
                 audit.record(uow, SYSTEM, "configuration-version.expire", "configuration-versions", version.id)
             await uow.commit()
-        await self._drop(await self._db.read(lambda session: queries.emptied(session, BATCH)))
+
+    async def archive_old(self, days: int) -> None:
+        """Archive versions that were made so many days ago and that nobody needs: not the current one, nor the one that the next
+        run would take, nor one of a run that has not ended. May be interrupted and repeated anywhere.
+        """
+        old = self._db.clock.now() - timedelta(days=days)
+        after = ""
+        while found := await self._db.read(lambda session, after=after: queries.old(session, old, self._used(), after, BATCH)):  # type: ignore[misc]
+            for version_id in found:
+                await self._archive_old(version_id)
+            after = found[-1]
+        await remove_discarded(self._db, self._objects)
+
+    async def _archive_old(self, version_id: str) -> None:
+        async with self._db.uow() as uow:
+            version, _ = await uow.run(lambda session: self._locked(session, version_id))
+            if version is None or version.status != ConfigurationStatus.UPLOADED:
+                return
+            if await uow.run(lambda session: self._needed(session, version)) is None:
+                self._archive(uow, SYSTEM, version, reason="retention")
+                await uow.commit()
 
     async def remove_workspace(self, event: WorkspaceDeleted) -> None:
         """Remove all that a deleted workspace left here; may be interrupted and repeated anywhere."""
-        while rows := await self._db.read(lambda session: queries.of_workspace(session, event.workspace_id, BATCH)):
-            for row in rows:
-                if row.object_key is not None:
-                    await self._objects.delete(row.object_key)
-            async with self._db.uow() as uow:
-                await uow.session.execute(delete(ConfigurationVersion).where(ConfigurationVersion.id.in_([row.id for row in rows])))
-                await uow.commit()
+        while await self._let_go(event.workspace_id):
+            pass
+        await remove_discarded(self._db, self._objects)
+
+    async def _let_go(self, workspace_id: str) -> bool:
+        """Remove a batch of a workspace's rows; whether there were any."""
+        async with self._db.uow() as uow:
+            rows = await uow.run(lambda session: queries.of_workspace(session, workspace_id, BATCH))
+            discard(uow, (row.object_key for row in rows))
+            await uow.session.execute(delete(ConfigurationVersion).where(ConfigurationVersion.id.in_([row.id for row in rows])))
+            await uow.commit()
+        return bool(rows)
 
     # -- inside
 
@@ -309,14 +339,9 @@ class Configurations:
         at = uow.now().astimezone(UTC).replace(microsecond=0).isoformat()
         version.status_timestamps = {**version.status_timestamps, f"{status.value}-at": at}
 
-    async def _drop(self, versions: Sequence[ConfigurationVersion]) -> None:
-        """Remove the objects of archived versions; the row forgets its object last, so that a crash only repeats this."""
-        for version in versions:
-            if version.object_key is None:
-                continue
-            await self._objects.delete(version.object_key)
-            async with self._db.uow() as uow:
-                row = await uow.run(lambda session, wanted=version.id: queries.for_update(session, wanted))  # type: ignore[misc]
-                if row is not None:
-                    row.object_key = None
-                await uow.commit()
+    def _archive(self, uow: UnitOfWork, actor: Actor, version: ConfigurationVersion, **detail: str) -> None:
+        """Let go of the archive; the version is locked by the caller, who has seen that nobody needs it."""
+        discard(uow, [version.object_key])
+        version.object_key = None
+        self._move(uow, version, ConfigurationStatus.ARCHIVED)
+        audit.record(uow, actor, "configuration-version.archive", "configuration-versions", version.id, **detail)

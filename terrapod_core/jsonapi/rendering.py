@@ -13,7 +13,7 @@ class Rendering:
     """The circumstances of one response.
 
     `actor` is whoever asks, `base_url` the server's absolute URL without a slash at its end, `now` the aware moment of the
-    request. `extra` carries what a route loaded for the whole page in one query (labels by workspace id, say), so that no
+    request. `extra` carries what the rooms agreed on by name (how conditions of workspaces are found, say), so that no
     attribute asks the database for itself.
     """
 

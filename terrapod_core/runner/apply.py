@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .failures import PhaseFailed
 from .phase import Outcome, Phase
 from .saved_plan import LOCK_FILE, SavedPlan, check_origin, digest, read
@@ -17,22 +19,29 @@ def apply(phase: Phase) -> Outcome:
     _initialize(phase, saved)
     before = phase.keeper.current
     arguments = ("apply", "-input=false", *_variables(phase), str(phase.layout.plan_file))
+
+    def begun(chunk: bytes) -> None:
+        phase.changing = True  # the engine speaks before it touches anything
+        phase.show(chunk)
+
     try:
-        code = phase.run(arguments, phase.show)
+        code = phase.run(arguments, begun)
     finally:
         kept = _last_state(phase)
+    phase.changing = False
     changed = phase.keeper.current is not before
-    counts = phase.tally.counts
+    # An engine that ends by itself says 0 or 1; one that was killed or crashed did not write down the end of its work.
+    broken = code not in (0, 1) or (code == 0 and not kept)
+    outcome = Outcome("finished", exit_code=code, has_changes=changed, counts=phase.tally.counts, state_incomplete=broken)
     if code == 0 and kept:
-        return Outcome("finished", exit_code=0, has_changes=changed, counts=counts)
+        return outcome
     if code == 0:
         message = "The apply ended well, but left no state behind: look for the state before the next run."
         phase.log.say(f"\nError: {message}")
-        return Outcome("errored", message, code, changed, counts)
+        return replace(outcome, status="errored", message=message)
     if phase.interruption.requested:
-        return Outcome("canceled", _cancelled(phase), code, changed, counts)
-    message = f"{phase.engine.tool} apply failed with exit status {code}; the log says why."
-    return Outcome("errored", message, code, changed, counts)
+        return replace(outcome, status="canceled", message=_cancelled(phase))
+    return replace(outcome, status="errored", message=f"{phase.engine.tool} apply failed with exit status {code}; the log says why.")
 
 
 def _checked_plan(phase: Phase) -> SavedPlan:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -48,6 +48,8 @@ class Outcome:
     has_changes: bool = False
     counts: Counts = field(default_factory=Counts)
     generated: bool = False
+    state_incomplete: bool = False
+    """Whether the newest state may lack something that an apply did."""
 
     def document(self, log_size: int) -> dict[str, object]:
         return {
@@ -57,6 +59,7 @@ class Outcome:
             "changes": self.counts.changes,
             "destructions": self.counts.destructions,
             "imports": self.counts.imports,
+            "state-incomplete": self.state_incomplete,
             "generated-configuration": self.generated,
             "exit-code": self.exit_code,
             "message": self.message,
@@ -102,6 +105,8 @@ class Phase:
         self.layout.create()
         self.keeper = StateKeeper(self.layout.states, server, accepts=material.phase == "apply")
         self.tally = Tally()
+        self.changing = False
+        """Set while the engine may be changing things: whatever ends the phase then, the state may lack what was done."""
         secrets = [(item.value, item.hcl) for item in (*material.variables, *material.environment) if item.sensitive]
         if material.engine_access is not None:
             secrets.append((material.engine_access.token, False))
@@ -247,12 +252,16 @@ class Phase:
         self._announce_late()
         if not failure.said:
             self.log.say(f"\nError: {failure.message}")
-        return Outcome("errored", failure.message, failure.exit_code)
+        return Outcome("errored", failure.message, failure.exit_code, counts=self._done(), state_incomplete=self.changing)
 
     def _canceled(self, interrupted: Interrupted) -> Outcome:
         self._announce_late()
         self.log.say(f"\n{interrupted.message}")
-        return Outcome("canceled", interrupted.message, interrupted.exit_code)
+        return Outcome("canceled", interrupted.message, interrupted.exit_code, counts=self._done(), state_incomplete=self.changing)
+
+    def _done(self) -> Counts:
+        """What an apply did before it broke off; a plan does nothing."""
+        return self.tally.counts if self.changing else Counts()
 
     def _announce_late(self) -> None:
         wanted = self.material
@@ -269,7 +278,7 @@ class Phase:
             kept = self.layout.root / workdir.UNDELIVERED  # put there when the phase is closed
             message = f"The server refused the state: {problem}. It is kept on {socket.gethostname()} in {kept}."
             self.log.say(f"\nError: {message}")
-            outcome = Outcome("errored", message, outcome.exit_code, outcome.has_changes, outcome.counts)
+            outcome = replace(outcome, status="errored", message=message, state_incomplete=True)
         size = self.log.close()
         try:
             self.server.post("/report", outcome.document(size))

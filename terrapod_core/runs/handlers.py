@@ -32,9 +32,11 @@ from terrapod_core.runs.requests import CreateRun
 from terrapod_core.runs.service import Runs
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
 from terrapod_core.storage import Objects
+from terrapod_core.storage.discards import discard, remove_discarded
 from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
 
 OVERLOOKED_EVERY: Final = timedelta(minutes=1)
+BATCH: Final = 100
 
 log = structlog.get_logger("terrapod.runs")
 
@@ -114,10 +116,12 @@ class Handlers:
             log.info("an upload queued no run", configuration_version=event.configuration_version_id, reason=error.detail)
 
     async def remove_workspace(self, event: WorkspaceDeleted) -> None:
-        """End what runs in a deleted workspace, and remove what its runs left in the store. The rows go with the workspace's."""
+        """End what runs in a deleted workspace, and remove what its runs left in the store. The rows go with the workspace's.
+
+        May be interrupted and repeated anywhere.
+        """
         async with self._db.uow() as uow:
-            found = await uow.run(lambda session: queries.of_workspace(session, event.workspace_id))
-            for run, phase in found:
+            for run, phase in await uow.run(lambda session: queries.unended_of(session, event.workspace_id)):
                 if not run.is_final:
                     queue.move(uow, run, RunStatus.CANCELED)
                 if not phase.is_final:
@@ -127,10 +131,19 @@ class Handlers:
                     phase.cancel, phase.lease_expires_at = Cancel.FORCE.value, None
             await uow.commit()
         self._wake()
-        for _, phase in found:
-            for key in (phase.log_key, phase.plan_file_key, phase.plan_json_key, phase.provider_schemas_key):
-                if key is not None:
-                    await self._objects.delete(key)
+        while await self._let_go(event.workspace_id):
+            pass
+        await remove_discarded(self._db, self._objects)
+
+    async def _let_go(self, workspace_id: str) -> bool:
+        """Let a batch of phases go of their objects; whether there were any."""
+        async with self._db.uow() as uow:
+            phases = await uow.run(lambda session: queries.with_objects(session, workspace_id, BATCH))
+            for phase in phases:
+                discard(uow, [phase.log_key, phase.plan_file_key, phase.plan_json_key, phase.provider_schemas_key])
+                phase.log_key = phase.plan_file_key = phase.plan_json_key = phase.provider_schemas_key = None
+            await uow.commit()
+        return bool(phases)
 
     def _uploader(self, session: Session, version_id: str) -> Actor | None:
         version = configurations.by_id(session, version_id)

@@ -7,6 +7,7 @@ transaction that checks the offset. Once it has ended, a job moves it into one o
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -15,15 +16,19 @@ from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import NotFound
-from terrapod_core.runs.models import LogChunk, Phase
+from terrapod_core.runs.models import LogChunk, Phase, Run
 from terrapod_core.secrets import Keyring
 from terrapod_core.storage import ObjectKind, Objects
 from terrapod_core.storage.claims import Claim, Claims
+from terrapod_core.workspaces import Workspace
 
 STX: Final = b"\x02"
 ETX: Final = b"\x03"
 CHUNK_BYTES: Final = 1024 * 1024
 """The most that one append may bring; a read need not look further back than this."""
+
+REMOVED: Final = STX + b"[This log was removed: the server keeps logs for a limited time.]\n" + ETX
+"""Stands for a log that retention removed: a whole log, so that every reader comes to its end."""
 
 READ_BYTES: Final = 1024 * 1024
 COLUMN: Final = "log_chunks.data"
@@ -72,23 +77,25 @@ class Logs:
         """At most `limit` bytes from `offset`; empty beyond the end. Raises `NotFound` for an unknown phase."""
         limit = max(0, min(limit, READ_BYTES))
 
-        def look(session: Session) -> tuple[str | None, list[Any]] | None:
-            found = session.execute(select(Phase.log_key).where(Phase.id == phase_id)).one_or_none()
+        def look(session: Session) -> tuple[str | None, datetime | None, list[Any]] | None:
+            found = session.execute(select(Phase.log_key, Phase.log_removed_at).where(Phase.id == phase_id)).one_or_none()
             if found is None:
                 return None
-            if found.log_key is not None:
-                return found.log_key, []
+            if found.log_key is not None or found.log_removed_at is not None:
+                return found.log_key, found.log_removed_at, []
             chunks = (
                 select(LogChunk.start, LogChunk.size, LogChunk.data)
                 .where(LogChunk.phase_id == phase_id, LogChunk.start > offset - CHUNK_BYTES - len(STX), LogChunk.start < offset + limit)
                 .order_by(LogChunk.start)
             )
-            return None, list(session.execute(chunks).all())
+            return None, None, list(session.execute(chunks).all())
 
         found = await self._db.read(look)
         if found is None:
             raise NotFound("there is no such log")
-        key, chunks = found
+        key, removed_at, chunks = found
+        if removed_at is not None:
+            return REMOVED[offset : offset + limit]
         if key is not None:
             return b"".join([piece async for piece in self._objects.get(ObjectKind.LOG, phase_id, key, offset, offset + limit)])
         text = b"".join(
@@ -103,7 +110,7 @@ class Logs:
 
         def whole(session: Session) -> tuple[bool, list[int]]:
             phase = session.get(Phase, phase_id)
-            if phase is None or not phase.is_final or phase.log_key is not None:
+            if phase is None or not phase.is_final or phase.log_key is not None or phase.log_removed_at is not None:
                 return False, []
             return True, list(
                 session.execute(select(LogChunk.start).where(LogChunk.phase_id == phase_id).order_by(LogChunk.start)).scalars()
@@ -121,8 +128,11 @@ class Logs:
     async def _name(self, phase_id: str, key: str, claim: Claim) -> None:
         async with self._db.uow() as uow:
             phase = await uow.session.get(Phase, phase_id, with_for_update=True)
-            if phase is None or phase.log_key is not None:
+            if phase is None or phase.log_key is not None or phase.log_removed_at is not None:
                 return
+            run = await uow.session.get_one(Run, phase.run_id)
+            if (await uow.session.get_one(Workspace, run.workspace_id)).deleted_at is not None:
+                return  # what a deleted workspace left goes with its rows: an object named now could outlive them
             phase.log_key = key
             await uow.session.execute(delete(LogChunk).where(LogChunk.phase_id == phase_id))
             claim.make()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.db import Base, Sealed
@@ -14,6 +14,10 @@ from terrapod_core.runs.status import ALLOWED, CANCELABLE, CONFIRMABLE, DISCARDA
 from terrapod_core.secrets import SEALED
 from terrapod_core.storage.named import NAMED
 from terrapod_core.storage.objects import ObjectKind
+
+KEPT_LOG: Final = text("log_removed_at IS NULL AND log_size > 0")
+KEPT_PLAN: Final = text("coalesce(plan_file_key, plan_json_key, provider_schemas_key) IS NOT NULL")
+"""Which phases have something that retention may remove, in the words of the indices that find them."""
 
 
 class Run(Base):
@@ -115,6 +119,8 @@ class Phase(Base):
         Index("ix_phases_queue", "status", "kind", "queued_at"),
         Index("ix_phases_run", "run_id"),
         Index("ix_phases_launched_at", "launched_at"),
+        Index("ix_phases_old_logs", "finished_at", sqlite_where=KEPT_LOG, postgresql_where=KEPT_LOG),
+        Index("ix_phases_old_plans", "finished_at", sqlite_where=KEPT_PLAN, postgresql_where=KEPT_PLAN),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -152,6 +158,10 @@ class Phase(Base):
     plan_file_digest: Mapped[str | None]
     plan_json_key: Mapped[str | None]
     provider_schemas_key: Mapped[str | None]
+    log_removed_at: Mapped[datetime | None]
+    """When retention removed the log."""
+    plan_removed_at: Mapped[datetime | None]
+    """When retention removed the plan file, the plan's JSON and the schemas."""
     report_digest: Mapped[str | None]
     """SHA-256 of the accepted report, so that its repetition is recognised."""
 

@@ -17,7 +17,9 @@ from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.phase_ends import end_phases, give_up_if_stale
 from terrapod_core.runs.requests import Report
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
+from terrapod_core.states import divergence
 from terrapod_core.workspaces import UntrustedPlans, Workspace, Workspaces
+from terrapod_core.workspaces.conditions import raise_on, settle
 
 MAX_PLAN_LAUNCHES: Final = 2
 """A lost plan is tried once more; then something is wrong that a third try will not mend."""
@@ -65,6 +67,8 @@ class Outcomes:
         phase.generated_configuration = report.generated_configuration
         phase.additions, phase.changes = report.additions, report.changes
         phase.destructions, phase.imports = report.destructions, report.imports
+        if phase.kind == "apply" and report.state_incomplete:
+            raise_on(uow, workspace, divergence.incomplete(run.id, report.message, uow.now()))
         # A plan that was through before it heard of the cancel has nothing to go on to: the run was not wanted any more.
         stopped = phase.kind == "plan" and phase.cancel != Cancel.NONE
         if report.status == "finished" and not stopped:
@@ -86,6 +90,8 @@ class Outcomes:
         """The runner is gone. A plan is tried once more; an apply is not, because it may have changed things."""
         phase.epoch += 1
         claimed = phase.claimed_by is not None
+        if phase.kind == "apply" and claimed:
+            raise_on(uow, workspace, divergence.lost(run.id, uow.now()))
         if phase.cancel != Cancel.NONE:
             await self._ended(
                 uow, workspace, run, phase, RunStatus.CANCELED, None, line="\nThe run was cancelled; its runner did not answer.\n"
@@ -116,12 +122,15 @@ class Outcomes:
         if phase.kind == "apply":
             queue.move(uow, run, RunStatus.APPLIED)
             note(uow, run, "applied", "the apply has finished")
+            _agrees(uow, workspace, run)
             await queue.release(uow, self._workspaces, workspace, run)
             return
         run.has_changes = phase.has_changes
         if run.plan_only or not (run.has_changes or run.allow_empty_apply):
             queue.move(uow, run, RunStatus.PLANNED_AND_FINISHED)
             note(uow, run, "planned", "the plan has finished" if run.has_changes else "the plan has finished: no changes")
+            if run.holds_workspace:
+                _agrees(uow, workspace, run)
             await end_phases(uow, self._logs, run, PhaseStatus.UNREACHABLE)
             await queue.release(uow, self._workspaces, workspace, run)
         elif run.save_plan:
@@ -161,3 +170,9 @@ class Outcomes:
         phase.finished_at = uow.now()
         phase.lease_expires_at = None
         self._logs.close(uow, phase, line)
+
+
+def _agrees(uow: UnitOfWork, workspace: Workspace, run: Run) -> None:
+    """State and world were compared, all of it, and agree. With a run that waited already when they parted nobody meant to look."""
+    if run.refresh and not run.target_addrs:
+        settle(uow, workspace, divergence.CODE, f"{run.id} was applied or found nothing to do", before=run.created_at)

@@ -19,7 +19,7 @@ from terrapod_core.authz import Actor, ActorKind
 from terrapod_core.configurations import Configurations
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Invalid, NotFound
-from terrapod_core.runs import queue
+from terrapod_core.runs import queries, queue
 from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import CHUNK_BYTES, Logs
 from terrapod_core.runs.material import Materials
@@ -28,12 +28,17 @@ from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.requests import Claim, Report, Started
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
 from terrapod_core.states import States
+from terrapod_core.states.phases import Standing
 from terrapod_core.storage import ObjectKind, Objects, PhaseClaim, Stored
 from terrapod_core.storage.claims import Claim as Naming, Claims
+from terrapod_core.storage.discards import discard, remove_discarded
 from terrapod_core.workspaces import Workspace, queries as workspaces_queries
 
 LEASE: Final = timedelta(seconds=60)
 """A runner that is not heard for this long, while the server was up to hear it, has lost its phase."""
+
+RESCUE: Final = timedelta(minutes=30)
+"""How long a runner whose lease is over may still hand in the state it holds."""
 
 ARTIFACT_COLUMNS: Final = {
     ObjectKind.PLAN_FILE: "plan_file_key",
@@ -182,41 +187,56 @@ class Phases:
             raise Conflict("an apply makes no plan")
         await self._read(claim)
         stored = await self._objects.put(kind, claim.phase_id, chunks, limit=limit)
-        replaced = await self._claims.settle(stored, partial(self._name_artifact, claim, kind, stored))
-        if replaced is not None:
-            await self._objects.delete(replaced)
+        if await self._claims.settle(stored, partial(self._name_artifact, claim, kind, stored)):
+            await remove_discarded(self._db, self._objects)
         return {"digest": stored.sha256}
 
-    async def _name_artifact(self, claim: PhaseClaim, kind: ObjectKind, stored: Stored, named: Naming) -> str | None:
-        """Write the object's key into the plan's row; gives the key of the one it replaces."""
+    async def _name_artifact(self, claim: PhaseClaim, kind: ObjectKind, stored: Stored, named: Naming) -> bool:
+        """Write the object's key into the plan's row; whether it replaces another one."""
         column = ARTIFACT_COLUMNS[kind]
         async with self._db.uow() as uow:
             phase = await self._phase(uow, claim)
             replaced: str | None = getattr(phase, column)
+            discard(uow, [replaced])
             setattr(phase, column, stored.key)
             if kind is ObjectKind.PLAN_FILE:
                 phase.plan_file_digest = stored.sha256
             named.make()
             await uow.commit()
-        return replaced
+        return replaced is not None
 
     async def put_state(self, claim: PhaseClaim, serial: int, lineage: str, md5: str, chunks: AsyncIterator[bytes]) -> dict[str, Any]:
-        """Keep a state terraform wrote. From a runner that lost its lease it is kept beside, never as the current one."""
+        """Keep a state terraform wrote. For half an hour a runner whose lease is over may hand in what it holds, to be kept beside."""
         if claim.phase != "apply":
             raise Conflict("a plan writes no state")
-
-        def look(session: Session) -> tuple[Run, bool]:
-            phase = session.get(Phase, claim.phase_id)
-            if phase is None:
-                raise LeaseLost
-            return session.get_one(Run, phase.run_id), phase.epoch != claim.epoch or phase.is_final
-
-        run, late = await self._db.read(look)
-        actor = Actor(ActorKind.PHASE, claim.phase_id, f"the apply of {run.id}")
-        version = await self._states.put_from_phase(
-            run.workspace_id, run.id, actor, serial=serial, lineage=lineage, md5=md5, chunks=chunks, rescued=late
+        workspace_id = await self._db.read(lambda session: queries.workspace_of(session, claim.run_id))
+        if workspace_id is None:
+            raise LeaseLost
+        version = await self._states.deposits.put(
+            workspace_id,
+            claim.run_id,
+            Actor(ActorKind.PHASE, claim.phase_id, f"the apply of {claim.run_id}"),
+            serial=serial,
+            lineage=lineage,
+            md5=md5,
+            chunks=chunks,
+            standing=lambda session: self._standing(session, claim),
         )
-        return {"state-version": version.id, "rescued": late}
+        return {"state-version": version.id, "rescued": version.rescued}
+
+    def _standing(self, session: Session, claim: PhaseClaim) -> Standing:
+        """How the runner stands to its apply now; `LeaseLost` when not even its state is taken any more."""
+        query = select(Phase.epoch, Phase.finished_at, Run.canceled_at).join(Run, Run.id == Phase.run_id)
+        found = session.execute(query.where(Phase.id == claim.phase_id)).one_or_none()
+        if found is None:
+            raise LeaseLost
+        epoch, finished_at, canceled_at = found
+        if finished_at is None and epoch == claim.epoch:
+            return Standing.HOLDER
+        over = finished_at or canceled_at
+        if over is None or self._db.clock.now() > over + RESCUE:
+            raise LeaseLost
+        return Standing.CANCELED if canceled_at is not None else Standing.LOST
 
     async def until_seen(self, claim: PhaseClaim, report: Report) -> None:
         """Keep back the failure of an apply that began by itself until terraform has had time to see it begin.
@@ -243,6 +263,8 @@ class Phases:
             held = await self._held(uow, claim)
             held.phase.report_digest = digest
             await self._outcomes.reported(uow, held.workspace, held.run, held.phase, report)
+            if held.phase.kind == "apply":
+                await self._states.deposits.end(uow, held.workspace, held.run.id)
             actor = Actor(ActorKind.PHASE, claim.phase_id, f"the {held.phase.kind} of {held.run.id}")
             audit.record(uow, actor, f"run.{held.phase.kind}-ended", "runs", held.run.id, status=report.status)
             await uow.commit()

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from terrapod_core.errors import NotFound, TooLarge
+from terrapod_core.errors import Gone, NotFound, TooLarge
 from terrapod_core.runs.models import Phase
 from terrapod_core.storage import ObjectKind, Objects
 
@@ -27,11 +27,18 @@ CARRIED: Final = (
 """Members that the redacted form takes over; prior state, planned values, configuration and variables stay out of it."""
 
 
+def check_kept(plan: Phase) -> None:
+    """Raise `Gone` when retention has removed the plan."""
+    if plan.plan_removed_at is not None:
+        raise Gone("the plan was removed: the server keeps plans of ended runs for a limited time", code="removed_by_retention")
+
+
 async def redacted(objects: Objects, plan: Phase) -> bytes:
     """The plan with sensitive values blanked, and the provider schemas to render it with.
 
-    Raises `NotFound` while there is no plan, `TooLarge` when it is too large to take apart.
+    Raises `NotFound` while there is no plan, `Gone` when retention removed it, `TooLarge` when it is too large to take apart.
     """
+    check_kept(plan)
     if plan.plan_json_key is None:
         raise NotFound("this plan has no JSON")
     document = await _whole(objects, ObjectKind.PLAN_JSON, plan.id, plan.plan_json_key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, func, or_, select
+from sqlalchemy import Row, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from terrapod_core.authz import Actor, Authorizer, Permission
@@ -233,7 +233,24 @@ def saved_plans(session: Session, workspace_id: str) -> list[Run]:
     return list(session.execute(query.order_by(Run.id).with_for_update()).scalars())
 
 
-def of_workspace(session: Session, workspace_id: str) -> list[tuple[Run, Phase]]:
-    """Every phase of a workspace with its run; for putting a deleted workspace away."""
+def unended_of(session: Session, workspace_id: str) -> list[tuple[Run, Phase]]:
+    """The phases of a workspace that have not ended, or whose run has not; for putting a deleted workspace away."""
     query = select(Run, Phase).join(Phase, Phase.run_id == Run.id).where(Run.workspace_id == workspace_id)
-    return [(row[0], row[1]) for row in session.execute(query)]
+    return [(row[0], row[1]) for row in session.execute(query.where(or_(Run.status.not_in(FINAL), Phase.finished_at.is_(None))))]
+
+
+_NAMES_OBJECTS: Final = func.coalesce(Phase.log_key, Phase.plan_file_key, Phase.plan_json_key, Phase.provider_schemas_key).is_not(None)
+
+LEFT: Final = exists().where(Run.workspace_id == Workspace.id, Phase.run_id == Run.id, _NAMES_OBJECTS)
+"""Whether a workspace's runs still name objects; for the purge of deleted ones."""
+
+
+def with_objects(session: Session, workspace_id: str, most: int) -> Sequence[Phase]:
+    """Some phases of a workspace that name objects, locked."""
+    query = select(Phase).join(Run, Run.id == Phase.run_id).where(Run.workspace_id == workspace_id, _NAMES_OBJECTS)
+    return session.execute(query.limit(most).with_for_update(of=Phase)).scalars().all()
+
+
+def configurations_in_use() -> Select[str]:
+    """The ids of the configuration versions that runs need which have not ended, as a query."""
+    return select(Run.configuration_version_id).where(Run.status.not_in(FINAL))

@@ -93,6 +93,7 @@ class Report(msgspec.Struct, rename="kebab", kw_only=True):
     changes: int = 0
     destructions: int = 0
     imports: int = 0
+    state_incomplete: bool = False
     generated_configuration: bool = False
     exit_code: int | None = None
     message: str | None = None

@@ -143,6 +143,7 @@ def routes(runs: Runs, again: Again, links: Links, objects: Objects, configurati
     @api.get("/plans/<plan_id>/json-output")
     async def json_output(plan_id: str) -> Response:
         phase, _ = await runs.phase(await web.actor(), _of_kind(plan_id, "plan"), Permission.PLAN_JSON_READ)
+        plan_json.check_kept(phase)
         if phase.plan_json_key is None:
             return web.empty(204)
         chunks = objects.get(ObjectKind.PLAN_JSON, phase.id, phase.plan_json_key)

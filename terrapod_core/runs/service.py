@@ -46,9 +46,14 @@ class Isolation:
     isolated: bool
     allow_users: bool
 
+    @property
+    def keeps_users_out(self) -> bool:
+        """Whether only platform admins may run terraform here."""
+        return not (self.isolated or self.allow_users)
+
     def check(self, actor: Actor) -> None:
         """Raise `Forbidden` (code `runner_not_isolated`) when this actor's configuration must not be executed here."""
-        if self.isolated or self.allow_users or actor.is_platform_admin:
+        if not self.keeps_users_out or actor.is_platform_admin:
             return
         raise Forbidden(
             "runs on this server execute as the server itself, without isolation, so only platform admins may start them; "

@@ -270,6 +270,23 @@ class Workspaces:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How long what runs leave is kept; without a number for ever. Runs themselves and states always stay."""
+
+    log_days: int | None = setting(None, "Days after which logs of ended runs are removed.", shown_default="kept")
+    plan_days: int | None = setting(None, "Days after which plan files and plan JSON of ended runs are removed.", shown_default="kept")
+    configuration_days: int | None = setting(
+        None, "Days after which configuration archives that nothing needs any more are removed.", shown_default="kept"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("log_days", "plan_days", "configuration_days"):
+            days = getattr(self, name)
+            if days is not None and days < 1:
+                raise ValueError(f"retention.{name} = {days} would remove what is just being used; it must be at least 1, or left out")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Audit:
     """The record of who did what."""
 
@@ -314,6 +331,7 @@ class Settings:
     outgoing: Outgoing = field(default_factory=Outgoing)
     workspaces: Workspaces = field(default_factory=Workspaces)
     audit: Audit = field(default_factory=Audit)
+    retention: Retention = field(default_factory=Retention)
 
     plugin_sections: Mapping[tuple[str, str], Mapping[str, Raw]] = field(
         default_factory=dict, repr=False, compare=False, metadata={"internal": True}
@@ -378,6 +396,7 @@ SECTIONS: Mapping[str, type] = {
     "outgoing": Outgoing,
     "workspaces": Workspaces,
     "audit": Audit,
+    "retention": Retention,
 }
 """The core's sections by name."""
 

@@ -16,7 +16,7 @@ from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Invalid, Problem, Problems
 from terrapod_core.jsonapi import Ref
-from terrapod_core.states import queries
+from terrapod_core.states import divergence, queries
 from terrapod_core.states.models import StateStatus, StateVersion
 from terrapod_core.states.reading import MAX_SERIAL, StateReader
 from terrapod_core.states.succession import check_follows, is_same, require_lock
@@ -25,6 +25,7 @@ from terrapod_core.storage import ObjectKind, Objects
 from terrapod_core.storage.claims import Claim, Claims
 from terrapod_core.storage.streams import inspected
 from terrapod_core.workspaces import Workspace, queries as workspaces_queries
+from terrapod_core.workspaces.conditions import settle
 
 UPLOAD_LIFE: Final = timedelta(minutes=30)
 """How long an upload may begin after it was announced; the CLI begins at once and tries again for a few minutes."""
@@ -126,36 +127,79 @@ class Creation:
         return await self._claims.settle(arrived.stored, decide)
 
     async def roll_back(self, actor: Actor, workspace_id: str, back: RollBack) -> tuple[StateVersion, Workspace]:
-        """A final version with the content of an older one and the serial after the current one.
+        """A final version with the content of an older one and the next serial, for the holder of the lock.
 
         A rescued state needs the level admin: nobody knows what else its runner did. `Conflict` when the current state changes
         meanwhile.
         """
 
-        def read(session: Session) -> tuple[StateVersion, StateVersion | None]:
+        def source_of(session: Session) -> StateVersion:
             workspace = self.check_writer(session, actor, workspace_id)
             source = queries.by_id(session, back.rollback_state_version.id or "")
             if source is None or source.workspace_id != workspace.id or source.status != StateStatus.FINALIZED:
                 raise Invalid(problems=(Problem("there is no such state version in this workspace", SOURCE),))
             if source.rescued:
                 self._authz.require(actor, Permission.WORKSPACE_UPDATE, workspace)
-            return source, queries.current(session, workspace.id)
+            return source
+
+        def writable(session: Session, source: StateVersion) -> Workspace:
+            return self.check_writer(session, actor, source.workspace_id, lock=True)
+
+        return await self._bring_back(actor, source_of, writable, "rollback")
+
+    async def promote(self, actor: Actor, version_id: str) -> tuple[StateVersion, Workspace]:
+        """The same with a rescued state, for an admin, who needs no lock: nobody else may have one."""
+
+        def source_of(session: Session) -> StateVersion:
+            source = queries.by_id(session, version_id)
+            if source is None:
+                raise missing("state version")
+            self._promotable(session, actor, source)
+            if not source.rescued:
+                raise Conflict("only a state that was rescued from a lost runner is promoted; to bring back another one, roll back to it")
+            return source
+
+        def writable(session: Session, source: StateVersion) -> Workspace:
+            return self._promotable(session, actor, source, lock=True)
+
+        return await self._bring_back(actor, source_of, writable, "promote")
+
+    def _promotable(self, session: Session, actor: Actor, source: StateVersion, *, lock: bool = False) -> Workspace:
+        workspace = (workspaces_queries.for_update if lock else workspaces_queries.by_id)(session, source.workspace_id)
+        if workspace is None:
+            raise missing("state version")
+        self._authz.require(actor, Permission.WORKSPACE_UPDATE, workspace, noun="state version")
+        if workspace.locked:
+            require_lock(workspace, "user", actor.user_id)
+        return workspace
+
+    async def _bring_back(
+        self, actor: Actor, source_of: Callable[[Session], StateVersion], writable: Callable[[Session, StateVersion], Workspace], verb: str
+    ) -> tuple[StateVersion, Workspace]:
+        """`writable` gives the workspace with its row locked, or refuses."""
+
+        def read(session: Session) -> tuple[StateVersion, StateVersion | None]:
+            source = source_of(session)
+            return source, queries.current(session, source.workspace_id)
 
         source, current = await self._db.read(read)
-        serial = (current.serial if current is not None else source.serial) + 1
+        # A rescued state may be ahead of the current one: the next serial is above both, so that no serial means two things.
+        serial = max(source.serial, current.serial if current is not None else 0) + 1
         version_id = ids.new("sv")
         arrived = await self._writer.store(version_id, self._rewritten(source, serial))
 
         async def decide(claim: Claim) -> tuple[StateVersion, Workspace]:
             async with self._db.uow() as uow:
-                workspace = await uow.run(lambda session: self.check_writer(session, actor, workspace_id, lock=True))
-                now_current = await uow.run(lambda session: queries.current(session, workspace_id))
+                workspace = await uow.run(lambda session: writable(session, source))
+                now_current = await uow.run(lambda session: queries.current(session, workspace.id))
                 if (now_current.id if now_current else None) != (current.id if current else None):
-                    raise Conflict("the workspace's state changed meanwhile; look at it, and roll back again")
+                    raise Conflict("the workspace's state changed meanwhile; look at it, and try again")
                 new = CreateStateVersion(serial=serial, md5=arrived.stored.md5, lineage=source.lineage)
                 version = self._new(uow, actor, workspace, version_id, new)
                 version.rollback_of_id = source.id
-                await self._finish(uow, actor, workspace, version, arrived, claim, "rollback", to=source.id)
+                if source.rescued:
+                    settle(uow, workspace, divergence.CODE, f"{source.id} was made current")
+                await self._finish(uow, actor, workspace, version, arrived, claim, verb, to=source.id)
                 return version, workspace
 
         return await self._claims.settle(arrived.stored, decide)

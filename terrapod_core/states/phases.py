@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
+from typing import TypeAlias
+
+from sqlalchemy.orm import Session
 
 from terrapod_core import ids
 from terrapod_core.authz import Actor, ActorKind
 from terrapod_core.authz.gate import missing
-from terrapod_core.db import Database
+from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden
-from terrapod_core.states import queries
+from terrapod_core.states import divergence, queries
 from terrapod_core.states.models import StateStatus, StateVersion
 from terrapod_core.states.succession import check_follows, is_same as is_same_state, require_lock
 from terrapod_core.states.writing import Arrived, StateWriter, is_same
 from terrapod_core.storage import Objects
 from terrapod_core.storage.claims import Claim, Claims
 from terrapod_core.workspaces import Workspace, queries as workspaces_queries
+from terrapod_core.workspaces.conditions import raise_on
+
+
+class Standing(Enum):
+    """How a runner stands to the apply whose state it hands in."""
+
+    HOLDER = auto()
+    """It carries the apply out."""
+    CANCELED = auto()
+    """Its lease is over because the run was cancelled."""
+    LOST = auto()
+    """Its lease is over because it was not heard."""
+
+
+StandingOf: TypeAlias = Callable[[Session], Standing]
+"""Finds it out; asked again under the workspace's row lock, because it may change while the bytes arrive. Raises when nothing is taken."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +51,9 @@ class _Declared:
     serial: int
     lineage: str
     md5: str
-    rescued: bool
+    standing: StandingOf
 
-    def version(self, now: datetime) -> StateVersion:
+    def version(self, now: datetime, *, current: bool, holder: bool) -> StateVersion:
         return StateVersion(
             id=self.version_id,
             workspace_id=self.workspace_id,
@@ -41,7 +61,8 @@ class _Declared:
             lineage=self.lineage or None,
             md5=self.md5,
             status=StateStatus.PENDING.value,
-            rescued=self.rescued,
+            intermediate=holder,
+            rescued=not current,
             run_id=self.run_id,
             created_by_name=self.actor.name,
             created_at=now,
@@ -67,16 +88,19 @@ class Deposits:
         lineage: str,
         md5: str,
         chunks: AsyncIterable[bytes],
-        rescued: bool,
+        standing: StandingOf,
     ) -> StateVersion:
         """The version that the bytes became; for the same bytes again, the one they had become.
 
-        Needs the run to hold the workspace, the serial to be above the current one, and its lineage unless there is no state yet.
-        A rescued state needs none of this and becomes nobody's current one.
+        From the apply's holder it becomes current, which needs the run to hold the workspace, the serial to be above the current
+        one, and its lineage unless there is no state yet; it is intermediate until `end` says that it was the last. From a runner
+        whose lease is over it is kept as rescued, and a condition tells of it; it becomes current only if the run was cancelled,
+        still holds the workspace, and the current state is of the same lineage and a lower serial.
         """
         if actor.kind not in (ActorKind.PHASE, ActorKind.SYSTEM):
             raise Forbidden("only the runner of a run leaves its state this way")
         md5 = md5.lower()
+        await self._db.read(standing)
         known = await self._db.read(lambda session: queries.from_run(session, run_id, serial, md5))
         if known is not None:
             if not await is_same(chunks, size=known.size or 0, md5=known.md5):
@@ -84,8 +108,14 @@ class Deposits:
             return known
         version_id = ids.new("sv")
         arrived = await self._writer.store(version_id, chunks)
-        arrived_as = _Declared(version_id, workspace_id, run_id, actor, serial, lineage, md5, rescued)
+        arrived_as = _Declared(version_id, workspace_id, run_id, actor, serial, lineage, md5, standing)
         return await self._claims.settle(arrived.stored, lambda claim: self._arrived(arrived_as, arrived, claim))
+
+    async def end(self, uow: UnitOfWork, workspace: Workspace, run_id: str) -> None:
+        """The last state of an apply that has ended is no snapshot any more; the caller has the workspace's row lock."""
+        version = await uow.run(lambda session: queries.current(session, workspace.id))
+        if version is not None and version.run_id == run_id:
+            version.intermediate = False
 
     async def _arrived(self, declared: _Declared, arrived: Arrived, claim: Claim) -> StateVersion:
         arrived.check(serial=declared.serial, lineage=declared.lineage, md5=declared.md5)
@@ -97,17 +127,21 @@ class Deposits:
             if known is not None:
                 return known
             current = await uow.run(lambda session: queries.current(session, workspace.id))
-            if not declared.rescued:
+            standing = await uow.run(declared.standing)
+            if standing is Standing.HOLDER:
                 self._check(workspace, current, declared)
             if current is not None and is_same_state(current, declared.serial, declared.lineage, declared.md5):
                 return current
-            version = declared.version(uow.now())
+            becomes = standing is Standing.HOLDER or (standing is Standing.CANCELED and _fits(workspace, current, declared))
+            version = declared.version(uow.now(), current=becomes, holder=standing is Standing.HOLDER)
             uow.add(version)
             await uow.flush()
             self._writer.finalize(uow, version, arrived)
-            if not declared.rescued:
+            if becomes:
                 await self._writer.make_current(uow, workspace, version)
-            verb = "rescue" if declared.rescued else "create"
+            else:
+                raise_on(uow, workspace, divergence.rescued(version, uow.now()))
+            verb = "create" if becomes else "rescue"
             self._writer.note(uow, declared.actor, verb, version, workspace, run=declared.run_id, size=version.size)
             claim.make()
             await uow.commit()
@@ -117,3 +151,9 @@ class Deposits:
         require_lock(workspace, "run", declared.run_id)
         if not is_same_state(current, declared.serial, declared.lineage, declared.md5):
             check_follows(current, declared.serial, declared.lineage, declared.md5)
+
+
+def _fits(workspace: Workspace, current: StateVersion | None, declared: _Declared) -> bool:
+    """Whether the state of a cancelled run may become current by itself: nobody came in between, and it goes on from the current one."""
+    follows = current is None or (current.lineage == declared.lineage and declared.serial > current.serial)
+    return follows and workspace.is_held_by(declared.run_id)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from terrapod_core.authz import Actor, Authorizer, Permission
@@ -61,6 +62,12 @@ def from_run(session: Session, run_id: str, serial: int, md5: str) -> StateVersi
         StateVersion.status == StateStatus.FINALIZED.value,
     )
     return session.execute(query.order_by(*NEWEST).limit(1)).scalar_one_or_none()
+
+
+def newest_of_run(session: Session, run_id: str) -> StateVersion | None:
+    """The newest final version that a run left, also one that never became current."""
+    query = select(StateVersion).where(StateVersion.run_id == run_id, StateVersion.status == StateStatus.FINALIZED.value)
+    return session.execute(query.order_by(StateVersion.serial.desc(), *NEWEST).limit(1)).scalar_one_or_none()
 
 
 def listing(session: Session, workspace_id: str, statuses: Collection[StateStatus], page: PageRequest) -> Page[StateVersion]:
@@ -131,6 +138,11 @@ def overdue(session: Session, now: datetime, most: int) -> Sequence[StateVersion
     return session.execute(query).scalars().all()
 
 
+LEFT: Final = exists().where(StateVersion.workspace_id == Workspace.id)
+"""Whether a workspace has state versions; for the purge of deleted ones."""
+
+
 def of_workspace(session: Session, workspace_id: str, most: int) -> Sequence[StateVersion]:
-    """Some of a workspace's rows, in no particular order; for removing them."""
-    return session.execute(select(StateVersion).where(StateVersion.workspace_id == workspace_id).limit(most)).scalars().all()
+    """Some of a workspace's rows, in no particular order, locked; for removing them."""
+    query = select(StateVersion).where(StateVersion.workspace_id == workspace_id).limit(most)
+    return session.execute(query.with_for_update()).scalars().all()

@@ -76,6 +76,10 @@ def _version_routes(states: Blueprint, service: States, web: Web) -> None:
     async def show(version_id: str) -> Response:
         return await web.document(STATE_VERSION, await service.read(await web.actor(engine=True), version_id))
 
+    @states.post("/state-versions/<version_id>/actions/promote")
+    async def promote(version_id: str) -> Response:
+        return await web.document(STATE_VERSION, await service.promote(await web.actor(), version_id), status=201)
+
     @states.get("/state-versions/<version_id>/outputs")
     async def outputs(version_id: str) -> Response:
         return await web.listing(STATE_VERSION_OUTPUT, await service.outputs(await web.actor(engine=True), version_id, web.query().page))

@@ -25,6 +25,7 @@ from terrapod_core.states.uploads import Uploads
 from terrapod_core.states.views import Views
 from terrapod_core.states.writing import StateWriter
 from terrapod_core.storage import Capabilities, ObjectKind, Objects, Purpose
+from terrapod_core.storage.discards import discard, remove_discarded
 from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
 
 NOUN: Final = "state version"
@@ -53,7 +54,8 @@ class States:
         self._objects = objects
         writer = StateWriter(workspaces, objects, keyring, limits.state_bytes)
         self._creation = Creation(db, authz, writer, objects, workspace_of_run)
-        self._deposits = Deposits(db, writer, objects)
+        self.deposits = Deposits(db, writer, objects)
+        """What the runners of applies hand in."""
         self._views = Views(authz, capabilities, keyring, db.clock)
         self.uploads = Uploads(db, writer, objects, limits.state_bytes)
         """What comes without a credential, behind a link or under a pending version's id."""
@@ -80,29 +82,17 @@ class States:
         version, workspace = await self._creation.roll_back(actor, workspace_id, back)
         return await self._filled(actor, version, workspace)
 
+    async def promote(self, actor: Actor, version_id: str) -> StateVersion:
+        """Make a rescued state the current one, under the next serial; needs admin, and a workspace that nobody else has locked.
+
+        The condition that told of it ends. `Conflict` for a state that was not rescued.
+        """
+        version, workspace = await self._creation.promote(actor, version_id)
+        return await self._filled(actor, version, workspace)
+
     async def check_may_write(self, actor: Actor, workspace_id: str) -> None:
         """Raise what `create` would raise about the actor and the lock; for refusing before a large body is read."""
         await self._db.read(lambda session: self._creation.check_writer(session, actor, workspace_id))
-
-    async def put_from_phase(
-        self,
-        workspace_id: str,
-        run_id: str,
-        phase_actor: Actor,
-        *,
-        serial: int,
-        lineage: str,
-        md5: str,
-        chunks: AsyncIterable[bytes],
-        rescued: bool = False,
-    ) -> StateVersion:
-        """Keep a state that a run's apply wrote, and make it current unless it is `rescued`. The same bytes again are fine.
-
-        `Invalid` when the bytes are not those declared; `Conflict` when the run does not hold the workspace, or its state moved on.
-        """
-        return await self._deposits.put(
-            workspace_id, run_id, phase_actor, serial=serial, lineage=lineage, md5=md5, chunks=chunks, rescued=rescued
-        )
 
     # -- reading
 
@@ -211,6 +201,11 @@ class States:
 
     # -- for rooms above
 
+    async def left_by(self, run_id: str) -> str | None:
+        """The path of a link to the newest state that a run left, rescued ones included, good for a quarter of an hour; `None` without."""
+        version = await self._db.read(lambda session: queries.newest_of_run(session, run_id))
+        return self._views.download(Purpose.STATE_DOWNLOAD, version) if version is not None else None
+
     def current(self, session: Session, workspace_id: str) -> StateVersion | None:
         """The workspace's current state; `None` when it has none."""
         return queries.current(session, workspace_id)
@@ -232,16 +227,20 @@ class States:
 
     async def remove_workspace(self, event: WorkspaceDeleted) -> None:
         """Remove all that a deleted workspace left here; may be interrupted and repeated anywhere."""
-        while rows := await self._db.read(lambda session: queries.of_workspace(session, event.workspace_id, BATCH)):
-            for row in rows:
-                for key in (row.object_key, row.json_object_key):
-                    if key is not None:
-                        await self._objects.delete(key)
+        while await self._let_go(event.workspace_id):
+            pass
+        await remove_discarded(self._db, self._objects)
+
+    async def _let_go(self, workspace_id: str) -> bool:
+        """Remove a batch of a workspace's rows; whether there were any."""
+        async with self._db.uow() as uow:
+            rows = await uow.run(lambda session: queries.of_workspace(session, workspace_id, BATCH))
+            discard(uow, (key for row in rows for key in (row.object_key, row.json_object_key)))
             ids = [row.id for row in rows]
-            async with self._db.uow() as uow:
-                await uow.session.execute(delete(StateVersionOutput).where(StateVersionOutput.state_version_id.in_(ids)))
-                await uow.session.execute(delete(StateVersion).where(StateVersion.id.in_(ids)))
-                await uow.commit()
+            await uow.session.execute(delete(StateVersionOutput).where(StateVersionOutput.state_version_id.in_(ids)))
+            await uow.session.execute(delete(StateVersion).where(StateVersion.id.in_(ids)))
+            await uow.commit()
+        return bool(rows)
 
     # -- inside
 

@@ -17,6 +17,7 @@ from terrapod_core.projects.models import Project
 from terrapod_core.runs.queries import RunView as Shown
 from terrapod_core.ui.views import PhaseView, RunAction, RunView, WorkspaceRow
 from terrapod_core.workspaces import Workspaces
+from terrapod_core.workspaces.conditions import Conditions
 
 ORGANIZATION: Final = "default"
 
@@ -107,9 +108,10 @@ def _phase(phase: room.Phase) -> PhaseView:
 class WorkspaceDoor:
     """Workspaces, for the first page."""
 
-    def __init__(self, workspaces: Workspaces, db: Database) -> None:
+    def __init__(self, workspaces: Workspaces, db: Database, conditions: Conditions) -> None:
         self._workspaces = workspaces
         self._db = db
+        self._conditions = conditions
 
     async def list(self, actor: Actor, page: PageRequest, search: str | None) -> Page[WorkspaceRow]:
         """Those the actor may see, by name."""
@@ -131,6 +133,7 @@ class WorkspaceDoor:
                     locked=each.lock_kind is not None,
                     run_id=each.current_run_id,
                     run_status=statuses.get(each.current_run_id or ""),
+                    conditions=self._conditions.of(each),
                 )
                 for each in found.items
             ]

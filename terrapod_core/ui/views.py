@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from terrapod_core.authz import Actor
 from terrapod_core.jsonapi import Page, PageRequest
@@ -114,6 +114,8 @@ class WorkspaceRow:
     run_id: str | None = None
     """The current run."""
     run_status: str | None = None
+    conditions: Sequence[Mapping[str, Any]] = ()
+    """What is wrong with it: `code`, `severity`, `detail` and `remedy` of each."""
 
 
 class WorkspacePages(Protocol):

@@ -30,7 +30,11 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 class Web:
     """One per application: the glue between Quart's request and the rooms."""
 
-    def __init__(self, settings: Settings, db: Database, includes: Includes, authenticate: Authenticate) -> None:
+    def __init__(
+        self, settings: Settings, db: Database, includes: Includes, authenticate: Authenticate, *, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """`extra` is what every `Rendering` carries beside the request's own."""
+        self._extra = extra or {}
         self.settings = settings
         self.db = db
         self.includes = includes
@@ -114,7 +118,7 @@ class Web:
 
     def rendering(self, actor: Actor | None) -> Rendering:
         """What attribute getters are given beside the object."""
-        return Rendering(actor=actor, base_url=self.base_url(), now=self.db.clock.now(), extra={})
+        return Rendering(actor=actor, base_url=self.base_url(), now=self.db.clock.now(), extra=self._extra)
 
     async def document(self, resource: Resource, found: Any, *, status: int = 200, meta: Mapping[str, Any] | None = None) -> Response:
         """One thing, with what the request asks to include."""

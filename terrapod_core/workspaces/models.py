@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -93,6 +93,8 @@ class Workspace(Base):
     current_state_version_id: Mapped[str | None]
     current_configuration_version_id: Mapped[str | None]
     resource_count: Mapped[int] = mapped_column(default=0)
+    conditions: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
+    """What is wrong with it and was written down (`conditions.py`); on the row, so that a list of workspaces costs no other query."""
     latest_change_at: Mapped[datetime]
     """When the newest state came, or the workspace was made."""
     created_at: Mapped[datetime]

@@ -10,7 +10,7 @@ import msgspec
 from terrapod_core.authz import NEEDS, Actor, Authorizer, Level, Permission
 from terrapod_core.jsonapi import ABSENT, Includes, Rendering, Resource, attr, to_many, to_one
 from terrapod_core.organizations import NAME
-from terrapod_core.workspaces import queries
+from terrapod_core.workspaces import conditions, queries
 from terrapod_core.workspaces.models import ExecutionMode, LockKind, Workspace
 
 _AUTHZ: Final = Authorizer()
@@ -109,6 +109,7 @@ WORKSPACE: Final = Resource(
         attr("locked_reason", from_=lambda workspace: workspace.lock_reason),
         attr("locked_at"),
         attr("resource_count"),
+        attr("conditions", from_=lambda workspace, rendering: conditions.shown(workspace, rendering.extra)),
         attr("created_at"),
         attr("updated_at"),
         attr("latest_change_at"),

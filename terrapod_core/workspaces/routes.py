@@ -89,6 +89,12 @@ def routes(service: Workspaces, web: Web) -> Blueprint:
     async def force_unlock_workspace(workspace_id: str) -> Response:
         return await web.document(WORKSPACE, await service.locks.force_unlock(await web.actor(), workspace_id))
 
+    @workspaces.post("/workspaces/<workspace_id>/conditions/<code>/actions/acknowledge")
+    async def acknowledge_condition(workspace_id: str, code: str) -> Response:
+        actor = await web.actor()
+        comment = await web.comment()
+        return await web.document(WORKSPACE, await service.acknowledging.acknowledge(actor, workspace_id, code, comment))
+
     @workspaces.post("/projects/<project_id>/relationships/workspaces")
     async def move_workspaces(project_id: str) -> Response:
         actor = await web.actor()

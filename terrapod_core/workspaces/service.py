@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from msgspec import UNSET
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, Select, delete, false, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,7 @@ from terrapod_core.organizations import DEFAULT_PROJECT_ID
 from terrapod_core.plugin.events import UserDeleted, WorkspaceDeleted, WorkspaceUnlocked
 from terrapod_core.projects import Projects, queries as project_queries
 from terrapod_core.workspaces import documents, labels as label_rules, owners, queries, tagging, trust
+from terrapod_core.workspaces.conditions import Acknowledging
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
 from terrapod_core.workspaces.door import Door, PendingState
 from terrapod_core.workspaces.locks import Locks
@@ -35,6 +36,7 @@ from terrapod_core.workspaces.tagging import Tagging
 EVERYBODY: Final = EVERYONE.name
 KEPT: Final = timedelta(days=1)
 """How long a deleted workspace's row is kept for those who put away runs, states and objects."""
+PURGED_AT_ONCE: Final = 100
 
 _RECORDED: Final = {
     "name",
@@ -69,7 +71,9 @@ class Limits:
 
 
 class Workspaces:
-    """go-tfe's `Workspaces`; locks, tags and remote-state consumers have services of their own, `locks`, `tagging` and `sharing`."""
+    """go-tfe's `Workspaces`; locks, tags, remote-state consumers and conditions have services of their own, `locks`, `tagging`, `sharing`
+    and `acknowledging`.
+    """
 
     def __init__(
         self,
@@ -80,8 +84,13 @@ class Workspaces:
         pending_state: PendingState,
         runs_with_status: RunsWithStatus | None = None,
         limits: Limits | None = None,
+        leftovers: Sequence[ColumnElement[bool]] = (),
     ) -> None:
-        """`runs_with_status` answers `filter[current-run][status]`, which is ignored without it."""
+        """`runs_with_status` answers `filter[current-run][status]`, which is ignored without it.
+
+        `leftovers` say whether higher rooms still have something of a workspace to put away; one that was deleted stays till then.
+        """
+        self._leftovers = leftovers
         self._door = Door(db, authz)
         self._projects = projects
         self._pending = pending_state
@@ -91,6 +100,7 @@ class Workspaces:
         self.locks = Locks(self._door, pending_state)
         self.tagging = Tagging(self._door)
         self.sharing = Sharing(self._door)
+        self.acknowledging = Acknowledging(self._door)
 
     # -- what people do
 
@@ -253,9 +263,26 @@ class Workspaces:
         workspace.current_configuration_version_id = configuration_version_id
 
     async def purge(self) -> int:
-        """Remove the rows of workspaces that were deleted a day ago, and with them every row that hangs on them; how many."""
+        """Remove the rows of workspaces that were deleted a day ago, and with them every row that hangs on them; how many.
+
+        One of which something is left keeps its row, and its deletion is told once more: whoever should have put it away gave up.
+        """
+        old = Workspace.deleted_at < self._door.db.clock.now() - KEPT
+        left = or_(false(), *self._leftovers)
+        purged = 0
+        while batch := await self._purge_batch(select(Workspace.id).where(old, ~left).limit(PURGED_AT_ONCE)):
+            purged += batch
         async with self._door.db.uow() as uow:
-            gone = delete(Workspace).where(Workspace.deleted_at < uow.now() - KEPT).returning(Workspace.id)
+            late = select(Workspace).where(old, left).order_by(Workspace.updated_at).limit(PURGED_AT_ONCE)
+            for workspace in (await uow.session.execute(late)).scalars():
+                workspace.updated_at = uow.now()  # so that the next time others come first
+                uow.emit(WorkspaceDeleted(workspace_id=workspace.id))
+            await uow.commit()
+        return purged
+
+    async def _purge_batch(self, chosen: Select[str]) -> int:
+        async with self._door.db.uow() as uow:
+            gone = delete(Workspace).where(Workspace.id.in_(chosen)).returning(Workspace.id)
             purged = (await uow.session.execute(gone, execution_options={"synchronize_session": False})).scalars().all()
             await uow.commit()
         return len(purged)

@@ -172,6 +172,9 @@ SECTIONS: Final = (
             "POST /workspaces/{workspace_id}/actions/lock": "Lock it; runs wait until it is unlocked.",
             "POST /workspaces/{workspace_id}/actions/unlock": "Take back one's own lock.",
             "POST /workspaces/{workspace_id}/actions/force-unlock": "Take away somebody's lock.",
+            "POST /workspaces/{workspace_id}/conditions/{code}/actions/acknowledge": (
+                "Say that a condition was dealt with: it ends. A comment may come with it."
+            ),
         },
     ),
     Section(
@@ -261,6 +264,7 @@ SECTIONS: Final = (
             "GET /workspaces/{workspace_id}/state-versions": "A workspace's state versions, newest first.",
             "POST /workspaces/{workspace_id}/state-versions": "Announce a state, or bring it whole; the answer holds its upload links.",
             "PATCH /workspaces/{workspace_id}/state-versions": "Bring back the content of an earlier version, as a new one.",
+            "POST /state-versions/{version_id}/actions/promote": "Make a state rescued from a lost runner current, as a new version.",
             "GET /workspaces/{workspace_id}/current-state-version": "The current state version; 404 when there is none.",
             "GET /workspaces/{workspace_id}/current-state-version-outputs": "The current outputs; values of sensitive ones are `null`.",
             "GET /state-versions": "A workspace's state versions, by `filter[organization][name]` and `filter[workspace][name]`.",
@@ -306,6 +310,7 @@ SECTIONS: Final = (
             "GET /plans/{plan_id}/json-schema": "The schemas of the providers that the plan used.",
             "GET /runs/{run_id}/plan/json-schema": "The same.",
             "GET /applies/{apply_id}": "An apply, with the link to its log.",
+            "GET /applies/{apply_id}/errored-state": "Redirects to the newest state that a failed or cancelled apply left.",
         },
     ),
     Section(

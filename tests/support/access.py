@@ -356,6 +356,7 @@ TABLE: Final[dict[str, Row]] = {
     "POST /api/v2/workspaces/<workspace_id>/actions/lock": Row(On(P.WORKSPACE_LOCK)),
     "POST /api/v2/workspaces/<workspace_id>/actions/unlock": Row(On(P.WORKSPACE_LOCK)),
     "POST /api/v2/workspaces/<workspace_id>/actions/force-unlock": Row(On(P.WORKSPACE_FORCE_UNLOCK)),
+    "POST /api/v2/workspaces/<workspace_id>/conditions/<code>/actions/acknowledge": Row(On(P.WORKSPACE_UPDATE)),
     # -- its variables
     "GET /api/v2/workspaces/<workspace_id>/vars": _read(P.VARIABLE_READ),
     "GET /api/v2/workspaces/<workspace_id>/all-vars": _read(P.VARIABLE_READ),
@@ -406,6 +407,7 @@ TABLE: Final[dict[str, Row]] = {
     "GET /api/v2/state-version-outputs/<output_id>": _read(P.OUTPUT_READ_SENSITIVE, engine=True),
     "POST /api/v2/workspaces/<workspace_id>/state-versions": Row(On(P.STATE_WRITE)),
     "PATCH /api/v2/workspaces/<workspace_id>/state-versions": Row(On(P.STATE_WRITE)),
+    "POST /api/v2/state-versions/<version_id>/actions/promote": Row(On(P.WORKSPACE_UPDATE)),
     # -- its runs
     "GET /api/v2/workspaces/<workspace_id>/runs": _read(P.RUN_READ),
     "GET /api/v2/runs": Row(SignedIn("those they may read")),
@@ -421,6 +423,7 @@ TABLE: Final[dict[str, Row]] = {
     "GET /api/v2/runs/<run_id>/apply": _read(P.RUN_READ),
     "GET /api/v2/plans/<plan_id>": _read(P.RUN_READ),
     "GET /api/v2/applies/<apply_id>": _read(P.RUN_READ),
+    "GET /api/v2/applies/<apply_id>/errored-state": _read(P.STATE_DOWNLOAD),
     "GET /api/v2/plans/<plan_id>/json-output-redacted": _read(P.RUN_READ),
     "GET /api/v2/plans/<plan_id>/json-schema": _read(P.RUN_READ),
     "GET /api/v2/runs/<run_id>/plan/json-schema": _read(P.RUN_READ),

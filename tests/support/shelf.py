@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from terrapod_core.authz import Actor, ActorKind, Authorizer
 from terrapod_core.configurations import Configurations, ConfigurationVersion, CreateConfigurationVersion
@@ -59,7 +60,14 @@ class Shelf(House):
         self.objects = Objects(self.storage, keyring)
         self.capabilities = Capabilities(keyring, self.clock)
         self.configurations = Configurations(
-            self.db, authz, self.workspaces, self.objects, self.capabilities, limits, lambda _session, one: one in self.in_use
+            self.db,
+            authz,
+            self.workspaces,
+            self.objects,
+            self.capabilities,
+            limits,
+            lambda _session, one: one in self.in_use,
+            lambda: select(ConfigurationVersion.id).where(ConfigurationVersion.id.in_(self.in_use)),
         )
         self.states = States(
             self.db,

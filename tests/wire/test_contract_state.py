@@ -114,3 +114,33 @@ def test_the_snapshot_interval_is_told_where_terraform_reads_it(api: httpx.Clien
     for response in (made, current):
         interval = response.headers.get("x-terraform-snapshot-interval")
         assert interval is None or 0 <= int(interval) <= 3600
+
+
+def test_outputs_come_with_what_includes_them(api: httpx.Client, mine: str) -> None:
+    made = wire.put_state(api, mine, state(1, outputs={"said": "hello", "hidden": "xyzzy-output"}))
+    for path, include in (
+        (f"state-versions/{made['id']}", "outputs"),
+        (f"workspaces/{mine}/current-state-version", "outputs"),
+        (f"workspaces/{mine}", "current_state_version.outputs"),
+    ):
+        included = api.get(path, params={"include": include}).json()["included"]
+        values = {one["attributes"]["name"]: one["attributes"]["value"] for one in included if one["type"] == "state-version-outputs"}
+        assert values == {"said": "hello", "hidden": None}
+
+
+def test_a_workspace_tells_its_conditions(api: httpx.Client, mine: str) -> None:
+    """Whether the runner is isolated depends on the machine; what such a condition says does not."""
+    listed = {one["id"]: one["attributes"]["conditions"] for one in data(api.get("organizations/default/workspaces?page[size]=100"))}
+    shown = data(api.get(f"workspaces/{mine}"))["attributes"]["conditions"]
+    assert listed.get(mine, shown) == shown
+    assert {each["code"] for each in shown} <= {"no-isolation"}
+    for each in shown:
+        assert sorted(each) == ["code", "detail", "remedy", "run-id", "severity", "since"]
+    local = {"data": {"type": "workspaces", "attributes": {"execution-mode": "local"}}}
+    assert data(api.patch(f"workspaces/{mine}", json=local))["attributes"]["conditions"] == []
+    refused(api.post(f"workspaces/{mine}/conditions/state-diverged/actions/acknowledge"), 404)
+
+
+def test_only_a_rescued_state_is_promoted(api: httpx.Client, mine: str) -> None:
+    made = wire.put_state(api, mine, state(1))
+    refused(api.post(f"state-versions/{made['id']}/actions/promote"), 409)

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.cli.runner.conftest import RunnerProgram
@@ -172,7 +173,25 @@ resource "terraform_data" "bad" {
     )
     report = apply(runner)
     assert (report["status"], report["exit-code"], report["additions"]) == ("errored", 1, 1)
+    assert report["state-incomplete"] is False
     assert resources(server.state) == {"good": "good", "bad": "tainted"}
+
+
+@pytest.mark.parametrize("transport", ["http", "file"])
+def test_an_engine_that_is_killed_leaves_a_report_that_the_state_may_lack_something(
+    runner: RunnerProgram, server: PhaseServer, tmp_path: Path, transport: str
+) -> None:
+    os.mkfifo(ready := tmp_path / "ready")
+    plan(runner, slow(ready, tmp_path / "never").replace("touch", "echo >"), **{"state-transport": transport})
+    server.begin("apply", **{"state-transport": transport})
+    process = runner.start()
+    ready.read_text()
+    [engine] = [one for one in psutil.Process(process.pid).children(recursive=True) if "apply" in one.cmdline()]
+    engine.kill()
+    assert runner.finish(process) == 0, runner.said
+    assert server.report is not None
+    assert (server.report["status"], server.report["exit-code"]) == ("errored", -9)
+    assert (server.report["state-incomplete"], server.report["additions"]) == (True, 1)
 
 
 @pytest.mark.parametrize("how", ["answer", "signal"])
@@ -193,6 +212,7 @@ def test_a_cancelled_apply_stops_terraform_and_keeps_its_state(
 
     assert server.report is not None
     assert (server.report["status"], server.report["exit-code"]) == ("canceled", 1), server.text
+    assert (server.report["state-incomplete"], server.report["additions"]) == (False, 1)
     assert resources(server.state) == {"quick": "good", "slow": "tainted"}
     assert server.text.count("Interrupt received") == 1
 
@@ -287,6 +307,7 @@ def test_a_state_the_server_refuses_is_kept_and_the_run_says_where(runner: Runne
     report = apply(runner)
     assert report["status"] == "errored"
     assert "the lineage is another" in report["message"]
+    assert report["state-incomplete"] is True
     assert "undelivered.tfstate" in report["message"]
     assert len(resources((runner.work_dir / "undelivered.tfstate").read_bytes())) == 3
 

@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 
-from terrapod_core.configurations import queries
+from terrapod_core.configurations import queries, service
 from terrapod_core.errors import Conflict, Forbidden, Invalid, InvalidTransition, NotFound
 from terrapod_core.jsonapi import PageRequest
 from terrapod_core.plugin.events import WorkspaceDeleted
 from terrapod_core.storage import Purpose
+from terrapod_core.storage.discards import remove_discarded
+from tests.support.faults import Deaths, check_store
 from tests.support.rooms import ALICE, AUDITOR, BOB, ROOT
 from tests.support.shelf import Shelf, all_of, pieces, torn
 from tests.support.wire import archive, entry, packed
@@ -189,7 +191,7 @@ async def test_an_object_that_archiving_left_is_removed_by_the_clock(shelf: Shel
         with pytest.raises(OSError):
             await shelf.configurations.archive(ALICE, old.id)
     assert len(shelf.storage.objects) == 2
-    await shelf.configurations.expire()
+    await remove_discarded(shelf.db, shelf.objects)
     assert len(shelf.storage.objects) == 1
     assert (await shelf.configurations.read(ALICE, old.id)).object_key is None
 
@@ -233,3 +235,39 @@ async def test_an_upload_into_a_workspace_that_was_just_deleted_leaves_nothing(s
     with pytest.raises(NotFound):
         await shelf.configurations.upload(version.id, pieces(ARCHIVE))
     assert shelf.storage.objects == {}
+
+
+async def test_old_configurations_that_nothing_needs_are_archived(shelf: Shelf) -> None:
+    workspace = await shelf.workspace()
+    unused, used = [await shelf.uploaded(workspace) for _ in range(2)]
+    shelf.in_use.add(used.id)
+    newest = await shelf.uploaded(workspace)
+    speculative = await shelf.uploaded(workspace, speculative=True)
+    waiting = await shelf.configuration(workspace)  # current, and not usable before its archive is there
+    shelf.clock.advance(days=10)
+    young = await shelf.uploaded(workspace, provisional=True)
+    await shelf.configurations.archive_old(9)
+    statuses = {one.id: (await shelf.configurations.read(ALICE, one.id)).status for one in (unused, used, newest, speculative, young)}
+    assert statuses == {
+        unused.id: "archived",
+        used.id: "uploaded",
+        newest.id: "uploaded",
+        speculative.id: "archived",
+        young.id: "uploaded",
+    }
+    assert len(shelf.storage.objects) == 3
+    assert (await shelf.configurations.read(ALICE, waiting.id)).status == "pending"
+    with pytest.raises(NotFound, match="its archive was removed"):
+        await shelf.configurations.download_link(ALICE, unused.id)
+
+
+async def test_archiving_old_configurations_survives_a_death_at_any_moment(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "BATCH", 2)
+    workspace = await shelf.workspace()
+    versions = [await shelf.uploaded(workspace) for _ in range(6)]
+    shelf.clock.advance(days=2)
+    died = await Deaths(monkeypatch).everywhere(lambda: shelf.configurations.archive_old(1), lambda: check_store(shelf.db, shelf.storage))
+    assert died > 4
+    statuses = [(await shelf.configurations.read(ALICE, one.id)).status for one in versions]
+    assert statuses == ["archived"] * 5 + ["uploaded"]
+    assert len(shelf.storage.objects) == 1

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
+from terrapod_core.authz import Actor
 from terrapod_core.errors import Conflict, Forbidden, Invalid, NotFound
 from terrapod_core.jsonapi import PageRequest, Ref
 from terrapod_core.states import CreateStateVersion, RollBack, StateVersion
-from terrapod_core.workspaces import Workspace
+from terrapod_core.states.phases import Standing
+from terrapod_core.workspaces import Workspace, queries as workspaces_queries
 from tests.support.rooms import ALICE, AUDITOR, BOB
 from tests.support.shelf import APPLY, Shelf, pieces, torn
 from tests.support.wire import LINEAGE, md5, state
@@ -21,10 +24,27 @@ def back_to(version: StateVersion) -> RollBack:
     return RollBack(rollback_state_version=Ref("state-versions", version.id))
 
 
-async def put(shelf: Shelf, workspace: Workspace, content: bytes, serial: int, *, rescued: bool = False, run: str = RUN) -> StateVersion:
+async def put(
+    shelf: Shelf, workspace: Workspace, content: bytes, serial: int, *, standing: Standing = Standing.HOLDER, lineage: str = LINEAGE
+) -> StateVersion:
     shelf.clock.advance(seconds=1)
-    return await shelf.states.put_from_phase(
-        workspace.id, run, APPLY, serial=serial, lineage=LINEAGE, md5=md5(content), chunks=pieces(content, 100), rescued=rescued
+    return await deposit(shelf, workspace, pieces(content, 100), content, serial, standing=standing, lineage=lineage)
+
+
+async def deposit(
+    shelf: Shelf,
+    workspace: Workspace,
+    chunks: AsyncIterator[bytes],
+    content: bytes,
+    serial: int,
+    *,
+    actor: Actor = APPLY,
+    standing: Standing = Standing.HOLDER,
+    lineage: str = LINEAGE,
+    run: str = RUN,
+) -> StateVersion:
+    return await shelf.states.deposits.put(
+        workspace.id, run, actor, serial=serial, lineage=lineage, md5=md5(content), chunks=chunks, standing=lambda _session: standing
     )
 
 
@@ -136,15 +156,13 @@ async def test_a_run_leaves_only_what_may_follow(shelf: Shelf) -> None:
     with pytest.raises(Conflict, match="hash"):
         await put(shelf, workspace, state(5, note="x"), 5)
     with pytest.raises(Conflict, match="lineage"):
-        await shelf.states.put_from_phase(
-            workspace.id, RUN, APPLY, serial=6, lineage="l", md5=md5(state(6, lineage="l")), chunks=pieces(state(6, lineage="l"))
-        )
+        await put(shelf, workspace, state(6, lineage="l"), 6, lineage="l")
     with pytest.raises(Invalid, match="serial"):
         await put(shelf, workspace, state(6), 7)
     with pytest.raises(Conflict, match="locked by Run"):
-        await put(shelf, workspace, state(6), 6, run="run-other")
+        await deposit(shelf, workspace, pieces(state(6)), state(6), 6, run="run-other")
     with pytest.raises(Forbidden):
-        await shelf.states.put_from_phase(workspace.id, RUN, ALICE, serial=6, lineage="l", md5="0" * 32, chunks=pieces(b""))
+        await deposit(shelf, workspace, pieces(b""), b"", 6, actor=ALICE)
     assert len(shelf.storage.objects) == 1
 
 
@@ -152,7 +170,7 @@ async def test_a_runner_that_dies_while_it_sends_leaves_nothing(shelf: Shelf) ->
     workspace = await shelf.workspace()
     await shelf.given_to_run(workspace, RUN)
     with pytest.raises(asyncio.CancelledError):
-        await shelf.states.put_from_phase(workspace.id, RUN, APPLY, serial=1, lineage=LINEAGE, md5=md5(state(1)), chunks=torn(state(1)))
+        await deposit(shelf, workspace, torn(state(1)), state(1), 1)
     assert shelf.storage.objects == {}
     with pytest.raises(NotFound):
         await shelf.states.read_current(ALICE, workspace.id)
@@ -169,13 +187,77 @@ async def test_a_repeated_deposit_at_the_same_moment_is_one_version(shelf: Shelf
 async def test_a_rescued_state_is_kept_and_not_current_until_an_admin_brings_it_back(shelf: Shelf) -> None:
     workspace = await shelf.held()
     current = await shelf.stated(workspace, state(1), 1)
-    rescued = await put(shelf, workspace, state(2, note="rescued"), 2, rescued=True)
-    assert rescued.rescued
+    rescued = await put(shelf, workspace, state(2, note="rescued"), 2, standing=Standing.LOST)
+    assert (rescued.rescued, rescued.intermediate) == (True, False)
     assert (await shelf.states.read_current(ALICE, workspace.id)).id == current.id
     assert len(await shelf.emitted("StateVersionFinalized")) == 1
     assert ("state-version.rescue", APPLY.name) in await shelf.audited()
     version = await shelf.states.roll_back(ALICE, workspace.id, back_to(rescued))
-    assert await shelf.bytes_of(version) == state(2, note="rescued")
+    assert await shelf.bytes_of(version) == state(3, note="rescued")
+
+
+async def test_a_rescued_state_raises_a_condition_that_its_promotion_ends(shelf: Shelf) -> None:
+    workspace = await shelf.held()
+    await shelf.stated(workspace, state(1), 1)
+    rescued = await put(shelf, workspace, state(5, note="rescued"), 5, standing=Standing.LOST)
+    [condition] = (await shelf.now(workspace)).conditions
+    assert (condition["code"], condition["run-id"]) == ("state-diverged", RUN)
+    assert rescued.id in condition["detail"]
+    assert rescued.id in condition["remedy"]
+    await shelf.workspaces.locks.unlock(ALICE, workspace.id)
+    version = await shelf.states.promote(ALICE, rescued.id)
+    assert (version.serial, version.rollback_of_id) == (6, rescued.id)  # above both
+    assert await shelf.bytes_of(version) == state(6, note="rescued")
+    assert (await shelf.states.read_current(ALICE, workspace.id)).id == version.id
+    assert (await shelf.now(workspace)).conditions == []
+    assert ("state-version.promote", "alice") in await shelf.audited()
+
+
+async def test_only_an_admin_promotes_and_only_what_was_rescued_while_nobody_else_has_the_lock(shelf: Shelf) -> None:
+    workspace = await shelf.held()
+    current = await shelf.stated(workspace, state(1), 1)
+    rescued = await put(shelf, workspace, state(2, note="rescued"), 2, standing=Standing.LOST)
+    with pytest.raises(Conflict, match="only a state that was rescued"):
+        await shelf.states.promote(ALICE, current.id)
+    for actor, refusal in ((BOB, NotFound), (AUDITOR, Forbidden)):
+        with pytest.raises(refusal):
+            await shelf.states.promote(actor, rescued.id)
+    with pytest.raises(NotFound):
+        await shelf.states.promote(ALICE, "sv-nowhere")
+    await shelf.given_to_run(workspace, "run-other")
+    with pytest.raises(Conflict, match="locked by Run run-other"):
+        await shelf.states.promote(ALICE, rescued.id)
+    assert (await shelf.states.read_current(ALICE, workspace.id)).id == current.id
+    assert len(shelf.storage.objects) == 2
+
+
+async def test_the_late_state_of_a_cancelled_run_becomes_current_while_it_holds_the_workspace_and_follows(shelf: Shelf) -> None:
+    workspace = await shelf.workspace()
+    await shelf.given_to_run(workspace, RUN)
+    await put(shelf, workspace, state(5), 5)
+    kept = await put(shelf, workspace, state(7), 7, standing=Standing.CANCELED)
+    assert (kept.rescued, (await shelf.now(workspace)).current_state_version_id) == (False, kept.id)
+    for content, serial, lineage in ((state(6, note="older"), 6, LINEAGE), (state(8, lineage="another"), 8, "another")):
+        assert (await put(shelf, workspace, content, serial, standing=Standing.CANCELED, lineage=lineage)).rescued
+    await shelf.given_to_run(workspace, "run-next")
+    assert (await put(shelf, workspace, state(9), 9, standing=Standing.CANCELED)).rescued
+    assert (await shelf.now(workspace)).current_state_version_id == kept.id
+
+
+async def test_states_during_an_apply_are_current_and_intermediate_until_it_ends(shelf: Shelf) -> None:
+    workspace = await shelf.workspace()
+    await shelf.given_to_run(workspace, RUN)
+    versions = [await put(shelf, workspace, state(serial), serial) for serial in (1, 3, 4)]
+    assert all(one.intermediate for one in versions)
+    assert (await shelf.states.read_current(ALICE, workspace.id)).id == versions[-1].id
+    async with shelf.db.uow() as uow:
+        row = await uow.run(lambda session: workspaces_queries.for_update(session, workspace.id))
+        assert row is not None
+        await shelf.states.deposits.end(uow, row, "run-other")
+        await shelf.states.deposits.end(uow, row, RUN)
+        await uow.commit()
+    listed = (await shelf.states.list(ALICE, workspace.id, PageRequest())).items
+    assert [one.intermediate for one in listed] == [False, True, True]
 
 
 async def test_the_current_state_is_there_for_rooms_above(shelf: Shelf) -> None:

@@ -216,11 +216,14 @@ async def test_an_error_is_a_page_with_the_sentence_in_it(browser: Browser) -> N
     assert "there is nothing at /app/nothing/here/at/all" in page.text
 
 
+CONDITION = {"code": "state-diverged", "severity": "error", "detail": "the runner was <lost>", "remedy": "look at it"}
+
+
 async def test_the_first_page_lists_workspaces_where_there_are_any(people: People) -> None:
     await people.user("alice")
     shelf = people.workspaces = Shelf(
         WorkspaceRow("network", "default", "Default Project", people.clock.now(), 12, True, "run-2uPXtbAVfmCkwGsT", "planned_and_finished"),
-        WorkspaceRow("<b>odd</b>", "default"),
+        WorkspaceRow("<b>odd</b>", "default", conditions=[CONDITION]),
     )
     browser = people.browser()
     await browser.sign_in("alice@example.com")
@@ -228,6 +231,8 @@ async def test_the_first_page_lists_workspaces_where_there_are_any(people: Peopl
     assert "/app/default/network/runs/run-2uPXtbAVfmCkwGsT" in page.text
     assert "planned and finished" in page.text
     assert "<b>odd" not in page.text
+    for word in ("state-diverged", "the runner was &lt;lost&gt;", "look at it"):
+        assert page.text.count(word) == 1
     assert "odd" not in (await browser.open("/app?search=net")).text
     assert "No workspace has" in (await browser.open("/app?search=%3Cnone%3E")).text
     shelf.rows = ()

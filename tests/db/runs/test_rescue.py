@@ -1,0 +1,159 @@
+"""What is kept of an apply whose runner was lost, killed, or came back too late; and what its workspace says about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from terrapod_core.runs.phases import LeaseLost
+from terrapod_core.runs.queries import RunView
+from terrapod_core.runs.requests import Report
+from terrapod_core.storage import PhaseClaim
+from terrapod_core.workspaces import Workspace
+from tests.db.runs.conftest import Engine
+from tests.db.runs.test_losses import quiet
+
+
+async def conditions(engine: Engine, workspace: Workspace) -> list[dict[str, Any]]:
+    return (await engine.terrapod.workspaces.read(engine.admin, workspace.id)).conditions
+
+
+async def current_serial(engine: Engine, workspace: Workspace) -> int | None:
+    found = await engine.terrapod.db.read(lambda session: engine.terrapod.states.current(session, workspace.id))
+    return found.serial if found is not None else None
+
+
+async def applying(engine: Engine, workspace: Workspace) -> tuple[RunView, PhaseClaim]:
+    run = await engine.run(workspace, auto_apply=True)
+    await engine.plan(run)
+    return run, await engine.begin(run.run.apply_id)
+
+
+async def lost(engine: Engine, workspace: Workspace) -> tuple[RunView, PhaseClaim]:
+    run, claim = await applying(engine, workspace)
+    await engine.put_state(claim, 3)
+    await quiet(engine, 80)
+    assert await engine.status(run) == "errored"
+    return run, claim
+
+
+async def test_a_lost_apply_leaves_its_newest_state_current_and_a_condition_with_a_remedy(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run, _ = await lost(engine, workspace)
+    [condition] = await conditions(engine, workspace)
+    assert (condition["code"], condition["run-id"], condition["severity"]) == ("state-diverged", run.id, "error")
+    assert run.id in condition["detail"]
+    assert "acknowledge" in condition["remedy"]
+    current = await engine.terrapod.states.read_current(engine.admin, workspace.id)
+    assert (current.serial, current.intermediate, current.rescued) == (3, True, False)
+
+
+async def test_a_lost_plan_and_an_apply_that_never_began_leave_no_condition(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run = await engine.run(workspace, auto_apply=True)
+    await engine.begin(run.run.plan_id)
+    await quiet(engine, 80)
+    await engine.plan(run)
+    for _ in range(4):
+        await quiet(engine, 80)
+    assert await engine.status(run) == "errored"
+    assert await conditions(engine, workspace) == []
+
+
+async def test_a_run_that_is_started_after_a_loss_and_applied_ends_the_condition(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    first = await engine.run(workspace, auto_apply=True)
+    behind = await engine.run(workspace, auto_apply=True)
+    await engine.plan(first)
+    await engine.begin(first.run.apply_id)
+    await quiet(engine, 80)
+    await engine.plan(behind)
+    await engine.apply(behind, serial=1)
+    assert await engine.status(behind) == "applied"
+    assert [each["run-id"] for each in await conditions(engine, workspace)] == [first.id]  # nobody meant to look
+    after = await engine.run(workspace, auto_apply=True)
+    await engine.plan(after)
+    await engine.apply(after, serial=2)
+    assert await conditions(engine, workspace) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "ends"), [({}, True), ({"refresh_only": True}, True), ({"refresh": False}, False), ({"plan_only": True}, False)]
+)
+async def test_a_plan_that_looked_and_found_nothing_to_do_ends_the_condition(engine: Engine, sent: dict[str, Any], ends: bool) -> None:
+    workspace = await engine.workspace()
+    await lost(engine, workspace)
+    run = await engine.run(workspace, **sent)
+    await engine.plan(run, has_changes=False)
+    assert await engine.status(run) == "planned_and_finished"
+    assert (await conditions(engine, workspace) == []) is ends
+
+
+async def test_a_plan_of_some_resources_only_ends_no_condition(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    await lost(engine, workspace)
+    run = await engine.run(workspace, target_addrs=["terraform_data.a"])
+    await engine.plan(run, has_changes=False)
+    assert len(await conditions(engine, workspace)) == 1
+
+
+async def test_a_late_state_waits_as_rescued_for_half_an_hour_and_is_promoted_by_an_admin(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run, claim = await lost(engine, workspace)
+    answer = await engine.put_state(claim, 5)
+    assert answer["rescued"] is True
+    assert await current_serial(engine, workspace) == 3
+    [condition] = await conditions(engine, workspace)
+    assert answer["state-version"] in condition["remedy"]
+    assert (await engine.put_state(claim, 5)) == answer
+    version = await engine.terrapod.states.promote(engine.admin, answer["state-version"])
+    assert (version.serial, await current_serial(engine, workspace)) == (6, 6)
+    assert await conditions(engine, workspace) == []
+    engine.clock.advance(minutes=31)
+    with pytest.raises(LeaseLost):
+        await engine.put_state(claim, 7)
+    assert (await engine.show(run)).run.status == "errored"
+
+
+async def test_a_state_that_was_acknowledged_already_is_not_rescued_once_more(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    _, claim = await lost(engine, workspace)
+    [before] = await conditions(engine, workspace)
+    assert (await engine.put_state(claim, 3))["rescued"] is False
+    assert await conditions(engine, workspace) == [before]
+
+
+@pytest.mark.parametrize("status", ["canceled", "errored"])
+async def test_an_apply_whose_engine_was_killed_says_that_the_state_may_lack_something(engine: Engine, status: str) -> None:
+    workspace = await engine.workspace()
+    run, claim = await applying(engine, workspace)
+    await engine.put_state(claim, 1)
+    await engine.phases.report(claim, Report(status=status, message="The apply was killed.", state_incomplete=True))
+    [condition] = await conditions(engine, workspace)
+    assert (condition["code"], condition["run-id"]) == ("state-diverged", run.id)
+    assert "The apply was killed" in condition["detail"]
+
+
+@pytest.mark.parametrize("status", ["canceled", "errored", "finished"])
+async def test_the_last_state_of_an_apply_that_ended_by_itself_is_final_and_no_condition_remains(engine: Engine, status: str) -> None:
+    workspace = await engine.workspace()
+    _, claim = await applying(engine, workspace)
+    for serial in (1, 2):
+        await engine.put_state(claim, serial)
+    assert (await engine.terrapod.states.read_current(engine.admin, workspace.id)).intermediate is True
+    await engine.phases.report(claim, Report(status=status))
+    current = await engine.terrapod.states.read_current(engine.admin, workspace.id)
+    assert (current.serial, current.intermediate) == (2, False)
+    assert await conditions(engine, workspace) == []
+
+
+async def test_a_run_that_was_cancelled_and_lost_tells_of_the_divergence_too(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run, claim = await applying(engine, workspace)
+    await engine.runs.cancel(engine.admin, run.id)
+    await quiet(engine, 80)
+    assert await engine.status(run) == "canceled"
+    assert [each["run-id"] for each in await conditions(engine, workspace)] == [run.id]
+    assert (await engine.put_state(claim, 1))["rescued"] is True  # the workspace is not the run's any more
+    assert await current_serial(engine, workspace) is None
