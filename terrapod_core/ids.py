@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from typing import Final
@@ -37,6 +38,7 @@ PREFIXES: Final[dict[str, str]] = {
     "wsc": "comments",
     "ws": "workspaces",
     "wsout": "state-version-outputs",
+    "wsr": "resources",
 }
 """Every prefix in use, and the resource type it belongs to."""
 
@@ -53,6 +55,17 @@ def new(prefix: str) -> str:
         # One call for all: a choice of each character asks the system sixteen times. Bytes that would favour a character are dropped.
         text += "".join(_OF_BYTE[byte] for byte in secrets.token_bytes(LENGTH + 8) if byte < _FAIR)
     return f"{prefix}-{text[:LENGTH]}"
+
+
+def of_name(prefix: str, name: str) -> str:
+    """The id of a thing that has no row and is there while something has this name: always the same for the same name."""
+    PREFIXES[prefix]
+    number = int.from_bytes(hashlib.sha256(f"{prefix}\0{name}".encode()).digest())
+    characters = []
+    for _ in range(LENGTH):
+        number, digit = divmod(number, len(ALPHABET))
+        characters.append(ALPHABET[digit])
+    return f"{prefix}-{''.join(characters)}"
 
 
 def is_id(text: str, prefix: str) -> bool:

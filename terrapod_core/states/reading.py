@@ -22,9 +22,15 @@ OUTPUT_BYTES: Final = 16 << 20
 RESOURCES_SHOWN: Final = 1000
 """Entries of the attribute `resources`; the counts go over all of them."""
 MODULES_SHOWN: Final = 1000
+INDICES_SHOWN: Final = 10_000
+"""Instances of `count` and `for_each` that are told apart; the counts go over all of them."""
+INDEX_CHARACTERS: Final = 255
+INDICES: Final = "indices"
+"""Member of an entry of `resources` that is kept and not shown: the indices of its instances."""
 
 _INTEGER: Final = msgspec.json.Decoder(int)
 _TEXT: Final = msgspec.json.Decoder(str | None)
+_ANY: Final = msgspec.json.Decoder()
 
 
 class _Output(msgspec.Struct):
@@ -64,7 +70,9 @@ class State:
 
 
 class _Instance(msgspec.Struct, gc=False):
-    """Nothing of it is kept."""
+    """Of all there is in it, what tells it from its brothers."""
+
+    index_key: Any = None
 
 
 class _Resource(msgspec.Struct):
@@ -86,6 +94,8 @@ class StateReader(Scanner):
         self._output_bytes = 0
         self._resource = _Resource()
         self._instances = 0
+        self._indices: list[Any] = []
+        self._indices_left = INDICES_SHOWN
         super().__init__()
 
     def finish(self) -> None:
@@ -150,10 +160,11 @@ class StateReader(Scanner):
         whole = self.near()
         if whole is not None:
             resource: _Resource = self.decoded(whole, _RESOURCE.decode)
-            return self._note(resource, len(resource.instances or ()))
-        self._resource, self._instances = _Resource(), 0
+            instances = resource.instances or []
+            return self._note(resource, len(instances), [each.index_key for each in instances])
+        self._resource, self._instances, self._indices = _Resource(), 0, []
         yield from self.members(self._read_resource_member)
-        return self._note(self._resource, self._instances)
+        return self._note(self._resource, self._instances, self._indices)
 
     def _read_resource_member(self, name: str) -> Steps:
         if name == "instances" and (yield from self.is_list()):
@@ -165,9 +176,18 @@ class StateReader(Scanner):
 
     def _read_instance(self) -> Steps:
         self._instances += 1
-        yield from self.leaf()
+        if (yield from self.is_object()):
+            yield from self.members(self._read_instance_member)
+        else:
+            yield from self.leaf()
 
-    def _note(self, resource: _Resource, instances: int) -> None:
+    def _read_instance_member(self, name: str) -> Steps:
+        if name == "index_key" and len(self._indices) < self._indices_left:
+            self._indices.append((yield from self.leaf(_ANY.decode)))
+        else:
+            yield from self.leaf()
+
+    def _note(self, resource: _Resource, instances: int, indices: list[Any]) -> None:
         state, name, provider = self.state, resource.type or "", resource.provider or ""
         module = resource.module or "root"
         if resource.mode == "data":
@@ -175,13 +195,25 @@ class StateReader(Scanner):
         else:
             state.resource_count += instances
         if len(state.resources) < RESOURCES_SHOWN:
-            shown = {"name": resource.name or "", "type": name, "count": instances, "module": module, "provider": provider}
-            state.resources.append(shown)
+            shown: dict[str, Any] = {
+                "name": resource.name or "",
+                "type": name,
+                "count": instances,
+                "module": module,
+                "provider": provider,
+            }
+            known = [each for each in indices if _is_index(each)][: self._indices_left]
+            self._indices_left -= len(known)
+            state.resources.append(shown | ({INDICES: known} if known else {}))
         wire = name.replace("_", "-")
         for counts, key in ((state.modules, module), (state.providers, provider)):
             if key in counts or len(counts) < MODULES_SHOWN:
                 types = counts.setdefault(key, {})
                 types[wire] = types.get(wire, 0) + instances
+
+
+def _is_index(found: Any) -> bool:
+    return type(found) is int or (isinstance(found, str) and len(found) <= INDEX_CHARACTERS and "\0" not in found)
 
 
 _RESOURCE: Final = msgspec.json.Decoder(_Resource)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from terrapod_core.jsonapi import Includes, Rendering, Resource, attr, to_many, to_one
 from terrapod_core.states.models import StateStatus, StateVersion, StateVersionOutput
+from terrapod_core.states.reading import INDICES
 from terrapod_core.states.service import States
 
 
@@ -16,6 +17,12 @@ def _url(path: str) -> Callable[[StateVersion, Rendering], str | None]:
         return rendering.base_url + found if found else None
 
     return url
+
+
+def _listed(version: StateVersion) -> list[dict[str, Any]] | None:
+    if version.resources is None:
+        return None
+    return [{name: value for name, value in entry.items() if name != INDICES} for entry in version.resources]
 
 
 def _nothing(_version: StateVersion) -> None:
@@ -39,7 +46,7 @@ STATE_VERSION: Final = Resource(
         attr("hosted_state_upload_url", from_=_url("upload_path")),
         attr("hosted_json_state_upload_url", from_=_url("json_upload_path")),
         attr("resources_processed", from_=lambda version: version.status == StateStatus.FINALIZED),
-        attr("resources"),
+        attr("resources", from_=_listed),
         attr("modules"),
         attr("providers"),
         attr("resource_count"),
@@ -68,6 +75,22 @@ STATE_VERSION_OUTPUT: Final = Resource(
         attr("detailed_type"),
     ],
     links={"self": "/api/v2/state-version-outputs/{id}"},
+)
+
+RESOURCE: Final = Resource(
+    type="resources",
+    attributes=[
+        attr("address"),
+        attr("name"),
+        attr("module"),
+        attr("provider"),
+        attr("provider_type"),
+        attr("name_index"),
+        # Those of the state that they are read from: when each of them was changed last is not kept.
+        attr("created_at", from_=lambda one: one.version.created_at),
+        attr("updated_at", from_=lambda one: one.version.created_at),
+        attr("modified_by_state_version_id", from_=lambda one: one.version.id),
+    ],
 )
 
 

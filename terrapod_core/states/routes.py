@@ -12,7 +12,7 @@ from terrapod_core.errors import BadRequest
 from terrapod_core.jsonapi import Query
 from terrapod_core.states.creation import RollBack
 from terrapod_core.states.inline import Incoming
-from terrapod_core.states.resources import STATE_VERSION, STATE_VERSION_OUTPUT
+from terrapod_core.states.resources import RESOURCE, STATE_VERSION, STATE_VERSION_OUTPUT
 from terrapod_core.states.service import States
 from terrapod_core.storage import Capability, Purpose
 from terrapod_core.storage.streams import opened
@@ -62,6 +62,10 @@ def _workspace_routes(states: Blueprint, service: States, web: Web) -> None:
     @states.get("/workspaces/<workspace_id>/current-state-version-outputs")
     async def current_outputs(workspace_id: str) -> Response:
         return await web.unpaged(STATE_VERSION_OUTPUT, await service.current_outputs(await web.actor(engine=True), workspace_id))
+
+    @states.get("/workspaces/<workspace_id>/resources")
+    async def resources(workspace_id: str) -> Response:
+        return await web.listing(RESOURCE, await service.resources(await web.actor(), workspace_id, web.query()))
 
 
 def _version_routes(states: Blueprint, service: States, web: Web) -> None:

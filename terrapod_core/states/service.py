@@ -13,12 +13,13 @@ from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database
 from terrapod_core.errors import NotFound
-from terrapod_core.jsonapi import Page, PageRequest
+from terrapod_core.jsonapi import Page, PageRequest, Query
 from terrapod_core.plugin.events import WorkspaceDeleted
 from terrapod_core.secrets import Keyring
 from terrapod_core.settings import Limits
-from terrapod_core.states import queries
+from terrapod_core.states import managed, queries
 from terrapod_core.states.creation import CreateStateVersion, Creation, RollBack, WorkspaceOfRun
+from terrapod_core.states.managed import ManagedResource
 from terrapod_core.states.models import StateStatus, StateVersion, StateVersionOutput
 from terrapod_core.states.phases import Deposits
 from terrapod_core.states.uploads import Uploads
@@ -145,6 +146,16 @@ class States:
             workspace = self._readable(actor, workspaces_queries.by_id(session, workspace_id))
             version = queries.current(session, workspace.id)
             return self._views.outputs(queries.outputs(session, version.id).items) if version is not None else []
+
+        return await self._db.read(read)
+
+    async def resources(self, actor: Actor, workspace_id: str, query: Query) -> Page[ManagedResource]:
+        """One page of what is in the current state; nothing when there is no state."""
+
+        def read(session: Session) -> Page[ManagedResource]:
+            workspace = self._readable(actor, workspaces_queries.by_id(session, workspace_id))
+            version = queries.current(session, workspace.id)
+            return managed.page(version, query) if version is not None else Page([], query.page.number, query.page.size, 0)
 
         return await self._db.read(read)
 

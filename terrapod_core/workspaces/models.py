@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -159,12 +158,7 @@ GUARD: Final = Guard(
 
 def tag_id(key: str) -> str:
     """The id of the tag of this name. Drawn from the name, because a tag is no row: it is there while some label has its key."""
-    number = int.from_bytes(hashlib.sha256(b"tag\0" + key.encode()).digest())
-    characters = []
-    for _ in range(ids.LENGTH):
-        number, digit = divmod(number, len(ids.ALPHABET))
-        characters.append(ids.ALPHABET[digit])
-    return "tag-" + "".join(characters)
+    return ids.of_name("tag", key)
 
 
 def in_order(labels: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -264,6 +264,7 @@ SECTIONS: Final = (
             "GET /workspaces/{workspace_id}/state-versions": "A workspace's state versions, newest first.",
             "POST /workspaces/{workspace_id}/state-versions": "Announce a state, or bring it whole; the answer holds its upload links.",
             "PATCH /workspaces/{workspace_id}/state-versions": "Bring back the content of an earlier version, as a new one.",
+            "GET /workspaces/{workspace_id}/resources": "The resources in the current state, instance by instance.",
             "POST /state-versions/{version_id}/actions/promote": "Make a state rescued from a lost runner current, as a new version.",
             "GET /workspaces/{workspace_id}/current-state-version": "The current state version; 404 when there is none.",
             "GET /workspaces/{workspace_id}/current-state-version-outputs": "The current outputs; values of sensitive ones are `null`.",

@@ -401,6 +401,7 @@ TABLE: Final[dict[str, Row]] = {
     "GET /api/v2/state-versions": Row(On(P.STATE_READ), query=BY_NAME),
     "GET /api/v2/workspaces/<workspace_id>/current-state-version": _read(P.STATE_READ, engine=True),
     "GET /api/v2/workspaces/<workspace_id>/current-state-version-outputs": _read(P.STATE_READ, engine=True),
+    "GET /api/v2/workspaces/<workspace_id>/resources": _read(P.STATE_READ),
     "GET /api/v2/state-versions/<version_id>": _read(P.STATE_READ, engine=True),
     "GET /api/v2/state-versions/<version_id>/outputs": _read(P.STATE_READ, engine=True),
     "GET /api/v2/state-versions/<version_id>/download": _read(P.STATE_DOWNLOAD, engine=True),

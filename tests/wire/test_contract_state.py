@@ -116,6 +116,28 @@ def test_the_snapshot_interval_is_told_where_terraform_reads_it(api: httpx.Clien
         assert interval is None or 0 <= int(interval) <= 3600
 
 
+def test_the_resources_of_the_current_state_are_listed(api: httpx.Client, mine: str) -> None:
+    assert data(api.get(f"workspaces/{mine}/resources")) == []
+    made = wire.put_state(api, mine, state(1))
+    answer = api.get(f"workspaces/{mine}/resources")
+    [found] = data(answer)
+    assert found["type"] == "resources"
+    assert found["id"].startswith("wsr-")
+    assert found["attributes"] == {
+        "address": "terraform_data.one",
+        "name": "one",
+        "module": "root",
+        "provider": "builtin/terraform",
+        "provider-type": "terraform_data",
+        "name-index": None,
+        "created-at": made["attributes"]["created-at"],
+        "updated-at": made["attributes"]["created-at"],
+        "modified-by-state-version-id": made["id"],
+    }
+    assert answer.json()["meta"]["pagination"]["total-count"] == 1
+    assert data(api.get(f"workspaces/{mine}"))["attributes"]["resource-count"] == 1
+
+
 def test_outputs_come_with_what_includes_them(api: httpx.Client, mine: str) -> None:
     made = wire.put_state(api, mine, state(1, outputs={"said": "hello", "hidden": "xyzzy-output"}))
     for path, include in (

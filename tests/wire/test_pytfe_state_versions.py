@@ -94,3 +94,10 @@ def test_what_is_refused(tfe: TFEClient, workspace: str) -> None:
         tfe.state_versions.upload(workspace, raw_state=state(6, note="-other"), options=options(state(6)))
     assert refusal.value.status == 422
     assert tfe.state_versions.download_current(workspace) == state(5)
+
+
+def test_resources_of_the_current_state(tfe: TFEClient, workspace: str) -> None:
+    version = tfe.state_versions.upload(workspace, raw_state=state(1), options=options(state(1)))
+    [found] = list(tfe.workspace_resources.list(workspace))
+    assert (found.address, found.provider_type, found.name_index) == ("terraform_data.one", "terraform_data", None)
+    assert found.modified_by_state_version_id == version.id

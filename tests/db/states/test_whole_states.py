@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from terrapod_core.authz import Actor
 from terrapod_core.errors import Conflict, Forbidden, Invalid, NotFound
-from terrapod_core.jsonapi import PageRequest, Ref
+from terrapod_core.jsonapi import PageRequest, Query, Ref
 from terrapod_core.states import CreateStateVersion, RollBack, StateVersion
 from terrapod_core.states.phases import Standing
 from terrapod_core.workspaces import Workspace, queries as workspaces_queries
@@ -267,3 +269,57 @@ async def test_the_current_state_is_there_for_rooms_above(shelf: Shelf) -> None:
     current = await shelf.db.read(lambda session: shelf.states.current(session, workspace.id))
     assert current is not None
     assert current.id == version.id
+
+
+# -- what is in the current state
+
+
+def instances(*indices: int | str | None) -> list[dict[str, Any]]:
+    return [{"attributes": {}, **({} if index is None else {"index_key": index})} for index in indices]
+
+
+def with_resources(serial: int, *resources: dict[str, Any]) -> bytes:
+    provider = 'provider["registry.terraform.io/hashicorp/null"]'
+    listed = [{"mode": "managed", "type": "null_resource", "provider": provider, **one} for one in resources]
+    return json.dumps({**json.loads(state(serial)), "resources": listed}).encode()
+
+
+async def test_resources_are_listed_one_by_one_with_their_addresses(shelf: Shelf) -> None:
+    workspace = await shelf.held()
+    assert (await shelf.states.resources(ALICE, workspace.id, Query())).total == 0
+    content = with_resources(
+        1,
+        {"name": "plain", "instances": instances(None)},
+        {"name": "counted", "instances": instances(0, 1)},
+        {"name": "keyed", "module": 'module.net["a"]', "instances": instances('x "y"')},
+        {"name": "read", "mode": "data", "instances": instances(None)},
+        {"name": "gone", "instances": []},
+    )
+    version = await shelf.stated(workspace, content, 1)
+    found = await shelf.states.resources(ALICE, workspace.id, Query())
+    assert [(one.address, one.name_index, one.module) for one in found.items] == [
+        ("null_resource.plain", None, "root"),
+        ("null_resource.counted[0]", "0", "root"),
+        ("null_resource.counted[1]", "1", "root"),
+        ('module.net["a"].null_resource.keyed["x \\"y\\""]', 'x "y"', 'module.net["a"]'),
+        ("data.null_resource.read", None, "root"),
+    ]
+    assert {(one.provider, one.provider_type, one.version.id) for one in found.items} == {("hashicorp/null", "null_resource", version.id)}
+    assert len({one.id for one in found.items}) == 5
+    assert (await shelf.now(workspace)).resource_count == 4
+    with pytest.raises(NotFound):
+        await shelf.states.resources(BOB, workspace.id, Query())
+
+
+async def test_resources_are_searched_sorted_and_paged(shelf: Shelf) -> None:
+    workspace = await shelf.held()
+    await shelf.stated(workspace, with_resources(1, *({"name": name, "instances": instances(None)} for name in ("b", "a", "ab"))), 1)
+
+    async def names(**asked: str) -> list[str]:
+        query = Query.parse({key.replace("page_", "page[") + "]" if "page_" in key else key: value for key, value in asked.items()})
+        return [one.name for one in (await shelf.states.resources(ALICE, workspace.id, query)).items]
+
+    assert await names(sort="name") == ["a", "ab", "b"]
+    assert await names(sort="-name") == ["b", "ab", "a"]
+    assert await names(q="RESOURCE.A") == ["a", "ab"]
+    assert await names(page_size="2", page_number="2") == ["ab"]

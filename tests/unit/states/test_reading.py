@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from terrapod_core.errors import Invalid
-from terrapod_core.states.reading import MAX_SERIAL, RESOURCES_SHOWN, State, StateReader, simple_type
+from terrapod_core.states.reading import INDICES, INDICES_SHOWN, MAX_SERIAL, RESOURCES_SHOWN, State, StateReader, simple_type
 from terrapod_core.states.scanner import LEAF_BYTES, NEAR_BYTES
 from terrapod_core.states.writing import with_serial
 from tests.support.wire import LINEAGE, state
@@ -90,6 +90,22 @@ def test_what_a_reader_holds_does_not_grow_with_the_state() -> None:
     reader.finish()
     assert reader.state.resource_count == 301 * 20
     assert max(held) <= len(piece) + 1
+
+
+@pytest.mark.parametrize("filler", ["", "x" * NEAR_BYTES])
+@pytest.mark.parametrize("step", [3, 1 << 16])
+def test_instances_are_told_apart_by_their_indices(step: int, filler: str) -> None:
+    keyed = [{"index_key": index, "attributes": {"index_key": "no", "filler": filler}} for index in (0, "a", None, 1.5, True, "x" * 300)]
+    found = read(document(resources=[resource(instances=2), {**resource(), "instances": keyed}]), step)
+    assert [one.get(INDICES) for one in found.resources] == [None, [0, "a"]]
+    assert (found.resources[1]["count"], found.resource_count) == (6, 8)
+
+
+def test_only_so_many_indices_are_kept() -> None:
+    keyed = [{"index_key": number} for number in range(INDICES_SHOWN + 5)]
+    found = read(document(resources=[{**resource(), "instances": keyed}, {**resource(), "instances": keyed}]))
+    assert [len(one.get(INDICES, ())) for one in found.resources] == [INDICES_SHOWN, 0]
+    assert found.resource_count == 2 * len(keyed)
 
 
 def test_only_so_many_resources_are_listed_and_all_are_counted() -> None:
