@@ -5,7 +5,19 @@ from __future__ import annotations
 from terrapod_core.db.base import Base, JSONValue, Sealed, UTCDateTime
 from terrapod_core.db.database import Database
 from terrapod_core.db.look_up import LookUp
-from terrapod_core.db.outbox import OutboxRow
+from terrapod_core.db.outbox import HEAD_ID, EventHead, OutboxRow, ToldEvent
 from terrapod_core.db.unit_of_work import UnitOfWork
 
-__all__ = ["Base", "Database", "JSONValue", "LookUp", "OutboxRow", "Sealed", "UTCDateTime", "UnitOfWork"]
+__all__ = [
+    "HEAD_ID",
+    "Base",
+    "Database",
+    "EventHead",
+    "JSONValue",
+    "LookUp",
+    "OutboxRow",
+    "Sealed",
+    "ToldEvent",
+    "UTCDateTime",
+    "UnitOfWork",
+]

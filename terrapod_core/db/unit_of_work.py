@@ -30,6 +30,7 @@ class UnitOfWork:
         self._clock = clock
         self._committed = committed
         self._news = False
+        self._afterwards: list[Callable[[], None]] = []
 
     def add(self, *rows: Base) -> None:
         """Insert these rows at the next flush."""
@@ -52,8 +53,15 @@ class UnitOfWork:
         self._news = True
         self.session.add(OutboxRow(id=ids.new("event"), event=event.name(), payload=event.payload(), created_at=self._clock.now()))
 
+    def then(self, act: Callable[[], None]) -> None:
+        """Call this in this process once it is committed, in the order of asking; never when it is not."""
+        self._afterwards.append(act)
+
     async def commit(self) -> None:
         """Make it so, then wake the relay when there is news."""
         await self.session.commit()
         self._committed(self._news)
         self._news = False
+        afterwards, self._afterwards = self._afterwards, []
+        for act in afterwards:
+            act()

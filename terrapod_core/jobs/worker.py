@@ -6,7 +6,8 @@ Truth is in the tables. A wake-up after a commit makes it quick; a look every se
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core import ids
 from terrapod_core.clock import Clock
-from terrapod_core.db import Database, OutboxRow
+from terrapod_core.db import HEAD_ID, Database, EventHead, OutboxRow, ToldEvent
 from terrapod_core.errors import Unavailable
 from terrapod_core.jobs.leader import Leader
 from terrapod_core.jobs.models import Job
@@ -32,10 +33,11 @@ log = structlog.get_logger("terrapod.jobs")
 
 
 class Worker:
-    """Runs the jobs of one process until stopped."""
+    """Runs the jobs of one process until stopped. `told` is called when events were told that people may watch."""
 
-    def __init__(self, db: Database, jobs: Jobs, clock: Clock) -> None:
+    def __init__(self, db: Database, jobs: Jobs, clock: Clock, told: Callable[[], None] = lambda: None) -> None:
         self._db = db
+        self._told = told
         self._jobs = jobs
         self._clock = clock
         self._leader = Leader(db)
@@ -104,17 +106,22 @@ class Worker:
             log.error("a job could not be accounted for", error=repr(task.exception()))
 
     async def relay(self) -> bool:
-        """Turn a batch of outbox rows into jobs, in one transaction; `False` when there was none."""
-        if not await self._db.read(lambda session: session.execute(select(OutboxRow.id).limit(1)).first()):
+        """Turn a batch of outbox rows into jobs and told events, in one transaction; `False` when there was none."""
+        if not await self._db.read(lambda session: session.execute(select(OutboxRow.number).limit(1)).first()):
             return False
         async with self._db.uow() as uow:
-            query = select(OutboxRow).order_by(OutboxRow.created_at).limit(RELAY_BATCH).with_for_update(skip_locked=True)
-            rows = list((await uow.session.execute(query)).scalars())
+            # One process at a time, until its commit: so the ids of told events show up in their order.
+            head = await uow.session.get_one(EventHead, HEAD_ID, with_for_update=True)
+            rows = list((await uow.session.execute(select(OutboxRow).order_by(OutboxRow.number).limit(RELAY_BATCH))).scalars())
             now = uow.now()
             for row in rows:
                 for name in self._jobs.listeners.get(row.event, ()):
                     uow.add(Job(id=ids.new("job"), name=name, payload=row.payload, run_at=now, attempts=0, created_at=now))
-            await uow.session.execute(delete(OutboxRow).where(OutboxRow.id.in_([row.id for row in rows])))
+                if "workspace_id" in row.payload:
+                    head.last += 1
+                    uow.add(_told(head.last, row, now))
+            await uow.session.execute(delete(OutboxRow).where(OutboxRow.number.in_([row.number for row in rows])))
+            uow.then(self._told)
             await uow.commit()
         return bool(rows)
 
@@ -186,3 +193,8 @@ class Worker:
                 log.warning("periodic work waits for the database", work=periodic.name, error=error.detail)
             except Exception:
                 log.exception("periodic work failed and is tried again next time", work=periodic.name)
+
+
+def _told(number: int, row: OutboxRow, now: datetime) -> ToldEvent:
+    workspace_id: str = row.payload["workspace_id"]
+    return ToldEvent(id=number, event=row.event, payload=row.payload, workspace_id=workspace_id, happened_at=row.created_at, told_at=now)

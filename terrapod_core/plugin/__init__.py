@@ -44,6 +44,7 @@ from terrapod_core.plugin.events import (
     UnknownEvent,
     UserDeleted,
     WorkspaceDeleted,
+    WorkspaceLocked,
     WorkspaceUnlocked,
 )
 from terrapod_core.plugin.hookspecs import hookimpl
@@ -121,6 +122,7 @@ __all__ = [
     "UnknownEvent",
     "UserDeleted",
     "WorkspaceDeleted",
+    "WorkspaceLocked",
     "WorkspaceUnlocked",
     "check_key",
     "hookimpl",

@@ -101,6 +101,13 @@ class StateVersionFinalized(Event):
 
 
 @dataclass(frozen=True)
+class WorkspaceLocked(Event):
+    """Somebody, or some run, holds a workspace's lock now."""
+
+    workspace_id: str
+
+
+@dataclass(frozen=True)
 class WorkspaceUnlocked(Event):
     """A workspace's lock is free, whoever held it."""
 

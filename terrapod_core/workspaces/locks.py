@@ -7,7 +7,7 @@ from typing import Final
 from terrapod_core import audit
 from terrapod_core.authz import Actor, Permission
 from terrapod_core.errors import Conflict, Forbidden, Invalid
-from terrapod_core.plugin.events import WorkspaceUnlocked
+from terrapod_core.plugin.events import WorkspaceLocked, WorkspaceUnlocked
 from terrapod_core.workspaces.door import Door, PendingState
 from terrapod_core.workspaces.models import LockKind, Workspace
 
@@ -42,6 +42,7 @@ class Locks:
             if workspace.locked:
                 raise Conflict(f"the workspace {workspace.name} {holder(workspace)}")
             workspace.lock(LockKind.USER, actor.user_id, actor.name, reason or None, uow.now())
+            uow.emit(WorkspaceLocked(workspace_id=workspace.id))
             audit.record(uow, actor, "workspace.lock", "workspaces", workspace.id, name=workspace.name, reason=reason)
             await uow.commit()
         return workspace

@@ -20,7 +20,7 @@ from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, Problems
 from terrapod_core.jsonapi import Page, Query, Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
-from terrapod_core.plugin.events import UserDeleted, WorkspaceDeleted, WorkspaceUnlocked
+from terrapod_core.plugin.events import UserDeleted, WorkspaceDeleted, WorkspaceLocked, WorkspaceUnlocked
 from terrapod_core.projects import Projects, queries as project_queries
 from terrapod_core.workspaces import documents, labels as label_rules, owners, queries, tagging, trust
 from terrapod_core.workspaces.conditions import Acknowledging
@@ -238,6 +238,7 @@ class Workspaces:
             raise Conflict(f"the workspace {workspace.name} is locked by {workspace.lock_holder_name}")
         if not workspace.locked:
             workspace.lock(LockKind.RUN, run_id, run_id, f"Locked by run {run_id}", uow.now())
+            uow.emit(WorkspaceLocked(workspace_id=workspace.id))
         workspace.current_run_id = run_id
 
     def release_from_run(self, uow: UnitOfWork, workspace: Workspace, run_id: str) -> bool:

@@ -86,7 +86,7 @@ class House:
 
     async def events(self) -> list[str]:
         """The names of the events told so far."""
-        return await self.db.read(lambda session: list(session.execute(select(OutboxRow.event)).scalars()))
+        return await self.db.read(lambda session: list(session.execute(select(OutboxRow.event).order_by(OutboxRow.number)).scalars()))
 
 
 def _audited(session: Session) -> list[tuple[str, str]]:

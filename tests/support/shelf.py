@@ -131,7 +131,7 @@ class Shelf(House):
         """What the events of this name told."""
 
         def read(session: Any) -> list[dict[str, Any]]:
-            return [row.payload for row in session.query(OutboxRow).filter(OutboxRow.event == event).order_by(OutboxRow.created_at)]
+            return [row.payload for row in session.query(OutboxRow).filter(OutboxRow.event == event).order_by(OutboxRow.number)]
 
         return await self.db.read(read)
 

@@ -23,7 +23,8 @@ from terrapod_core.testing import FakeClock
 async def db(database_url: str, clock: FakeClock) -> AsyncIterator[Database]:
     database = Database(database_url, clock=clock)
     async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all, tables=[Base.metadata.tables[name] for name in ("jobs", "outbox")])
+        made = [Base.metadata.tables[name] for name in ("jobs", "outbox", "event_head", "told_events")]
+        await connection.run_sync(Base.metadata.create_all, tables=made)
     yield database
     await database.close()
 
