@@ -30,6 +30,7 @@ from terrapod_core.db.migrate import states as schema_states, upgrade
 from terrapod_core.errors import Unavailable
 from terrapod_core.jobs import Jobs, Worker
 from terrapod_core.jsonapi import Includes
+from terrapod_core.live import Live, handlers as live_handlers, routes as live_routes
 from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
 from terrapod_core.outgoing import HTTPClients, own_servers
 from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsIsolation
@@ -164,7 +165,7 @@ class Terrapod:
         self._open_runs()
         self.jobs = Jobs()
         self._register_jobs()
-        self.worker = Worker(self.db, self.jobs, self.clock) if jobs else None
+        self.worker = Worker(self.db, self.jobs, self.clock, told=self.live.feed.wake) if jobs else None
         self.app = self._build()
 
     # -- making the parts
@@ -264,6 +265,7 @@ class Terrapod:
             limits.log_bytes + LOG_MARGIN,
             self.dispatcher.wake,
         )
+        self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
 
     async def _authenticate(self, text: str) -> Actor | None:
         """Whose bearer token this is: a person's, or terraform's own during a run."""
@@ -298,6 +300,7 @@ class Terrapod:
         variables_handlers.handlers(self.jobs, self.variables)
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
+        live_handlers.register(self.jobs, self.db, self.settings.live)
         RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor, self.dispatcher.wake).register(self.jobs)
 
     # -- the application
@@ -336,6 +339,7 @@ class Terrapod:
             runs_routes.routes(self.runs, self.again, self.links, self.objects, self.configurations, self.web),
             runs_comment_routes.routes(self.runs, self.comments, self.web),
             runs_state_routes.routes(self.runs, self.states, self.web),
+            live_routes.routes(self.live, self.web),
             accounts_routes.routes(self.people, self.web),
             roles_routes.routes(self.roles, self.assignments, self.web),
             admin_routes.routes(AuditLog(self.db, self.authz), self.web),
@@ -364,6 +368,7 @@ class Terrapod:
             self.web,
             runs=RunDoor(self.runs, self.logs, self.db, self.authz),
             workspaces=WorkspaceDoor(self.workspaces, self.db, self.conditions),
+            live=self.live,
         )
 
     def _checks(self) -> dict[str, service_routes.Check]:
@@ -403,14 +408,16 @@ class Terrapod:
             self.dispatcher.start()
 
     async def drain(self) -> None:
-        """Take no new work."""
+        """Take no new work, and end the streams: their clients come back elsewhere."""
         await self.dispatcher.stop()
+        self.web.streams.close()
 
     async def shutdown(self) -> None:
         """End background work and let go of the database. Phases that run go on without the server."""
         await self.drain()
         if self.worker is not None:
             await self.worker.stop(grace=min(10.0, float(self.settings.server.drain_seconds)))
+        await self.live.close()
         await self.refusals.stop()
         await self.key_watch.stop()
         await self.people.authentication.settle()

@@ -235,6 +235,14 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Live:
+    """Streams of events and logs."""
+
+    keep_minutes: Positive = setting(60, "How long events are kept for those who come back and name the last one they saw.")
+    streams_per_user: Positive = setting(20, "Streams that one user may have open at once, on each server.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outgoing:
     """Requests that the server makes to others. Addresses that users chose are guarded; those in these settings are not."""
 
@@ -328,6 +336,7 @@ class Settings:
     sessions: Sessions = field(default_factory=Sessions)
     auth: Auth = field(default_factory=Auth)
     limits: Limits = field(default_factory=Limits)
+    live: Live = field(default_factory=Live)
     outgoing: Outgoing = field(default_factory=Outgoing)
     workspaces: Workspaces = field(default_factory=Workspaces)
     audit: Audit = field(default_factory=Audit)
@@ -393,6 +402,7 @@ SECTIONS: Mapping[str, type] = {
     "sessions": Sessions,
     "auth": Auth,
     "limits": Limits,
+    "live": Live,
     "outgoing": Outgoing,
     "workspaces": Workspaces,
     "audit": Audit,

@@ -6,16 +6,17 @@ from typing import Final
 
 from terrapod_core.ui.account_pages import account_pages
 from terrapod_core.ui.home_pages import home_pages
+from terrapod_core.ui.live_pages import live_pages
 from terrapod_core.ui.login_pages import login_pages
 from terrapod_core.ui.pages import Pages
 from terrapod_core.ui.run_pages import run_pages
 from terrapod_core.ui.sign_in_pages import SignInPage, sign_in_pages
 from terrapod_core.ui.token_pages import token_pages
-from terrapod_core.ui.views import PhaseView, RunAction, RunPages, RunView, WorkspacePages, WorkspaceRow
+from terrapod_core.ui.views import LivePages, PhaseView, RunAction, RunPages, RunView, WorkspacePages, WorkspaceRow
 from terrapod_core.web import TerrapodQuart
 from terrapod_core.web.failures import Failures
 
-__all__ = ["Pages", "PhaseView", "RunAction", "RunPages", "RunView", "WorkspacePages", "WorkspaceRow", "register"]
+__all__ = ["LivePages", "Pages", "PhaseView", "RunAction", "RunPages", "RunView", "WorkspacePages", "WorkspaceRow", "register"]
 
 OURS: Final = ("/app", "/oauth/authorize")
 """Paths that a browser opens: their errors are pages."""
@@ -34,6 +35,8 @@ def register(app: TerrapodQuart, failures: Failures, pages: Pages) -> None:
     app.register_blueprint(account_pages(pages))
     if pages.runs is not None:
         app.register_blueprint(run_pages(pages, pages.runs))
+    if pages.live is not None:
+        app.register_blueprint(live_pages(pages, pages.live))
     for prefix in OURS:
         failures.render(prefix, pages.error)
     for prefix in SIGNING_IN:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -15,22 +15,30 @@ from terrapod_core.authz import Actor
 from terrapod_core.errors import BadRequest, TerrapodError, Unauthorized
 from terrapod_core.jsonapi import errors_document
 from terrapod_core.ui.render import Renderer
-from terrapod_core.ui.views import RunPages, WorkspacePages
+from terrapod_core.ui.views import LivePages, RunPages, WorkspacePages
 from terrapod_core.web import Web
+from terrapod_core.web.streams import Source
 
 FORM_TOKEN: Final = "form-token"  # noqa: S105 - the name of a field
 
 
 class Pages:
-    """The pages of one application. Pages of runs and the list of workspaces are there when their doors are given."""
+    """The pages of one application. Pages of runs, the list of workspaces and streams are there when their doors are given."""
 
     def __init__(
-        self, people: AccountServices, web: Web, *, runs: RunPages | None = None, workspaces: WorkspacePages | None = None
+        self,
+        people: AccountServices,
+        web: Web,
+        *,
+        runs: RunPages | None = None,
+        workspaces: WorkspacePages | None = None,
+        live: LivePages | None = None,
     ) -> None:
         self.people = people
         self.web = web
         self.runs = runs
         self.workspaces = workspaces
+        self.live = live
         self.doorway = Doorway(web)
         self.renderer = Renderer()
 
@@ -84,6 +92,10 @@ class Pages:
     def attended(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The chunks, for as long as the session is good and grants what it did."""
         return self.web.attended(chunks, partial(self._shown, self._cookie()))
+
+    def stream(self, actor: Actor, sources: Sequence[Source]) -> Response:
+        """An answer that tells of these sources for as long as the session is good."""
+        return self.web.stream(actor, sources, partial(self._shown, self._cookie()))
 
     async def error(self, error: TerrapodError) -> Response:
         """A refusal as a page with the sentence that an API client would get. Programs get the document."""

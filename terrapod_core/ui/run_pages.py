@@ -47,7 +47,7 @@ def run_pages(pages: Pages, runs: RunPages) -> Blueprint:
 
     @blueprint.get(PATH + "/logs/<phase_id>")
     async def read_log(phase_id: str, **_where: str) -> Response:
-        data = await runs.log(await pages.actor(), phase_id, _offset(request.args.get("offset", "0")), LOG_BYTES)
+        data = await runs.log(await pages.actor(), phase_id, offset(request.args.get("offset", "0")), LOG_BYTES)
         return _text(Response(data))
 
     @blueprint.get(PATH + "/logs/<phase_id>/raw")
@@ -91,7 +91,8 @@ async def _whole(runs: RunPages, actor: Actor, phase_id: str, piece: bytes) -> A
         piece = await runs.log(actor, phase_id, offset, LOG_BYTES)
 
 
-def _offset(text: str) -> int:
+def offset(text: str) -> int:
+    """A number of bytes that a page names; raises `BadRequest` for anything else."""
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
         raise BadRequest("offset must be a whole number, 0 or more", parameter="offset")
     return int(text)

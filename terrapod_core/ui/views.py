@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from terrapod_core.authz import Actor
 from terrapod_core.jsonapi import Page, PageRequest
+from terrapod_core.web.streams import Source
 
 
 class RunAction(StrEnum):
@@ -127,4 +128,16 @@ class WorkspacePages(Protocol):
 
     async def ids(self, actor: Actor, names: Sequence[str]) -> Sequence[str]:
         """The ids of workspaces, by name; raises `NotFound` for one that is not there or not for this actor."""
+        ...
+
+
+class LivePages(Protocol):
+    """What pages hear while they are open. Every method raises `NotFound` for what the actor may not see."""
+
+    async def run_page(self, actor: Actor, run_id: str, offsets: Mapping[str, int]) -> Sequence[Source]:
+        """What happens in the run's workspace, and those logs of the run that `offsets` names, each from its offset in bytes."""
+        ...
+
+    async def organization(self, actor: Actor, name: str) -> Source:
+        """What happens to everything that the actor may read."""
         ...

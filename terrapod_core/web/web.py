@@ -16,6 +16,7 @@ from terrapod_core.jsonapi import Includes, Page, Query, Ref, Rendering, Resourc
 from terrapod_core.settings import Settings
 from terrapod_core.web import bodies
 from terrapod_core.web.download import stream
+from terrapod_core.web.streams import Source, Still, Streams
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -38,6 +39,7 @@ class Web:
         self.settings = settings
         self.db = db
         self.includes = includes
+        self.streams = Streams(settings.live.streams_per_user)
         self._authenticate = authenticate
 
     # -- who asks
@@ -158,6 +160,15 @@ class Web:
                 raise Unauthorized("what was shown is good no more, or grants something else, while the answer was on its way")
 
         return bodies.attended(chunks, self.db.clock, check)
+
+    def stream(self, actor: Actor, sources: Sequence[Source], still: Still | None = None) -> Response:
+        """An answer that tells of these sources for as long as `still` gives one who watches; by default, as the bearer token is good.
+
+        Raises `TooManyRequests` when this actor has enough of them.
+        """
+        if still is None:
+            still = partial(self._authenticate, self.bearer())
+        return self.streams.response(actor, still, sources)
 
     def json(self, encoded: bytes, *, status: int = 200, content_type: str | None = None) -> Response:
         """Encoded JSON with the type that was negotiated."""

@@ -9,6 +9,7 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Person
+from tests.support.gate import Gate
 from tests.support.tf import fresh_name
 from tests.support.waiting import until
 from tests.support.wire import archive
@@ -54,6 +55,44 @@ def test_a_plan_is_read_and_confirmed_on_the_page_and_the_apply_is_watched_live(
     events = api.get(f"runs/{run}/run-events").json()["data"]
     assert any(event["attributes"]["description"].endswith("looks right") for event in events)
     assert person.elsewhere() == []
+    assert person.complaints == []
+
+
+def test_a_line_that_terraform_prints_is_on_the_open_page_at_once(person: Person, api: httpx.Client, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    waits = f"""
+resource "terraform_data" "first" {{
+  provisioner "local-exec" {{
+    command = "echo before the gate; {gate.command}; echo after the gate"
+  }}
+}}
+"""
+    name, run = start_run(api, waits, **{"auto-apply": True})
+    gate.wait()
+    person.sign_in(f"/app/default/{name}/runs/{run}")
+    log = person.page.locator("pre.log.scripted").nth(1)
+    expect(log).to_contain_text("before the gate")
+    expect(person.page.locator("#progress .badge").first).to_have_text("applying")
+    person.page.evaluate("window.sameAsBefore = true")
+    asked = len(person.requested)
+    gate.open()
+    expect(log).to_contain_text("after the gate")
+    expect(log).to_contain_text("Apply complete! Resources: 1 added")
+    expect(person.page.locator("#progress .badge").first).to_have_text("applied")
+    assert person.page.evaluate("window.sameAsBefore") is True, "the page was not loaded again"
+    assert not [url for url in person.requested[asked:] if "/logs/" in url], "the text came on the stream"
+    assert log.inner_text().count("before the gate\n") == log.inner_text().count("after the gate\n")
+    assert person.complaints == []
+
+
+def test_the_list_of_workspaces_follows_what_happens(person: Person, api: httpx.Client) -> None:
+    name, run = start_run(api)
+    reaches(api, run, "planned")
+    person.sign_in(f"/app?search={name}")
+    row = person.page.get_by_role("row", name=name)
+    expect(row).to_contain_text("planned")
+    api.post(f"runs/{run}/actions/discard").raise_for_status()
+    expect(row).to_contain_text("discarded")
     assert person.complaints == []
 
 

@@ -315,6 +315,18 @@ SECTIONS: Final = (
         },
     ),
     Section(
+        "Streams",
+        API,
+        TOKEN + " What is told, and how one comes back: [Events](events.md).",
+        {
+            "GET /runs/{run_id}/events": "What happens to a run.",
+            "GET /workspaces/{workspace_id}/events": "What happens to a workspace and its runs.",
+            "GET /organizations/{org}/events": "What happens to everything the caller may read.",
+            "GET /plans/{plan_id}/log-stream": "The plan's log, and what is appended to it.",
+            "GET /applies/{apply_id}/log-stream": "The apply's log, and what is appended to it.",
+        },
+    ),
+    Section(
         "Signed links",
         "",
         "The address is the credential: it names one purpose, one method, one object and an expiry, under a signature.",
@@ -352,6 +364,8 @@ SECTIONS: Final = (
             "GET /app/{org}/{workspace}/runs/{run_id}": "A run: status, log, and what can be done. terraform prints this address.",
             "GET /app/{org}/workspaces/{workspace}/runs/{run_id}": "Leads to the run.",
             "GET /app/{org}/{workspace}/runs/{run_id}/progress": "The part of the page that changes while the run goes on.",
+            "GET /app/{org}/{workspace}/runs/{run_id}/stream": "News and logs for that page while it is open, as Server-Sent Events.",
+            "GET /app/stream": "News for the page of workspaces.",
             "GET /app/{org}/{workspace}/runs/{run_id}/logs/{phase_id}": "A part of the log, from `offset`.",
             "GET /app/{org}/{workspace}/runs/{run_id}/logs/{phase_id}/raw": "The whole log as a file.",
             "POST /app/{org}/{workspace}/runs/{run_id}/actions/{action}": "Confirm, discard or cancel.",

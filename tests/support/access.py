@@ -285,6 +285,7 @@ TABLE: Final[dict[str, Row]] = {
     "GET /api/v2/organizations/<org>/projects": Row(SignedIn("those they may read")),
     "GET /api/v2/organizations/<org>/runs": Row(SignedIn("those they may read")),
     "GET /api/v2/organizations/<org>/runs/queue": Row(SignedIn("those they may read")),
+    "GET /api/v2/organizations/<org>/events": Row(SignedIn("what happens to those they may read")),
     "GET /api/v2/organizations/<org>/tags": Row(SignedIn("those of workspaces they may read")),
     "POST /api/v2/organizations/<org>/workspaces": Row(SignedIn("makes one of their own; the settings can keep it for roles")),
     "POST /api/v2/organizations/<org>/projects": Row(SignedIn("makes one of their own")),
@@ -419,6 +420,10 @@ TABLE: Final[dict[str, Row]] = {
     "GET /api/v2/runs/<run_id>/configuration-version": _read(P.CONFIGURATION_READ),
     "GET /api/v2/runs/<run_id>/configuration-version/download": _read(P.CONFIGURATION_DOWNLOAD),
     "GET /api/v2/runs/<run_id>/run-events": _read(P.RUN_READ),
+    "GET /api/v2/runs/<run_id>/events": Row(On(P.RUN_READ)),
+    "GET /api/v2/workspaces/<workspace_id>/events": Row(On(P.WORKSPACE_READ)),
+    "GET /api/v2/plans/<plan_id>/log-stream": Row(On(P.RUN_READ)),
+    "GET /api/v2/applies/<apply_id>/log-stream": Row(On(P.RUN_READ)),
     "GET /api/v2/run-events/<event_id>": _read(P.RUN_READ),
     "GET /api/v2/runs/<run_id>/plan": _read(P.RUN_READ),
     "GET /api/v2/runs/<run_id>/apply": _read(P.RUN_READ),
@@ -489,6 +494,8 @@ TABLE: Final[dict[str, Row]] = {
             "<workspace>/runs/<run_id>/progress",
         )
     },
+    "GET /app/<org>/<workspace>/runs/<run_id>/stream": Row(Page(On(P.RUN_READ))),
+    "GET /app/stream": Row(Page(SignedIn("what happens to the workspaces they may read"))),
     "POST /app/<org>/<workspace>/runs/<run_id>/actions/<action>": Row(
         Page(
             Actions(

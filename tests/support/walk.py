@@ -66,7 +66,7 @@ class Walk:
         query = {key: world.fill(value) for key, value in (row.query or {}).items()}
         body = world.filled(body_of(route, row)) if method != "GET" else None
         self.client.cookies.clear()
-        return self.client.request(method, self.path(route, path, world), params=query or None, json=body, headers=headers)
+        return asked(self.client, method, self.path(route, path, world), params=query or None, json=body, headers=headers)
 
     def path(self, route: str, path: str, world: World) -> str:
         """The path with the ids of things that are there."""
@@ -174,13 +174,22 @@ class Window:
 
     def open(self, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
         """Look at a page."""
-        return self.client.get(path, params=dict(query or {}) or None)
+        return asked(self.client, "GET", path, params=dict(query or {}) or None)
 
     def send(self, path: str, fields: Mapping[str, str], *, signed: bool = True, origin: str | None = None) -> httpx.Response:
         """Send a form, with the session's token unless `signed` is false, from this server's own pages or those of `origin`."""
         sent = {"form-token": self.form_token, **fields} if signed else dict(fields)
         headers = {"Origin": origin or self.server.url, "Content-Type": "application/x-www-form-urlencoded"}
         return self.client.post(path, content=urlencode(sent), headers=headers)
+
+
+def asked(client: httpx.Client, method: str, path: str, **more: Any) -> httpx.Response:
+    """The answer; of one that goes on for ever only the head, which says that one is let in."""
+    with client.stream(method, path, **more) as answer:
+        if answer.headers.get("content-type") == "text/event-stream":
+            return httpx.Response(answer.status_code, headers=answer.headers)
+        answer.read()
+    return answer
 
 
 def _hidden(page: httpx.Response, name: str) -> str:

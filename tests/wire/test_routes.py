@@ -89,10 +89,11 @@ BARE = (
     "GET /api/v2/organizations/<>",
     "GET /api/v2/organizations/<>/entitlement-set",
     "GET /api/v2/organizations/<>/capacity",
+    "GET /api/v2/organizations/<>/events",
     "GET /api/v2/auth/sessions",
     "GET /api/v2/users/<>",
 )
-"""What every user may read: themselves, the organization, names of users."""
+"""What every user may read: themselves, the organization, names of users; and listen to, as far as they may read it."""
 
 NEED_FILTERS = ("/api/v2/state-versions", "/api/v2/vars")
 """Lists that ask for the workspace's name, and say so before anything else."""

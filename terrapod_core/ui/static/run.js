@@ -1,13 +1,13 @@
-// Follows a run: reads its logs piece by piece and renews the part of the page that says where it is.
+// Follows a run: its logs come on a stream, and so does the news that renews the part of the page that says where it is.
+// When the stream fails, the page looks by itself until there is one again.
 // Everything a run printed is put in as text, never as markup.
 "use strict";
 
-const SLOW = 2000; // milliseconds between looks
+const SLOW = 15000; // milliseconds between looks at what no news is told of: a cancel by force is offered after a while
 const MOST = 4 * 1024 * 1024; // bytes of a log that the page shows; the rest is in the whole log
 const progress = document.getElementById("progress");
 
 const isFinal = () => progress.querySelector("[data-final=yes]") !== null;
-const pause = (time) => new Promise((resume) => setTimeout(resume, time));
 
 async function get(url) {
   const answer = await fetch(url, { redirect: "manual", cache: "no-store" });
@@ -66,49 +66,76 @@ class Terminal {
   }
 }
 
-async function followLog(place) {
-  const terminal = new Terminal(place);
-  const decoder = new TextDecoder();
-  let offset = 0;
-  while (offset < MOST) {
-    let piece = new Uint8Array(0);
-    const ended = isFinal();
-    try {
-      piece = new Uint8Array(await (await get(`${place.dataset.log}?offset=${offset}`)).arrayBuffer());
-    } catch (problem) {
-      console.warn(problem);
-    }
-    offset += piece.length;
-    terminal.write(decoder.decode(piece, { stream: true }));
-    if (piece.length > 0 && piece[piece.length - 1] === 3) return; // ETX: the end of the log
-    if (piece.length === 0) {
-      if (ended) return;
-      await pause(SLOW);
+class Log {
+  constructor(place) {
+    this.url = place.dataset.log;
+    this.phase = this.url.split("/").pop();
+    this.terminal = new Terminal(place);
+    this.offset = 0; // bytes of it that are shown
+    this.isWhole = false;
+  }
+
+  show(from, text, next) {
+    if (from !== this.offset || this.isWhole) return; // shown already
+    this.terminal.write(text);
+    this.offset = next;
+    if (next >= MOST) {
+      this.terminal.write("\n… the rest is in the whole log.\n");
+      this.isWhole = true;
     }
   }
-  terminal.write("\n… the rest is in the whole log.\n");
+
+  async look() {
+    if (this.isWhole) return;
+    const from = this.offset;
+    const piece = new Uint8Array(await (await get(`${this.url}?offset=${from}`)).arrayBuffer());
+    const ends = piece[piece.length - 1] === 3; // ETX
+    // Up to the end of a line: a character may have been cut.
+    const shown = ends ? piece.length : piece.lastIndexOf(10) + 1;
+    this.show(from, new TextDecoder().decode(piece.subarray(0, shown)), from + shown);
+    this.isWhole ||= ends && this.offset === from + shown;
+  }
 }
+
+let shown = null;
 
 async function followProgress() {
-  let shown = null;
-  while (!isFinal()) {
-    await pause(SLOW);
-    try {
-      const now = await (await get(progress.dataset.url)).text();
-      // Somebody who writes a comment, or is about to click, keeps what they see until they are done.
-      if (now !== shown && !progress.querySelector("input[name=comment]:focus, button:focus")) {
-        const comment = progress.querySelector("input[name=comment]")?.value ?? "";
-        const page = new DOMParser().parseFromString(now, "text/html");
-        progress.replaceChildren(...page.body.childNodes);
-        const field = progress.querySelector("input[name=comment]");
-        if (field) field.value = comment;
-        shown = now;
-      }
-    } catch (problem) {
-      console.warn(problem);
-    }
-  }
+  const now = await (await get(progress.dataset.url)).text();
+  // Somebody who writes a comment, or is about to click, keeps what they see until they are done.
+  if (now === shown || progress.querySelector("input[name=comment]:focus, button:focus")) return;
+  const comment = progress.querySelector("input[name=comment]")?.value ?? "";
+  const page = new DOMParser().parseFromString(now, "text/html");
+  progress.replaceChildren(...page.body.childNodes);
+  const field = progress.querySelector("input[name=comment]");
+  if (field) field.value = comment;
+  shown = now;
 }
 
-document.querySelectorAll("[data-log]").forEach(followLog);
-followProgress();
+const logs = [...document.querySelectorAll("[data-log]")].map((place) => new Log(place));
+const unfinished = () => logs.filter((log) => !log.isWhole);
+
+const look = () => Promise.all([...unfinished().map((log) => log.look()), followProgress()]).catch(console.warn).finally(endWhenDone);
+
+const stop = watch(
+  () => `${progress.dataset.stream}?${new URLSearchParams(unfinished().map((log) => [log.phase, log.offset]))}`,
+  {
+    ...Object.fromEntries(CHANGES.map((name) => [name, () => followProgress().catch(console.warn).finally(endWhenDone)])),
+    log: (event) => {
+      const piece = JSON.parse(event.data);
+      logs.find((log) => log.phase === piece.phase)?.show(piece.offset, piece.text, Number(event.lastEventId));
+    },
+    end: (event) => {
+      const phase = JSON.parse(event.data).phase;
+      logs.filter((log) => log.phase === phase).forEach((log) => (log.isWhole = true));
+      endWhenDone();
+    },
+  },
+  look,
+);
+const slowly = setInterval(() => document.hidden || followProgress().catch(console.warn).finally(endWhenDone), SLOW);
+
+function endWhenDone() {
+  if (!isFinal() || unfinished().length > 0) return;
+  clearInterval(slowly);
+  stop();
+}
