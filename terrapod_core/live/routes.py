@@ -45,7 +45,7 @@ def routes(live: Live, web: Web) -> Blueprint:
             raise missing(kind)
         source = await live.log(actor, phase_id, _offset())
         # 204 tells a browser's EventSource to stay away: there is nothing more.
-        return web.empty(204) if source is None else web.stream(actor, [source])
+        return Response(b"", status=204) if source is None else web.stream(actor, [source])
 
     return api
 

@@ -8,6 +8,7 @@ from functools import partial
 from terrapod_core import organizations
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.db import Database
+from terrapod_core.errors import BadRequest
 from terrapod_core.live.feed import Feed
 from terrapod_core.live.following import Following
 from terrapod_core.live.guards import Guards
@@ -45,9 +46,14 @@ class Live:
         return self._watching(after=after)
 
     async def log(self, actor: Actor, phase_id: str, offset: int) -> Source | None:
-        """A plan's or apply's log from this offset in bytes; `None` when it has ended and there is nothing more of it."""
+        """A plan's or apply's log from this offset in bytes; `None` when it has ended and there is nothing more of it.
+
+        Raises `BadRequest` for an offset that the log has not reached.
+        """
         phase, view = await self._runs.phase(actor, phase_id)
-        if phase.is_final and offset >= phase.log_size:
+        if offset > phase.log_size:
+            raise BadRequest(f"the log has {phase.log_size} bytes, not {offset}; begin anew", parameter="last-event-id")
+        if phase.is_final and offset == phase.log_size:
             return None
         return self._following(phase_id, view.workspace.id, offset)
 

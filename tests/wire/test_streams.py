@@ -204,10 +204,13 @@ def test_a_log_is_heard_to_its_end_and_from_where_one_left(server: Server, api: 
         while (told := heard.next()) and told.name == "log":
             rest.append(told.data["text"])
     assert "".join(rest).encode() == text.encode()[int(first) :]
-    assert api.get(f"plans/{plan}/log-stream", headers={"Last-Event-ID": str(len(text.encode()))}).status_code == 204
-    refused(api.get(f"plans/{plan}/log-stream", params={"last-event-id": "-1"}), 400)
-    api.post(f"runs/{run}/actions/discard").raise_for_status()
+    ended = api.get(f"plans/{plan}/log-stream", headers={"Last-Event-ID": str(len(text.encode())), "Accept": "text/event-stream"})
+    assert (ended.status_code, ended.content) == (204, b"")
+    for wrong in ("-1", "x", str(len(text.encode()) + 1)):
+        refused(api.get(f"plans/{plan}/log-stream", params={"last-event-id": wrong}), 400)
     apply = data(api.get(f"runs/{run}"))["relationships"]["apply"]["data"]["id"]
     with stream(server, f"applies/{apply}/log-stream", server.token) as heard:
-        if heard.answer.status_code != 204:
-            assert [told.name for told in iter(heard.next, None) if told.name != "log"] == ["end"]
+        api.post(f"runs/{run}/actions/discard").raise_for_status()
+        assert [told.name for told in iter(heard.next, None)] == ["end"], "an apply that never will be has an end too"
+    with stream(server, f"applies/{apply}/log-stream", server.token) as heard:
+        assert heard.answer.status_code == 204

@@ -55,7 +55,7 @@ class Server:
             self.opened += len(text)
             return text
 
-        self.logs._stored = counted  # type: ignore[method-assign]
+        self.logs._stored = counted  # type: ignore[assignment, method-assign]
         self.logs._opened = opening  # type: ignore[method-assign]
 
     async def append(self, phase_id: str, *pieces: bytes, close: bool = False) -> None:

@@ -18,7 +18,7 @@ from terrapod_core.app import Terrapod, prepare
 from terrapod_core.audit import AuditEntry, CheckpointKeys, Sealer, verify
 from terrapod_core.authz import PlatformRole
 from terrapod_core.authz.models import ClaimedRole
-from terrapod_core.db import Database
+from terrapod_core.db import Database, OutboxRow
 from terrapod_core.db.migrate import _sources, upgrade
 from terrapod_core.plugin import KeyringError, Migrations
 from terrapod_core.secrets import Keyring
@@ -105,6 +105,8 @@ def things(connection: Connection, keyring: Keyring) -> None:
         for number in range(ENTRIES)
     ]  # fmt: skip
     insert(connection, "audit_entries", *entries)
+    told = [{"id": f"event-{9 - number}", "event": f"Event{number}", "created_at": NOW + timedelta(seconds=number)} for number in range(3)]
+    insert(connection, "outbox", *told)
 
 
 @pytest.fixture
@@ -141,6 +143,13 @@ async def test_people_keep_their_roles_and_what_they_prove_themselves_with(upgra
     verified = {user.username: user.email_verified for user in await every(upgraded, User)}
     assert verified == {"ana": True, "bob": True, "eve": False}
     assert await every(upgraded, LoginState) == []
+
+
+async def test_news_that_waited_is_told_in_its_order(upgraded: Terrapod) -> None:
+    waiting = await upgraded.db.read(lambda session: session.execute(select(OutboxRow).order_by(OutboxRow.number)).scalars().all())
+    assert [(each.event, each.id, each.payload, each.created_at) for each in waiting] == [
+        (f"Event{number}", f"event-{9 - number}", {}, NOW + timedelta(seconds=number)) for number in range(3)
+    ]
 
 
 async def test_the_key_of_an_old_hash_is_not_known_until_it_is_used(upgraded: Terrapod) -> None:

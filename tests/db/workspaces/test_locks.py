@@ -48,7 +48,7 @@ async def test_its_holder_unlocks_it_and_that_is_told(house: House) -> None:
     unlocked = await house.workspaces.locks.unlock(ALICE, workspace.id)
     assert not unlocked.locked
     assert unlocked.lock_holder_id is None
-    assert await house.events() == ["WorkspaceUnlocked"]
+    assert await house.events() == ["WorkspaceLocked", "WorkspaceUnlocked"]
     assert [action for action, _ in await house.audited()][1:] == ["workspace.lock", "workspace.unlock"]
 
 
