@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from terrapod_core import ids
@@ -28,6 +28,8 @@ CLAIM: Final = timedelta(minutes=5)
 
 CONCURRENCY: Final = 4
 RELAY_BATCH: Final = 100
+STALLED_SECONDS: Final = 10
+"""A relay that stops in its midst (its process was stopped) is thrown out by PostgreSQL, so that another may go on."""
 
 log = structlog.get_logger("terrapod.jobs")
 
@@ -110,6 +112,8 @@ class Worker:
         if not await self._db.read(lambda session: session.execute(select(OutboxRow.number).limit(1)).first()):
             return False
         async with self._db.uow() as uow:
+            if not self._db.is_sqlite:
+                await uow.session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {STALLED_SECONDS * 1000:d}"))
             # One process at a time, until its commit: so the ids of told events show up in their order.
             head = await uow.session.get_one(EventHead, HEAD_ID, with_for_update=True)
             rows = list((await uow.session.execute(select(OutboxRow).order_by(OutboxRow.number).limit(RELAY_BATCH))).scalars())
@@ -119,7 +123,7 @@ class Worker:
                     uow.add(Job(id=ids.new("job"), name=name, payload=row.payload, run_at=now, attempts=0, created_at=now))
                 if "workspace_id" in row.payload:
                     head.last += 1
-                    uow.add(_told(head.last, row, now))
+                    uow.add(_as_told(head.last, row, now))
             await uow.session.execute(delete(OutboxRow).where(OutboxRow.number.in_([row.number for row in rows])))
             uow.then(self._told)
             await uow.commit()
@@ -195,6 +199,6 @@ class Worker:
                 log.exception("periodic work failed and is tried again next time", work=periodic.name)
 
 
-def _told(number: int, row: OutboxRow, now: datetime) -> ToldEvent:
+def _as_told(number: int, row: OutboxRow, now: datetime) -> ToldEvent:
     workspace_id: str = row.payload["workspace_id"]
     return ToldEvent(id=number, event=row.event, payload=row.payload, workspace_id=workspace_id, happened_at=row.created_at, told_at=now)

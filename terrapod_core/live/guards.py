@@ -49,7 +49,7 @@ class Guards:
 
     def _fresh(self, workspace_id: str) -> _Seen | None:
         seen = self._seen.get(workspace_id)
-        return seen if seen is not None and self._db.clock.now() - seen.at < FRESH else None
+        return seen if seen is not None and timedelta(0) <= self._db.clock.now() - seen.at < FRESH else None
 
     async def _look(self, workspace_ids: Collection[str]) -> dict[str, _Seen]:
         now = self._db.clock.now()

@@ -21,6 +21,9 @@ from terrapod_core.errors import TerrapodError
 from terrapod_core.runs.models import Phase
 
 LOOK_SECONDS: Final = 0.25
+AGAIN_SECONDS: Final = 2.0
+"""After a look that failed."""
+
 KEPT_BYTES: Final = 256 * 1024
 """Of one log."""
 
@@ -117,13 +120,15 @@ class Tails:
 
     async def _loop(self, read: ReadStored) -> None:
         while followed := {phase_id: tail for phase_id, tail in self._tails.items() if tail.followers and not tail.is_whole}:
+            pause = AGAIN_SECONDS
             try:
                 await self._look(followed, read)
+                pause = LOOK_SECONDS
             except TerrapodError as error:
                 log.warning("logs that are followed wait", error=error.detail)
             except Exception:
                 log.exception("the reader of logs stumbled and goes on")
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(pause)
 
     async def _look(self, followed: dict[str, Tail], read: ReadStored) -> None:
         sizes = await self._db.read(lambda session: _sizes(session, list(followed)))

@@ -95,10 +95,12 @@ def watched(report: Report, server: BenchServer, directory: Path, *, lines: int,
         report.doing(f"{number} watchers")
         latencies, cpu = _watched(plan, number, lines, tokens, process)
         one = one or cpu
-        cut = quantiles(latencies, n=100)
+        cut = quantiles(latencies, n=100, method="inclusive")
         figure = f"p50 {seconds(cut[49])}, p99 {seconds(cut[98])}, last {seconds(max(latencies))}"
         cost = f"{1000 * cpu:.1f} ms of CPU a line: {cpu / one:.1f} x that of one"
-        report.add(f"{number} watchers", figure, cost, aim="each within 500 ms", met=max(latencies) < AIM_SECONDS)
+        report.add(
+            "1 watcher" if number == 1 else f"{number} watchers", figure, cost, aim="each within 500 ms", met=max(latencies) < AIM_SECONDS
+        )
         if number == WATCHERS[-1]:
             report.add("", f"{cpu / one / number:.2f} of {number} times one", aim="CPU grows sub-linearly", met=cpu < one * number)
     plan.close()

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from terrapod_core.db import Base, Database, OutboxRow
-from terrapod_core.jobs import Job, Jobs, Worker
+from terrapod_core.db import Base, Database, OutboxRow, UnitOfWork
+from terrapod_core.jobs import Job, Jobs, Worker, worker as worker_module
 from terrapod_core.jobs.leader import Leader
 from terrapod_core.jobs.worker import CLAIM
 from terrapod_core.plugin import WorkspaceDeleted, WorkspaceUnlocked
@@ -139,6 +139,27 @@ async def test_many_workers_share_the_work_without_doing_any_of_it_twice(db: Dat
     await asyncio.gather(*(Worker(db, jobs, clock).drain() for _ in range(4)))
     await Worker(db, jobs, clock).drain()
     assert sorted(heard) == sorted(f"ws-{number}" for number in range(60))
+
+
+async def test_a_relay_that_stalls_does_not_hold_up_the_others(db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    if db.is_sqlite:
+        pytest.skip("one process owns an SQLite database")
+    monkeypatch.setattr(worker_module, "STALLED_SECONDS", 1)
+    stalled = asyncio.Event()
+
+    async def never(_uow: UnitOfWork) -> None:
+        stalled.set()
+        await asyncio.Event().wait()
+
+    await unlock(db, "ws-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(UnitOfWork, "commit", never)
+        stopped = asyncio.create_task(Worker(db, Jobs(), clock).relay())
+        await asyncio.wait_for(stalled.wait(), 30)
+    assert await asyncio.wait_for(Worker(db, Jobs(), clock).relay(), 30)
+    assert await count(db, OutboxRow) == 0
+    stopped.cancel()
+    await asyncio.gather(stopped, return_exceptions=True)
 
 
 async def test_a_running_worker_is_woken_by_a_commit(db: Database, clock: FakeClock) -> None:
