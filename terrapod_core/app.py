@@ -56,6 +56,7 @@ from terrapod_core.runs.links import Links
 from terrapod_core.runs.material import Materials
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.phases import Phases
+from terrapod_core.runs.plan_json import PlanRedactor, SensitiveVariable
 from terrapod_core.runs.retention import OldRuns
 from terrapod_core.secrets import Keyring
 from terrapod_core.secrets.providers import SettingsKeys
@@ -253,6 +254,7 @@ class Terrapod:
         self.runs = runs.Runs(self.db, self.authz, self.workspaces, self.logs, self.keyring, self.settings, isolation, self.dispatcher.wake)
         self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring, self.dispatcher.wake)
         self.comments = runs.Comments(self.db, self.authz)
+        self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
         materials = Materials(self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens)
         self.phases = Phases(
             self.db,
@@ -276,6 +278,12 @@ class Terrapod:
     def _readable(self, session: Session, actor: Actor, workspace_ids: Sequence[str]) -> set[str]:
         """Those of the workspaces that the actor may read."""
         return {each.id for each in workspaces_queries.readable(session, self.authz, actor, workspace_ids)}
+
+    def _sensitive_variables(self, session: Session, workspace_id: str) -> list[SensitiveVariable]:
+        """What a workspace's runs are given and its readers are not shown."""
+        workspace = workspaces_queries.by_id(session, workspace_id)
+        effective = self.variables.effective(session, workspace) if workspace is not None else ()
+        return [SensitiveVariable(None if each.category == "env" else each.key, each.value) for each in effective if each.sensitive]
 
     def _door(self) -> runs.RunnerDoor:
         """How the runner program of a phase reaches this server."""
@@ -336,7 +344,7 @@ class Terrapod:
             variables_set_routes.set_routes(self.variable_sets, self.web),
             configurations_routes.routes(self.configurations, self.web),
             states_routes.routes(self.states, self.web),
-            runs_routes.routes(self.runs, self.again, self.links, self.objects, self.configurations, self.web),
+            runs_routes.routes(self.runs, self.again, self.links, self.objects, self.redactor, self.configurations, self.web),
             runs_comment_routes.routes(self.runs, self.comments, self.web),
             runs_state_routes.routes(self.runs, self.states, self.web),
             live_routes.routes(self.live, self.web),

@@ -13,8 +13,8 @@ class Rendering:
     """The circumstances of one response.
 
     `actor` is whoever asks, `base_url` the server's absolute URL without a slash at its end, `now` the aware moment of the
-    request. `extra` carries what the rooms agreed on by name (how conditions of workspaces are found, say), so that no
-    attribute asks the database for itself.
+    request. `extra` carries what the rooms agreed on by name (how conditions of workspaces are found, whether the server's version
+    allows structured output), so that no attribute asks the database for itself.
     """
 
     actor: object

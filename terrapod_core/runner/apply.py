@@ -18,7 +18,7 @@ def apply(phase: Phase) -> Outcome:
     saved = _checked_plan(phase)
     _initialize(phase, saved)
     before = phase.keeper.current
-    arguments = ("apply", "-input=false", *_variables(phase), str(phase.layout.plan_file))
+    arguments = ("apply", "-input=false", *phase.format_flags(), *_variables(phase), str(phase.layout.plan_file))
 
     def begun(chunk: bytes) -> None:
         phase.changing = True  # the engine speaks before it touches anything

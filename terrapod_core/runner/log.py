@@ -1,4 +1,4 @@
-"""The phase's log: masked, bounded, spooled to a file, and shipped to the server about every second.
+"""The phase's log: fit to be shown, bounded, spooled to a file, and shipped to the server about every second.
 
 The spool is the truth and the server's size the cursor, so a server that goes away and comes back loses nothing: a refused
 offset names the size to go on from.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .client import Server
 from .failures import PhaseGone, Refused
-from .masking import Masker
+from .lines import Lines
 from .notes import note
 
 SHIP_SECONDS = 1.0
@@ -25,13 +25,14 @@ LARGEST_PUT = 1 << 20
 class PhaseLog:
     """Takes the engine's output and our own lines; never blocks the engine on the server.
 
-    `limit` is in bytes: after it one line says so and the rest is dropped. `hear` gets the `cancel` word of each answer.
+    `limit` is in bytes: the line that would pass it is not begun, one line says so, and the rest is dropped. `hear` gets the
+    `cancel` word of each answer.
     """
 
-    def __init__(self, spool: Path, server: Server, *, masker: Masker, limit: int, hear: Callable[[object], None]) -> None:
+    def __init__(self, spool: Path, server: Server, *, lines: Lines, limit: int, hear: Callable[[object], None]) -> None:
         self._file = os.open(spool, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         self._server = server
-        self._masker = masker
+        self._lines = lines
         self._limit = limit
         self._hear = hear
         self._changed = threading.Condition()
@@ -39,6 +40,7 @@ class PhaseLog:
         self._acked = 0
         self._waiting_since = 0.0
         self._full = False
+        self._in_line = False
         self._closed = False
         self._thread = threading.Thread(target=self._ship_all, name="log", daemon=True)
         self._thread.start()
@@ -46,17 +48,18 @@ class PhaseLog:
     def write(self, chunk: bytes) -> None:
         """Output of the engine, as it comes."""
         with self._changed:
-            self._append(self._masker.feed(chunk))
+            if not self._full:  # nobody would see it, and somebody may be printing gigabytes
+                self._append(self._lines.feed(chunk))
 
     def say(self, text: str) -> None:
         """Lines of our own; a newline is added."""
         with self._changed:
-            self._append(self._masker.finish() + self._masker.feed(f"{text}\n".encode()) + self._masker.finish())
+            self._append(self._lines.finish() + self._lines.feed(f"{text}\n".encode()) + self._lines.finish())
 
     def close(self) -> int:
         """End the log and wait until the server has all of it; its size in bytes."""
         with self._changed:
-            self._append(self._masker.finish())
+            self._append(self._lines.finish())
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
@@ -67,8 +70,8 @@ class PhaseLog:
         if not shown or self._full or self._closed:
             return
         if self._written + len(shown) > self._limit:
-            self._full = True
-            shown = shown[: self._limit - self._written] + f"\n[The log ends here: it reached {self._limit} bytes.]\n".encode()
+            shown = self._up_to_limit(shown)
+        self._in_line = not shown.endswith(b"\n")
         if self._written == self._acked:
             self._waiting_since = time.monotonic()
         view = memoryview(shown)
@@ -77,6 +80,14 @@ class PhaseLog:
             self._written += done
             view = view[done:]
         self._changed.notify_all()
+
+    def _up_to_limit(self, shown: bytes) -> bytes:
+        """The last that the log takes: whole lines, and a word about what is missing."""
+        self._full = True
+        kept = shown[: self._limit - self._written]
+        whole = kept[: kept.rfind(b"\n") + 1]
+        last = f"[The log ends here: it reached {self._limit} bytes. The rest is not kept; the run goes on.]\n".encode()
+        return (whole or (kept + b"\n" if self._in_line else b"")) + last
 
     def _ship_all(self) -> None:
         try:

@@ -155,6 +155,8 @@ class Material:
     environment: tuple[Variable, ...]
     engine_access: EngineAccess | None
     has_state: bool
+    structured: bool
+    """Whether the log shall be the engine's JSON lines."""
     plan_digest: str | None
     transport: str | None
     limits: Limits
@@ -190,6 +192,7 @@ class Material:
             environment=tuple(_variable(item) for item in document.get("environment") or ()),
             engine_access=EngineAccess.parse(document["engine-access"]) if document.get("engine-access") else None,
             has_state=document.get("state") is not None,
+            structured=bool(document.get("structured-output", False)),
             plan_digest=document.get("plan-digest"),
             transport=document.get("state-transport"),
             limits=_limits(document.get("limits") or {}),

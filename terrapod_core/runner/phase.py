@@ -19,13 +19,14 @@ from . import engines, environment, workdir
 from .client import Server
 from .failures import Interrupted, PhaseFailed, PhaseGone, Refused
 from .interruption import Interruption
+from .lines import PlainLines, StructuredLines
 from .log import PhaseLog
 from .loopback import LoopbackBackend
 from .masking import Masker, secrets_of
 from .notes import note
 from .order import Material, Order
 from .process import stream
-from .results import Counts, Tally
+from .results import Counts, StructuredTally, Tally
 from .state_file import StateFile
 from .states import NoState, StateKeeper
 from .unpack import unpack
@@ -104,16 +105,17 @@ class Phase:
         self.layout = workdir.Layout(order.work_dir)
         self.layout.create()
         self.keeper = StateKeeper(self.layout.states, server, accepts=material.phase == "apply")
-        self.tally = Tally()
+        self.tally: Tally | StructuredTally = StructuredTally() if material.structured else Tally()
         self.changing = False
         """Set while the engine may be changing things: whatever ends the phase then, the state may lack what was done."""
         secrets = [(item.value, item.hcl) for item in (*material.variables, *material.environment) if item.sensitive]
         if material.engine_access is not None:
             secrets.append((material.engine_access.token, False))
+        masker = Masker(secrets_of(secrets))
         self.log = PhaseLog(
             self.layout.phase / "log",
             server,
-            masker=Masker(secrets_of(secrets)),
+            lines=StructuredLines(masker) if material.structured else PlainLines(masker),
             limit=material.limits.log_bytes,
             hear=interruption.hear,
         )
@@ -225,6 +227,10 @@ class Phase:
         """The sink of commands whose output is the log."""
         self.tally.feed(chunk)
         self.log.write(chunk)
+
+    def format_flags(self) -> tuple[str, ...]:
+        """How plan and apply shall print."""
+        return ("-json",) if self.material.structured else ()
 
     def var_flags(self) -> tuple[str, ...]:
         return tuple(f"-var-file={path}" for path in self.var_files)

@@ -19,20 +19,17 @@ def plan(phase: Phase) -> Outcome:
     phase.init()
     generated = phase.layout.phase / "generated.tf"
     flags = operation_flags(phase.material.operation, generated)
-    arguments = ("plan", "-input=false", "-detailed-exitcode", f"-out={phase.layout.plan_file}", *phase.var_flags(), *flags)
-    code = phase.run(arguments, phase.show)
-    if code not in (0, 2):
-        # A plan file of a failed plan may exist, and may never be applied: it stays here.
-        raise PhaseFailed(f"{phase.engine.tool} plan failed with exit status {code}; the log says why.", said=True, exit_code=code)
+    out = f"-out={phase.layout.plan_file}"
+    code = phase.run(("plan", "-input=false", "-detailed-exitcode", *phase.format_flags(), out, *phase.var_flags(), *flags), phase.show)
     rendered = phase.layout.phase / "plan.json"
+    has_generated = generated.is_file() and generated.stat().st_size > 0
+    if code not in (0, 2):
+        failure = f"{phase.engine.tool} plan failed with exit status {code}; the log says why."
+        if has_generated and _hand_over_generated(phase, rendered):
+            return Outcome("errored", failure, code, generated=True)
+        raise PhaseFailed(failure, said=True, exit_code=code)
     _hand_over(phase, rendered)
-    return Outcome(
-        "finished",
-        exit_code=code,
-        has_changes=code == 2,
-        counts=planned(rendered, phase.tally.counts),
-        generated=generated.is_file() and generated.stat().st_size > 0,
-    )
+    return Outcome("finished", exit_code=code, has_changes=code == 2, counts=planned(rendered, phase.tally.counts), generated=has_generated)
 
 
 def operation_flags(operation: Operation, generated: Path) -> tuple[str, ...]:
@@ -49,6 +46,21 @@ def operation_flags(operation: Operation, generated: Path) -> tuple[str, ...]:
     if operation.generate_config:
         flags.append(f"-generate-config-out={generated}")
     return tuple(flags)
+
+
+def _hand_over_generated(phase: Phase, rendered: Path) -> bool:
+    """Configuration that the engine wrote and could not plan: whoever asked for it gets it, in the plan's JSON, to mend it.
+
+    The plan file of a failed plan may never be applied and stays here. False when there is nothing to hand over.
+    """
+    if not phase.layout.plan_file.is_file():
+        return False
+    code, _ = _read(phase, ("show", "-json", str(phase.layout.plan_file)), rendered)
+    if code != 0:
+        return False
+    phase.server.put("/plan-json", rendered)
+    _upload_schemas(phase)
+    return True
 
 
 def _hand_over(phase: Phase, rendered: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 LARGEST_PARSED = 64 << 20
 """Bytes of plan JSON above which it is kept but not read; the log's summary line has to do."""
@@ -71,3 +71,37 @@ class Tally:
             self._summary = Counts(additions, changes, destructions, imports)
         elif done := _DONE.match(line):
             self._done[done.group(1)] += 1
+
+
+class StructuredTally:
+    """The same for output that is a JSON object a line, where what a provisioner prints cannot be taken for terraform's words."""
+
+    _DONE: ClassVar = {"create": "additions", "update": "changes", "delete": "destructions", "import": "imports"}
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._done = dict.fromkeys(self._DONE.values(), 0)
+        self._summary: Counts | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Output, cut anywhere; lines over 64 KiB are not looked at."""
+        *lines, rest = (self._rest + chunk).split(b"\n")
+        self._rest = rest[-65536:]
+        for line in lines:
+            if b'"type":"apply_complete"' in line or b'"type":"change_summary"' in line:
+                self._line(line)
+
+    @property
+    def counts(self) -> Counts:
+        return self._summary or Counts(**self._done)
+
+    def _line(self, line: bytes) -> None:
+        try:
+            document: dict[str, Any] = json.loads(line)
+            if document["type"] == "change_summary":
+                changes = document["changes"]
+                self._summary = Counts(changes["add"], changes["change"], changes["remove"], changes.get("import", 0))
+            elif document["type"] == "apply_complete" and (done := self._DONE.get(document["hook"]["action"])):
+                self._done[done] += 1
+        except (ValueError, KeyError, TypeError):
+            return

@@ -21,11 +21,12 @@ from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Unavailable
 from terrapod_core.plugin import LaunchFailed, PhaseSpec, RunnerBackend, SupportsCapacity
 from terrapod_core.runs import turns
+from terrapod_core.runs.cancels import Cancels
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.phases import LEASE
-from terrapod_core.runs.status import FINAL, Cancel, PhaseStatus, RunStatus
+from terrapod_core.runs.status import FINAL, PhaseStatus, RunStatus
 from terrapod_core.storage import PhaseTokens
 from terrapod_core.storage.phase_tokens import PhaseName
 from terrapod_core.workspaces import Workspace, queries as workspaces_queries
@@ -38,8 +39,6 @@ A clock that was put forward looks the same.
 
 PHASE_LIFE: Final = timedelta(days=2)
 """How long a phase's token is good; its lease ends it earlier."""
-
-FORCE_AGAIN: Final = timedelta(seconds=10)
 
 log = structlog.get_logger("terrapod.dispatch")
 
@@ -83,7 +82,7 @@ class Dispatcher:
         self._door = door
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._told: dict[tuple[str, int, str], float] = {}
+        self._cancels = Cancels(db, backend)
         self._heard_at = db.clock.now()
         self._leases: dict[str, _Lease] = {}
         self._told_waiting: set[str] = set()
@@ -91,13 +90,16 @@ class Dispatcher:
     def wake(self) -> None:
         """Look now."""
         self._wake.set()
+        self._cancels.wake()
 
     def start(self) -> None:
         """Begin to look; returns at once."""
         self._task = asyncio.create_task(self._loop(), name="dispatch")
+        self._cancels.start()
 
     async def stop(self) -> None:
         """Launch nothing more. Phases that run go on without the server."""
+        await self._cancels.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -117,7 +119,8 @@ class Dispatcher:
                 continue
 
     async def look(self) -> None:
-        """One pass: find the lost, pass cancels on, launch what fits, tidy up."""
+        """One pass: pass cancels on, find the lost, launch what fits, tidy up."""
+        await self._cancels.look()
         now = self._db.clock.now()
         launched, waiting, ended = await self._db.read(lambda s: (turns.launched(s), turns.launchable(s, now), _ended(s)))
         if not timedelta(0) <= now - self._heard_at <= DEAF_AFTER:
@@ -218,19 +221,9 @@ class Dispatcher:
             return
         if phase.handle is None:
             return
-        if phase.cancel != Cancel.NONE:
-            await self._pass_on(phase)
         if not (await self._backend.poll(phase.handle)).running:
             log.warning("a runner ended without a report", phase=phase.id, run=phase.run_id)
             await self._lost(phase)
-
-    async def _pass_on(self, phase: Phase) -> None:
-        key = (phase.id, phase.epoch, phase.cancel)
-        told, now = self._told.get(key), self._db.clock.now().timestamp()
-        force = phase.cancel == Cancel.FORCE
-        if told is None or (force and now - told > FORCE_AGAIN.total_seconds()):
-            self._told[key] = now
-            await self._backend.cancel(phase.handle or {}, force=force)
 
     async def _lost(self, phase: Phase) -> None:
         if await self._locked(phase.id, phase.epoch, self._outcomes.lost, lease=phase) and phase.handle is not None:
@@ -270,7 +263,6 @@ class Dispatcher:
         if phase.handle is None or (await self._backend.poll(phase.handle)).running:
             return
         await self._backend.forget(phase.handle)
-        self._told = {key: told for key, told in self._told.items() if key[0] != phase.id}
         async with self._db.uow() as uow:
             await uow.session.execute(update(Phase).where(Phase.id == phase.id).values(handle=None))
             await uow.commit()

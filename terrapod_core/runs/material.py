@@ -58,11 +58,13 @@ class Materials:
         state = {"serial": current.serial, "lineage": current.lineage} if current is not None else None
         plan = phase
         if phase.kind == "plan":
+            phase.structured_output = self._settings.structured_output and workspace.structured_run_output_enabled
             run.state_serial = current.serial if current is not None else None
             run.state_lineage = current.lineage if current is not None else None
             run.input_state_version_id = current.id if current is not None else None
         else:
             plan = await uow.session.get_one(Phase, run.plan_id)
+            phase.structured_output = plan.structured_output
         variables, environment = await uow.run(lambda session: self._inputs(session, workspace, run))
         return {
             "phase": phase.kind,
@@ -86,6 +88,7 @@ class Materials:
             "environment": environment,
             "engine-access": {"token": self._tokens.issue_engine(claim), "urls": addresses(self._settings)},
             "state": state,
+            "structured-output": phase.structured_output,
             "plan-digest": plan.plan_file_digest if phase.kind == "apply" else None,
             "limits": {"log-bytes": self._settings.limits.log_bytes, **UNPACK_LIMITS},
         }

@@ -144,6 +144,8 @@ class Phase(Base):
     finished_at: Mapped[datetime | None]
     has_changes: Mapped[bool] = mapped_column(default=False)
     generated_configuration: Mapped[bool] = mapped_column(default=False)
+    structured_output: Mapped[bool] = mapped_column(default=False)
+    """Whether its log is terraform's JSON lines, as was decided when it was claimed."""
     additions: Mapped[int] = mapped_column(default=0)
     changes: Mapped[int] = mapped_column(default=0)
     destructions: Mapped[int] = mapped_column(default=0)

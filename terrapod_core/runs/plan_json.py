@@ -1,30 +1,39 @@
-"""The plan as data: whole for admins, redacted for readers in the form terraform's CLI renders (`terraform show`, structured output)."""
+"""The plan as data for readers: redacted, in the form terraform's CLI renders (`terraform show`, structured output).
+
+The work is done by `terrapod_core.redaction` in a process of its own. What goes in and what comes out passes through here in
+pieces, so that neither the size of a plan nor the time it takes is felt by anybody else.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Final, cast
 
 import msgspec
+import structlog
+from sqlalchemy.orm import Session
 
-from terrapod_core.errors import Gone, NotFound, TooLarge
+from terrapod_core.db import Database
+from terrapod_core.errors import Gone, Invalid, NotFound, TooLarge
 from terrapod_core.runs.models import Phase
 from terrapod_core.storage import ObjectKind, Objects
 
 PARSE_BYTES: Final = 64 * 1024 * 1024
 """A plan's JSON over this is kept but not taken apart."""
 
-CARRIED: Final = (
-    "resource_changes",
-    "resource_drift",
-    "relevant_attributes",
-    "output_changes",
-    "deferred_changes",
-    "action_invocations",
-    "errored",
-    "timestamp",
-)
-"""Members that the redacted form takes over; prior state, planned values, configuration and variables stay out of it."""
+AT_ONCE: Final = 2
+"""Plans that are taken apart side by side; further readers wait."""
+
+PIECE: Final = 256 * 1024
+PROGRAM: Final = (sys.executable, "-I", "-m", "terrapod_core.redaction")
+
+log = structlog.get_logger("terrapod.runs")
 
 
 def check_kept(plan: Phase) -> None:
@@ -33,63 +42,108 @@ def check_kept(plan: Phase) -> None:
         raise Gone("the plan was removed: the server keeps plans of ended runs for a limited time", code="removed_by_retention")
 
 
-async def redacted(objects: Objects, plan: Phase) -> bytes:
-    """The plan with sensitive values blanked, and the provider schemas to render it with.
+@dataclass(frozen=True)
+class SensitiveVariable:
+    """A variable that the workspace keeps as sensitive. `name` is `None` where it is one of the environment."""
 
-    Raises `NotFound` while there is no plan, `Gone` when retention removed it, `TooLarge` when it is too large to take apart.
-    """
-    check_kept(plan)
-    if plan.plan_json_key is None:
-        raise NotFound("this plan has no JSON")
-    document = await _whole(objects, ObjectKind.PLAN_JSON, plan.id, plan.plan_json_key)
-    schemas = b"{}"
-    if plan.provider_schemas_key is not None:
-        schemas = await _whole(objects, ObjectKind.PROVIDER_SCHEMAS, plan.id, plan.provider_schemas_key)
-    return await asyncio.to_thread(_redact, document, schemas)
+    name: str | None
+    value: str
 
 
-async def _whole(objects: Objects, kind: ObjectKind, plan_id: str, key: str) -> bytes:
-    pieces, size = [], 0
-    async for piece in objects.get(kind, plan_id, key):
-        size += len(piece)
-        if size > PARSE_BYTES:
-            raise TooLarge("the plan's JSON is larger than 64 MiB and cannot be redacted; read json-output instead")
-        pieces.append(piece)
-    return b"".join(pieces)
+SensitiveOf = Callable[[Session, str], Sequence[SensitiveVariable]]
+"""Those of a workspace, by its id."""
 
 
-def _redact(document: bytes, schemas: bytes) -> bytes:
-    plan: dict[str, Any] = msgspec.json.decode(document)
-    provided: dict[str, Any] = msgspec.json.decode(schemas)
-    result: dict[str, Any] = {
-        "plan_format_version": plan.get("format_version", "1.2"),
-        "provider_format_version": provided.get("format_version", "1.0"),
-        "provider_schemas": provided.get("provider_schemas", {}),
-    }
-    result.update({name: plan[name] for name in CARRIED if name in plan})
-    for changed in (*result.get("resource_changes", ()), *result.get("resource_drift", ())):
-        _redact_change(changed.get("change", {}))
-    for change in result.get("output_changes", {}).values():
-        _redact_change(change)
-    return msgspec.json.encode(result)
+class PlanRedactor:
+    """Makes the redacted form of plans, each time anew: nothing of it is kept."""
+
+    def __init__(self, db: Database, objects: Objects, sensitive_of: SensitiveOf, *, program: Sequence[str] = PROGRAM) -> None:
+        self._db = db
+        self._objects = objects
+        self._sensitive_of = sensitive_of
+        self._program = program
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    async def redacted(self, plan: Phase, workspace_id: str) -> tuple[AsyncIterator[bytes], int]:
+        """The plan with sensitive values replaced and the schemas to render it with, in pieces, and its size.
+
+        Raises `NotFound` when there is no plan, `Gone` when retention removed it, `TooLarge` when it is not taken apart for its size,
+        `Invalid` when it cannot be.
+        """
+        check_kept(plan)
+        if plan.plan_json_key is None:
+            raise NotFound("this plan has no JSON")
+        sensitive = await self._db.read(lambda session: self._sensitive_of(session, workspace_id))
+        async with self._room:
+            result = await asyncio.to_thread(tempfile.TemporaryFile)
+            try:
+                await self._take_apart(plan, plan.plan_json_key, sensitive, result)
+            except BaseException:
+                result.close()
+                raise
+        return _pieces(result), os.fstat(result.fileno()).st_size
+
+    async def _take_apart(self, plan: Phase, key: str, sensitive: Sequence[SensitiveVariable], result: BinaryIO) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *self._program, stdin=asyncio.subprocess.PIPE, stdout=result, stderr=asyncio.subprocess.PIPE, env={}, cwd="/"
+        )
+        assert process.stdin is not None
+        assert process.stderr is not None
+        try:
+            # It may end before it has read everything: then its exit status says more than the broken pipe.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                await self._feed(process.stdin, plan, key, sensitive)
+            said = await process.stderr.read(4096)
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if code != 0:
+            why = said.decode("utf-8", "replace").strip() or f"the program that takes plans apart ended with {code}"
+            log.warning("a plan could not be redacted", plan=plan.id, reason=why)
+            raise Invalid(f"this plan cannot be shown in its redacted form: {why}. Its admins can read json-output")
+
+    async def _feed(self, stdin: asyncio.StreamWriter, plan: Phase, key: str, sensitive: Sequence[SensitiveVariable]) -> None:
+        await _send(stdin, _bounded(self._objects.get(ObjectKind.PLAN_JSON, plan.id, key)))
+        if plan.provider_schemas_key is not None:
+            await _send(stdin, _bounded(self._objects.get(ObjectKind.PROVIDER_SCHEMAS, plan.id, plan.provider_schemas_key)))
+        else:
+            await _send(stdin, _once(b"{}"))
+        names = [each.name for each in sensitive if each.name is not None]
+        await _send(stdin, _once(msgspec.json.encode({"names": names, "texts": [each.value for each in sensitive]})))
+        stdin.close()
 
 
-def _redact_change(change: dict[str, Any]) -> None:
-    for side in ("before", "after"):
-        if side in change:
-            change[side] = blank(change[side], change.get(f"{side}_sensitive"))
-    # Generated configuration may spell the same values out.
-    if change.get("before_sensitive") or change.get("after_sensitive"):
-        change.pop("generated_config", None)
+async def _send(stdin: asyncio.StreamWriter, pieces: AsyncIterator[bytes]) -> None:
+    async for piece in pieces:
+        if piece:
+            stdin.write(len(piece).to_bytes(4) + piece)
+            await stdin.drain()
+    stdin.write(bytes(4))
+    await stdin.drain()
 
 
-def blank(value: Any, sensitive: Any) -> Any:
-    """The value with `None` wherever terraform's mark of the same shape says `true`."""
-    if sensitive is True:
-        return None
-    if isinstance(sensitive, dict) and isinstance(value, dict):
-        return {name: blank(each, sensitive.get(name)) for name, each in value.items()}
-    if isinstance(sensitive, list) and isinstance(value, list):
-        marks = sensitive + [None] * (len(value) - len(sensitive))
-        return [blank(each, mark) for each, mark in zip(value, marks, strict=False)]
-    return value
+async def _bounded(pieces: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    size = 0
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            size += len(piece)
+            if size > PARSE_BYTES:
+                raise TooLarge(
+                    "this plan is larger than 64 MiB as JSON, which is kept but not taken apart, so it has no redacted form: its "
+                    "admins can read json-output, and terraform shows plans of this size in workspaces without structured run output"
+                )
+            yield piece
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    """A file from its beginning; it is closed at the end."""
+    with file:
+        await asyncio.to_thread(file.seek, 0)
+        while piece := cast(bytes, await asyncio.to_thread(file.read, PIECE)):
+            yield piece

@@ -155,7 +155,7 @@ PLAN = Resource(
         *_SHARED,
         _phase("has_changes"),
         _phase("generated_configuration"),
-        attr("structured_run_output_enabled", from_=lambda _: False),
+        _phase("structured_output", wire="structured-run-output-enabled"),
         attr("permissions", from_=_may_export),
         attr("actions", from_=lambda _: {"is-exportable": False}),
     ],

@@ -14,6 +14,7 @@ from terrapod_core.runs import plan_json
 from terrapod_core.runs.again import Again
 from terrapod_core.runs.filters import RunFilters
 from terrapod_core.runs.links import Links
+from terrapod_core.runs.plan_json import PlanRedactor
 from terrapod_core.runs.requests import CreateRun
 from terrapod_core.runs.resources import APPLY, CAPACITY, PLAN, RUN, Capacity
 from terrapod_core.runs.service import Runs
@@ -21,7 +22,9 @@ from terrapod_core.storage import ObjectKind, Objects
 from terrapod_core.web import Web
 
 
-def routes(runs: Runs, again: Again, links: Links, objects: Objects, configurations: Configurations, web: Web) -> Blueprint:
+def routes(
+    runs: Runs, again: Again, links: Links, objects: Objects, redactor: PlanRedactor, configurations: Configurations, web: Web
+) -> Blueprint:
     """Everything under `/api/v2` that has to do with runs."""
     api = Blueprint("runs", __name__, url_prefix="/api/v2")
 
@@ -151,10 +154,11 @@ def routes(runs: Runs, again: Again, links: Links, objects: Objects, configurati
 
     @api.get("/plans/<plan_id>/json-output-redacted")
     async def json_output_redacted(plan_id: str) -> Response:
-        phase, _ = await runs.phase(await web.actor(), _of_kind(plan_id, "plan"))
+        phase, view = await runs.phase(await web.actor(), _of_kind(plan_id, "plan"))
         if not phase.is_final:
             return web.empty(204)
-        return web.json(await plan_json.redacted(objects, phase), content_type="application/json")
+        pieces, size = await redactor.redacted(phase, view.workspace.id)
+        return web.download(pieces, size=size, content_type="application/json")
 
     @api.get("/runs/<run_id>/plan/json-schema")
     async def run_json_schema(run_id: str) -> Response:

@@ -23,6 +23,9 @@ RoleMapping: TypeAlias = Mapping[str, Mapping[str, tuple[str, ...]]]
 MiB = 1 << 20
 GiB = 1 << 30
 
+FIRST_STRUCTURED = 202302
+"""The release of Terraform Enterprise from which on terraform's CLI renders structured run output."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
@@ -321,7 +324,9 @@ class Settings:
         None, "The absolute base of every URL handed out.", shown_default="what the request came to, for loopback only"
     )
     data_dir: Path = setting(Path("terrapod-data"), "Directory of the database, objects and runs of a server that has nothing else.")
-    tfe_version: str = setting("v0.1.0", "Value of the header `X-TFE-Version`; `vYYYYMM-N` turns structured run output on.")
+    tfe_version: str = setting(
+        "v0.1.0", "Value of the header `X-TFE-Version`; `vYYYYMM-N` from `v202302-1` on turns structured run output on."
+    )
 
     server: Server = field(default_factory=Server)
     log: Log = field(default_factory=Log)
@@ -366,6 +371,14 @@ class Settings:
     def embedded(self) -> bool:
         """Whether the database is SQLite, so that this machine holds everything."""
         return self.database.url.startswith("sqlite")
+
+    @property
+    def structured_output(self) -> bool:
+        """Whether terraform's CLI, told this version, renders structured run output. It cuts the version at the first `-`, reads what
+        follows the first letter as a number, and ends with an error where there is none; releases before 202302 it takes for too old.
+        """
+        release = re.fullmatch(r"v(\d{6})-\d+", self.tfe_version, re.ASCII)
+        return release is not None and int(release[1]) >= FIRST_STRUCTURED
 
     def plugin_section(self, kind: str, name: str) -> Mapping[str, Raw]:
         """What was given for the plugin `<kind>-<name>`: raw values with their origins; empty when nothing was.

@@ -35,7 +35,7 @@ class Web:
         self, settings: Settings, db: Database, includes: Includes, authenticate: Authenticate, *, extra: Mapping[str, Any] | None = None
     ) -> None:
         """`extra` is what every `Rendering` carries beside the request's own."""
-        self._extra = extra or {}
+        self._extra = {"structured_output": settings.structured_output, **(extra or {})}
         self.settings = settings
         self.db = db
         self.includes = includes

@@ -32,11 +32,7 @@ class SettingOverwrites(msgspec.Struct, kw_only=True):
 
 
 class UpdateWorkspace(msgspec.Struct, kw_only=True):
-    """What may be sent; what is absent stays as it is.
-
-    `structured-run-output-enabled` is not among it: terraform fails on a true one unless the server calls itself an Enterprise
-    release, so it is always reported false. Nor is `source`, which says through what door the workspace came.
-    """
+    """What may be sent; what is absent stays as it is. `source` is not among it: it says through what door the workspace came."""
 
     name: str | UnsetType = UNSET
     description: str | UnsetType | None = UNSET
@@ -56,6 +52,7 @@ class UpdateWorkspace(msgspec.Struct, kw_only=True):
     file_triggers_enabled: bool | UnsetType | None = UNSET
     global_remote_state: bool | UnsetType | None = UNSET
     untrusted_plans: str | UnsetType | None = UNSET
+    structured_run_output_enabled: bool | UnsetType | None = UNSET
     resource_cpu: str | UnsetType | None = UNSET
     resource_memory: str | UnsetType | None = UNSET
     source_name: str | UnsetType | None = UNSET
@@ -107,6 +104,7 @@ DEFAULTS: Final[dict[str, object]] = {
     "file_triggers_enabled": True,
     "global_remote_state": False,
     "untrusted_plans": UntrustedPlans.WITH_SECRETS.value,
+    "structured_run_output_enabled": True,
     "resource_cpu": None,
     "resource_memory": None,
     "source_name": None,

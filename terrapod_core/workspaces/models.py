@@ -78,6 +78,8 @@ class Workspace(Base):
     global_remote_state: Mapped[bool]
     untrusted_plans: Mapped[str] = mapped_column(default=UntrustedPlans.WITH_SECRETS.value)
     """One of `UntrustedPlans`."""
+    structured_run_output_enabled: Mapped[bool]
+    """Whether it is wanted; it is given where the version that the server tells allows it."""
     resource_cpu: Mapped[str | None]
     resource_memory: Mapped[str | None]
     source_name: Mapped[str | None]

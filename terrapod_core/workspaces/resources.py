@@ -62,6 +62,11 @@ def _permissions(workspace: Workspace, rendering: Rendering) -> msgspec.Raw:
     return _BLOCKS[_AUTHZ.level(actor, workspace) if isinstance(actor, Actor) else Level.NONE]
 
 
+def _structured(workspace: Workspace, rendering: Rendering) -> bool:
+    """Terraform ends with an error on a true one unless the server tells the version of an Enterprise release."""
+    return workspace.structured_run_output_enabled and bool(rendering.extra.get("structured_output"))
+
+
 def _none(_workspace: Workspace) -> None:
     return None
 
@@ -97,7 +102,7 @@ WORKSPACE: Final = Resource(
         attr("global_remote_state", writable=True),
         attr("untrusted_plans", writable=True),
         attr("project_remote_state", from_=_false),
-        attr("structured_run_output_enabled", from_=_false),
+        attr("structured_run_output_enabled", writable=True, from_=_structured),
         attr("resource_cpu", writable=True),
         attr("resource_memory", writable=True),
         attr("source", from_=lambda _workspace: "tfe-api"),

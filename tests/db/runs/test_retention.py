@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from terrapod_core.errors import Gone
-from terrapod_core.runs import Phase, plan_json, retention
+from terrapod_core.runs import Phase, retention
 from terrapod_core.runs.logs import REMOVED
 from terrapod_core.runs.queries import RunView
 from terrapod_core.runs.retention import OldRuns
@@ -60,7 +60,7 @@ async def test_old_logs_and_plans_go_and_the_runs_say_so(engine: Engine) -> None
     assert await engine.kept("logs/") != []
     plan = await engine.phase(run.run.plan_id)
     with pytest.raises(Gone, match="limited time"):
-        await plan_json.redacted(engine.terrapod.objects, plan)
+        await engine.terrapod.redactor.redacted(plan, run.run.workspace_id)
     engine.clock.advance(days=10)
     await old_runs(engine, log_days=20, plan_days=10).tidy()
     assert await engine.kept("logs/") == []

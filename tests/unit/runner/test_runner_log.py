@@ -11,6 +11,7 @@ import pytest
 
 from terrapod_core.runner.client import Server
 from terrapod_core.runner.failures import PhaseGone, Refused
+from terrapod_core.runner.lines import PlainLines
 from terrapod_core.runner.log import PhaseLog
 from terrapod_core.runner.loopback import LoopbackBackend
 from terrapod_core.runner.masking import Masker
@@ -51,7 +52,7 @@ def written(keeper: StateKeeper, data: bytes) -> Path:
 
 def test_a_log_arrives_masked_and_whole_before_it_is_closed(tmp_path: Path) -> None:
     remote, heard = Remote(), list[object]()
-    log = PhaseLog(tmp_path / "log", remote, masker=Masker([b"secret-value"]), limit=1000, hear=heard.append)
+    log = PhaseLog(tmp_path / "log", remote, lines=PlainLines(Masker([b"secret-value"])), limit=1000, hear=heard.append)
     log.say("Terraform")
     log.write(b"it is secret-")
     log.write(b"value\n")
@@ -62,7 +63,7 @@ def test_a_log_arrives_masked_and_whole_before_it_is_closed(tmp_path: Path) -> N
 
 def test_a_server_that_has_less_or_more_than_we_thought_gets_the_rest_once(tmp_path: Path) -> None:
     remote = Remote()
-    log = PhaseLog(tmp_path / "log", remote, masker=Masker([]), limit=1000, hear=lambda _: None)
+    log = PhaseLog(tmp_path / "log", remote, lines=PlainLines(Masker([])), limit=1000, hear=lambda _: None)
     log.write(b"0123456789")
     first = threading.Event()
 
@@ -78,13 +79,19 @@ def test_a_server_that_has_less_or_more_than_we_thought_gets_the_rest_once(tmp_p
     assert remote.log == b"0123456789abc"
 
 
-def test_a_log_over_its_limit_says_so_once_and_drops_the_rest(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("chunks", "kept"),
+    [([b"1234567"] * 5, b"1234567123\n"), ([b"1234\n", b"56789\n", b"0\n"], b"1234\n"), ([b"12\n34\n567890\n"], b"12\n34\n")],
+)
+def test_a_log_over_its_limit_ends_with_a_whole_line_says_so_once_and_drops_the_rest(
+    tmp_path: Path, chunks: list[bytes], kept: bytes
+) -> None:
     remote = Remote()
-    log = PhaseLog(tmp_path / "log", remote, masker=Masker([]), limit=10, hear=lambda _: None)
-    for _ in range(5):
-        log.write(b"1234567")
+    log = PhaseLog(tmp_path / "log", remote, lines=PlainLines(Masker([])), limit=10, hear=lambda _: None)
+    for chunk in chunks:
+        log.write(chunk)
     log.close()
-    assert remote.log == b"1234567123\n[The log ends here: it reached 10 bytes.]\n"
+    assert remote.log == kept + b"[The log ends here: it reached 10 bytes. The rest is not kept; the run goes on.]\n"
 
 
 def test_a_log_the_server_refuses_does_not_hold_the_phase_up(tmp_path: Path) -> None:
@@ -94,7 +101,7 @@ def test_a_log_the_server_refuses_does_not_hold_the_phase_up(tmp_path: Path) -> 
         raise Refused(413, "too large")
 
     remote.before = refuse
-    log = PhaseLog(tmp_path / "log", remote, masker=Masker([]), limit=10, hear=lambda _: None)
+    log = PhaseLog(tmp_path / "log", remote, lines=PlainLines(Masker([])), limit=10, hear=lambda _: None)
     log.write(b"x")
     assert log.close() == 1
 

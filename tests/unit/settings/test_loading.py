@@ -41,6 +41,23 @@ def test_without_any_setting_everything_is_on_this_machine(tmp_path: Path) -> No
     assert set(settings.origins.values()) == {"default"}
 
 
+@pytest.mark.parametrize(
+    ("version", "allows"),
+    [
+        ("v0.1.0", False),
+        ("1.0.0", False),
+        ("v202301-2", False),
+        ("v202302-1", True),
+        ("v202501-1", True),
+        ("202501-1", False),
+        ("v202501", False),
+        ("v2025010-1", False),
+    ],
+)
+def test_only_the_version_of_a_release_that_terraform_can_read_turns_structured_output_on(version: str, allows: bool) -> None:
+    assert load(environ={**NOWHERE, "TERRAPOD_TFE_VERSION": version}).structured_output is allows
+
+
 def test_the_file_in_the_working_directory_is_read() -> None:
     write('external_url = "https://tf.example.com/"\n[server]\nport = 9000\n[plugins]\nrequired = ["runner-local"]')
     settings = load(environ=NOWHERE)

@@ -164,5 +164,6 @@ def test_everything_wrong_is_told_at_once() -> None:
     assert len(pointers(document)) == 5
 
 
-def test_structured_run_output_may_be_asked_for_and_is_not_given() -> None:
-    assert settings(sent(structured_run_output_enabled=True)) == {}
+def test_structured_run_output_is_wanted_unless_somebody_says_otherwise() -> None:
+    assert settings(sent(structured_run_output_enabled=False)) == {"structured_run_output_enabled": False}
+    assert settings(sent(structured_run_output_enabled=None)) == {"structured_run_output_enabled": True}

@@ -55,6 +55,13 @@ def test_terraform_finds_what_it_dies_without() -> None:
     assert data["links"]["self"] == "/api/v2/organizations/default/workspaces/net"
 
 
+@pytest.mark.parametrize(("wanted", "allowed", "given"), [(True, True, True), (True, False, False), (False, True, False)])
+def test_structured_output_is_given_where_it_is_wanted_and_the_version_allows_it(wanted: bool, allowed: bool, given: bool) -> None:
+    row = workspace(structured_run_output_enabled=wanted)
+    rendering = Rendering(OWNER, "https://tfe.example.com", NOW, {"structured_output": allowed})
+    assert json.loads(WORKSPACE.document(row, rendering))["data"]["attributes"]["structured-run-output-enabled"] is given
+
+
 def test_permissions_are_those_of_the_one_who_asks() -> None:
     owner = shown(workspace())["attributes"]["permissions"]
     assert all(owner[name] for name in ("can-update", "can-queue-run", "can-queue-apply", "can-force-delete", "can-lock", "can-unlock"))

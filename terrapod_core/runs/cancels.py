@@ -1,0 +1,87 @@
+"""Passes cancels on to runners, whichever server was asked.
+
+A runner hears of a cancel with the answer to whatever it asks next, but one that waits for terraform asks every ten seconds at
+most. So the process that does background work tells the backend too, and looks for news of other servers several times a second:
+a person who cancels has a reason to hurry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from terrapod_core.db import Database
+from terrapod_core.errors import Unavailable
+from terrapod_core.plugin import RunnerBackend
+from terrapod_core.runs.models import Phase
+from terrapod_core.runs.status import Cancel, PhaseStatus
+
+LOOK_SECONDS: Final = 0.25
+FORCE_AGAIN: Final = timedelta(seconds=10)
+
+log = structlog.get_logger("terrapod.dispatch")
+
+
+class Cancels:
+    """One per process that does background work."""
+
+    def __init__(self, db: Database, backend: RunnerBackend) -> None:
+        self._db = db
+        self._backend = backend
+        self._wake = asyncio.Event()
+        self._one = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._told: dict[tuple[str, int, str], datetime] = {}
+
+    def wake(self) -> None:
+        """Look now."""
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin to look; returns at once."""
+        self._task = asyncio.create_task(self._loop(), name="cancels")
+
+    async def stop(self) -> None:
+        """Look no longer."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _loop(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self.look()
+            except Unavailable as error:
+                log.warning("cancels wait for the database", error=error.detail)
+            except Exception:
+                log.exception("a cancel could not be passed on and is tried again")
+            try:
+                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """Tell the runners that were not told yet."""
+        async with self._one:
+            due = await self._db.read(_cancelled)
+            now = self._db.clock.now()
+            self._told = {key: told for key, told in self._told.items() if key[0] in {each.id for each in due}}
+            for phase in due:
+                key, force = (phase.id, phase.epoch, phase.cancel), phase.cancel == Cancel.FORCE
+                told = self._told.get(key)
+                if told is None or (force and now - told > FORCE_AGAIN):
+                    await self._backend.cancel(phase.handle or {}, force=force)
+                    self._told[key] = now
+
+
+def _cancelled(session: Session) -> list[Phase]:
+    """Phases that somebody cancelled and whose runner is known; the index of the queue finds those that run."""
+    active = (PhaseStatus.QUEUED.value, PhaseStatus.RUNNING.value)
+    query = select(Phase).where(Phase.status.in_(active), Phase.cancel != Cancel.NONE.value)
+    return list(session.execute(query.where(Phase.finished_at.is_(None), Phase.handle.is_not(None))).scalars())
