@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 from .failures import PhaseFailed
 from .interruption import Interruption
@@ -17,6 +18,8 @@ from .process import capture
 from .versions import Version, Wanted
 
 TOOLS = ("terraform", "tofu")
+SHOWN = 12
+"""Engines that an error names."""
 TITLES = {"terraform": "Terraform", "tofu": "OpenTofu"}
 
 _NAMED = re.compile(r"(terraform|tofu)[_-]v?(\d+\.\d+\.\d+[^_]*)(?:_[a-z0-9_]+)?")
@@ -45,50 +48,76 @@ class _Candidate:
     """The version its name claims; `None` means it has to be asked."""
 
 
-def find(tool: str | None, version: str, *, engines_dir: Path | None, search_path: str, interruption: Interruption) -> Engine:
-    """The newest engine in the directory that fits, else the first on `PATH`; `tool` `None` takes terraform before tofu.
+@dataclass(frozen=True)
+class _Directory:
+    """The directory of engines: `terraform`, `terraform_1.11.4`, `terraform-1.11.4`, `1.11.4/terraform`, and as they are unpacked."""
 
-    Raises `PhaseFailed` that names what was looked for, where, and what was there instead.
+    path: Path
+    newest: ClassVar = True
+    """Whether the newest that fits is taken, or the first."""
+
+    @property
+    def name(self) -> str:
+        return f"the engines directory {self.path}" if self.path.is_dir() else f"the engines directory {self.path} (there is none)"
+
+    def candidates(self, tool: str) -> Iterator[_Candidate]:
+        for entry in sorted(self.path.iterdir()) if self.path.is_dir() else ():
+            named = _NAMED.fullmatch(entry.name)
+            version = Version.parse(named.group(2)) if named and named.group(1) == tool else None
+            if _runs(entry) and (entry.name == tool or version is not None):
+                yield _Candidate(tool, entry, version)
+            elif entry.is_dir() and _runs(entry / tool):
+                yield _Candidate(tool, entry / tool, version or Version.parse(entry.name))
+
+
+@dataclass(frozen=True)
+class _SearchPath:
+    """`PATH`, in its order."""
+
+    text: str
+    newest: ClassVar = False
+
+    @property
+    def name(self) -> str:
+        return f"PATH ({self.text})"
+
+    def candidates(self, tool: str) -> Iterator[_Candidate]:
+        for directory in self.text.split(os.pathsep):
+            if directory and _runs(Path(directory) / tool):
+                yield _Candidate(tool, Path(directory) / tool, None)
+
+
+def find(tool: str | None, version: str, *, engines_dir: Path | None, search_path: str, interruption: Interruption) -> Engine:
+    """An engine that fits, from the first place that has one; `tool` `None` takes terraform before tofu.
+
+    Raises `PhaseFailed` that names what was looked for, where, what was there instead, and what to do.
     """
     try:
         wanted = Wanted.parse(version)
     except ValueError as error:
         raise PhaseFailed(str(error)) from None
     tools = (tool,) if tool in TOOLS else TOOLS
+    sources: list[_Directory | _SearchPath] = [_SearchPath(search_path)]
+    if engines_dir is not None:
+        sources.insert(0, _Directory(engines_dir))
     seen: list[str] = []
     for name in tools:
-        engine = _best(_in_directory(engines_dir, name), wanted, interruption, seen, newest=True) or _best(
-            _on_path(search_path, name), wanted, interruption, seen, newest=False
-        )
-        if engine is not None:
-            return engine
-    raise PhaseFailed(_nothing_found(tools, wanted, engines_dir, search_path, seen))
+        for source in sources:
+            engine = _best(source.candidates(name), wanted, interruption, seen, newest=source.newest)
+            if engine is not None:
+                return engine
+    raise PhaseFailed(_nothing_found(tools, wanted, [source.name for source in sources], seen, has_directory=engines_dir is not None))
 
 
-def _nothing_found(tools: Sequence[str], wanted: Wanted, engines_dir: Path | None, search_path: str, seen: Sequence[str]) -> str:
-    kind = " or ".join(tools)
-    where = f"the engines directory {engines_dir} and PATH ({search_path})" if engines_dir else f"PATH ({search_path})"
-    there = f"Found instead: {', '.join(seen)}." if seen else "No such program is there."
-    return f"No {kind} for version `{wanted.text}` was found in {where}. {there}"
-
-
-def _in_directory(directory: Path | None, tool: str) -> Iterator[_Candidate]:
-    if directory is None or not directory.is_dir():
-        return
-    for entry in sorted(directory.iterdir()):
-        named = _NAMED.fullmatch(entry.name)
-        if entry.name == tool and _runs(entry):
-            yield _Candidate(tool, entry, None)
-        elif named and named.group(1) == tool and _runs(entry):
-            yield _Candidate(tool, entry, Version.parse(named.group(2)))
-        elif entry.is_dir() and _runs(entry / tool):
-            yield _Candidate(tool, entry / tool, Version.parse(entry.name.removeprefix(f"{tool}_")))
-
-
-def _on_path(search_path: str, tool: str) -> Iterator[_Candidate]:
-    for directory in search_path.split(os.pathsep):
-        if directory and _runs(Path(directory) / tool):
-            yield _Candidate(tool, Path(directory) / tool, None)
+def _nothing_found(tools: Sequence[str], wanted: Wanted, places: Sequence[str], seen: Sequence[str], *, has_directory: bool) -> str:
+    more = " and others" if len(seen) > SHOWN else ""
+    there = f"Found instead: {', '.join(seen[:SHOWN])}{more}." if seen else "No such program is there."
+    kept = "Put it into that directory" if has_directory else "Put it into a directory that the setting runner.engines_dir names"
+    other = "ask for a version that is there" if seen else "install one on PATH"
+    return (
+        f"No {' or '.join(tools)} for version `{wanted.text}` was found in {' and '.join(places)}. {there} "
+        f"{kept}, as `{tools[0]}_VERSION` or `VERSION/{tools[0]}`, or {other} (the workspace's terraform-version and execution-backend)."
+    )
 
 
 def _runs(path: Path) -> bool:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
+from terrapod_core.configurations import queries as configurations
+from terrapod_core.configurations.models import ConfigurationStatus
 from terrapod_core.db import UnitOfWork
 from terrapod_core.runs.freshness import state_moved
 from terrapod_core.runs.models import Phase, Run
@@ -39,7 +41,11 @@ class Materials:
         self._tokens = tokens
 
     async def refusal(self, uow: UnitOfWork, run: Run, workspace: Workspace, phase: Phase) -> str | None:
-        """Why an apply must not begin: its plan is gone, or the state has moved since; `None` when it may."""
+        """Why a phase must not begin: its configuration or its plan is gone, or the state has moved since; `None` when it may."""
+        configuration = await uow.run(lambda session: configurations.by_id(session, run.configuration_version_id))
+        if configuration is None or configuration.status != ConfigurationStatus.UPLOADED:
+            became = "was deleted" if configuration is None else f"is {configuration.status}"
+            return f"the run's configuration version {run.configuration_version_id} {became}; upload it again and start a new run"
         if phase.kind == "plan":
             return None
         plan = await uow.session.get_one(Phase, run.plan_id)

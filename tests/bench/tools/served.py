@@ -1,11 +1,13 @@
-"""`terrapod serve` as it is, with two additions that only a benchmark wants. A program: `tests/bench/tools/servers.py` starts it.
+"""`terrapod serve` as it is, with three additions that only a benchmark wants. A program: `tests/bench/tools/servers.py` starts it.
 
 `GET /hello` is answered by an empty Quart application beside ours on the same Hypercorn, in the same process: what a request
-costs here before any of our code. `TERRAPOD_BENCH_DISK` makes the store's disk as slow as so many bytes a second.
+costs here before any of our code. `GET /pause` tells the longest pause of the event loop since the last time. `TERRAPOD_BENCH_DISK` makes the store's disk as slow as so many bytes a second.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import time
 from typing import Any
@@ -16,6 +18,8 @@ from terrapod_core.cli import main, serve
 from terrapod_storage_local.files import Incoming
 
 HELLO = "/hello"
+PAUSE = "/pause"
+LOOK_SECONDS = 0.002
 DISK = "TERRAPOD_BENCH_DISK"
 
 
@@ -27,14 +31,33 @@ def say_hello() -> None:
     async def say() -> Response:
         return Response(b'{"hello":"world"}', content_type="application/json")
 
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(LOOK_SECONDS)
+            longest = max(longest, time.perf_counter() - began - LOOK_SECONDS)
+
+    @hello.get(PAUSE)
+    async def pause() -> Response:
+        nonlocal longest
+        told, longest = longest, 0.0
+        return Response(json.dumps({"longest": told}), content_type="application/json")
+
     module: Any = serve
     serving = module.hypercorn_serve
 
     async def with_hello(app: Any, config: Any, **options: Any) -> None:
         async def both(scope: Any, receive: Any, send: Any) -> None:
-            await (hello if scope.get("path") == HELLO else app)(scope, receive, send)
+            await (hello if scope.get("path") in (HELLO, PAUSE) else app)(scope, receive, send)
 
-        await serving(both, config, **options)
+        watching = asyncio.create_task(watch())
+        try:
+            await serving(both, config, **options)
+        finally:
+            watching.cancel()
 
     module.hypercorn_serve = with_hello
 

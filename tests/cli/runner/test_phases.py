@@ -194,6 +194,50 @@ def test_an_engine_that_is_killed_leaves_a_report_that_the_state_may_lack_someth
     assert (server.report["state-incomplete"], server.report["additions"]) == (True, 1)
 
 
+@pytest.mark.parametrize("structured", [False, True])
+def test_a_configuration_that_prints_without_end_fills_its_log_and_nothing_else(
+    runner: RunnerProgram, server: PhaseServer, structured: bool
+) -> None:
+    flood = (
+        'resource "terraform_data" "a" {\n  provisioner "local-exec" {\n    command = "yes it goes on and on | head -c 20000000"\n  }\n}\n'
+    )
+    plan(runner, flood)
+    report = apply(runner, limits={"log-bytes": 100_000}, **{"structured-output": structured})
+    assert (report["status"], report["additions"]) == ("finished", 1)
+    assert resources(server.state) == {"a": "good"}
+    *lines, last = server.text.splitlines()
+    assert last == "[The log ends here: it reached 100000 bytes. The rest is not kept; the run goes on.]"
+    assert 99_000 < len(server.log) < 100_000 + 200
+    if structured:
+        assert all(json.loads(line)["@message"] for line in lines[3:])
+
+
+def test_a_line_that_is_too_long_is_cut_and_the_run_goes_on(runner: RunnerProgram, server: PhaseServer) -> None:
+    plan(runner, 'output "long" {\n  value = join("", [for i in range(1000) : format("%0100d", i)])\n}\n')
+    assert max(map(len, server.text.splitlines())) < (64 << 10) + 200
+    assert "[the line was longer than 65536 bytes; the rest is left out]" in server.text
+    report = apply(runner, **{"structured-output": True})
+    assert report["status"] == "finished"
+    lines = [json.loads(line) for line in server.text.splitlines()[3:]]
+    assert lines[-1]["outputs"]["long"]["value"].endswith("the rest is left out]")
+
+
+def test_an_engine_that_is_not_there_is_named_with_what_is_and_what_to_do(
+    runner: RunnerProgram, server: PhaseServer, tmp_path: Path
+) -> None:
+    server.configuration = archive({"main.tf": THREE})
+    server.begin("plan", engine={"tool": "terraform", "version": "~> 0.99"})
+    report = runner.carry_out(**{"engines-dir": str(tmp_path / "engines")})
+    assert report["status"] == "errored"
+    for part in (
+        "No terraform for version `~> 0.99`",
+        str(tmp_path / "engines"),
+        "Found instead: terraform 1.",
+        "ask for a version that is there",
+    ):
+        assert part in server.text
+
+
 @pytest.mark.parametrize("how", ["answer", "signal"])
 def test_a_cancelled_apply_stops_terraform_and_keeps_its_state(
     runner: RunnerProgram, server: PhaseServer, tmp_path: Path, how: str
