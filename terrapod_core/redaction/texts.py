@@ -8,6 +8,7 @@ from typing import Any, Final
 SHORTEST: Final = 8
 """Characters below which a value is not searched for, as in logs: `true` or `eu` would be found everywhere."""
 MASK: Final = "***"
+NONE: Final[dict[int, set[str]]] = {}
 
 
 class Hidden:
@@ -16,15 +17,15 @@ class Hidden:
     def __init__(self, texts: Iterable[Any]) -> None:
         self.texts: list[Any] = list(texts)
         """Values of any form; what is searched for are the texts and numbers in them."""
-        self._by_start: dict[str, list[str]] = {}
+        self._by_start: dict[str, dict[int, set[str]]] = {}
+        """By their first characters and their length: thousands of them may begin alike."""
         self._known: dict[str, str] = {}
 
     def without(self, document: dict[str, Any]) -> dict[str, Any]:
         """The document with a mask wherever one of the texts was; a number that spells one becomes null."""
         for value in self.texts:
             self._collect(value)
-        for several in self._by_start.values():
-            several.sort(key=len, reverse=True)
+        self._by_start = {start: dict(sorted(known.items(), reverse=True)) for start, known in self._by_start.items()}
         if not self._by_start:
             return document
         cleaned: dict[str, Any] = self._clean(document)
@@ -42,8 +43,8 @@ class Hidden:
             text = str(value)
             # Generated configuration spells a text of several lines line by line, and with escapes.
             for form in {text, *(line.strip() for line in text.splitlines()), _escaped(text)}:
-                if len(form) >= SHORTEST and form not in (known := self._by_start.setdefault(form[:SHORTEST], [])):
-                    known.append(form)
+                if len(form) >= SHORTEST:
+                    self._by_start.setdefault(form[:SHORTEST], {}).setdefault(len(form), set()).add(form)
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -70,10 +71,10 @@ class Hidden:
         position, index, last = 0, 0, len(text) - SHORTEST
         by_start = self._by_start
         while index <= last:
-            for secret in by_start.get(text[index : index + SHORTEST], ()):
-                if text.startswith(secret, index):
+            for length, secrets in by_start.get(text[index : index + SHORTEST], NONE).items():
+                if text[index : index + length] in secrets:
                     shown += (text[position:index], MASK)
-                    index = position = index + len(secret)
+                    index = position = index + length
                     break
             else:
                 index += 1

@@ -1,7 +1,8 @@
 """`terrapod serve` as it is, with three additions that only a benchmark wants. A program: `tests/bench/tools/servers.py` starts it.
 
 `GET /hello` is answered by an empty Quart application beside ours on the same Hypercorn, in the same process: what a request
-costs here before any of our code. `GET /pause` tells the longest pause of the event loop since the last time. `TERRAPOD_BENCH_DISK` makes the store's disk as slow as so many bytes a second.
+costs here before any of our code. `GET /pause` tells the longest pause of the event loop since the last time. `TERRAPOD_BENCH_DISK`
+makes the store's disk as slow as so many bytes a second.
 """
 
 from __future__ import annotations
