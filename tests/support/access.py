@@ -238,8 +238,7 @@ _PASSWORD = wire.document("users", current_password="x", password="y", password_
 _VAR = wire.document(
     "vars", {"workspace": {"type": "workspaces", "id": "{workspace}"}}, key="never_made_2", value="text", category="terraform"
 )
-_VARSET = wire.document("varsets", name=" never-made")
-"""Refused behind the gate, for the space: a name is taken once."""
+_VARSET = wire.document("varsets", name="of {name}")
 _OF_VARSET = wire.document("vars", key="never_made", value="text", category="terraform")
 
 _LOGIN = {
@@ -559,6 +558,11 @@ LATER: Final[dict[str, str]] = {
     "POST /api/v2/runs/<run_id>/actions/apply": "the run is pending",
     "POST /api/v2/runs/<run_id>/actions/confirm": "the run is pending",
     "POST /api/v2/runs/<run_id>/actions/force-cancel": "can be force-cancelled a minute after",
+    "POST /api/v2/runs/<run_id>/actions/force-execute": _LOCKED,
+    "POST /api/v2/runs/<run_id>/actions/retry": "the run is pending",
+    "POST /api/v2/workspaces/<workspace_id>/conditions/<code>/actions/acknowledge": "has no condition state-diverged",
+    "POST /api/v2/state-versions/<version_id>/actions/promote": "is locked by|only a state that was rescued",
+    "GET /api/v2/applies/<apply_id>/errored-state": "it did not fail, or it left no state",
     "PUT /api/v2/state-versions/<version_id>/content": "has its bytes already",
     "PUT /api/v2/state-versions/<version_id>/json-content": "no upload is waited for here",
     **{route: "" for route, row in TABLE.items() if isinstance(row.needs, SignedIn) and row.needs.about == GONE},
