@@ -33,7 +33,7 @@ from terrapod_core.workspaces import Workspace, queries as workspaces_queries
 
 LOOK_SECONDS: Final = 1.0
 DEAF_AFTER: Final = timedelta(seconds=15)
-"""When a look came this much late, the server was down (or its database was): nobody could be heard, so nobody is lost.
+"""When a step came this much late, the server was down or stood still (or its database did): nobody could be heard, so nobody is lost.
 A clock that was put forward looks the same.
 """
 
@@ -122,17 +122,29 @@ class Dispatcher:
         """One pass: pass cancels on, find the lost, launch what fits, tidy up."""
         await self._cancels.look()
         now = self._db.clock.now()
-        launched, waiting, ended = await self._db.read(lambda s: (turns.launched(s), turns.launchable(s, now), _ended(s)))
-        if not timedelta(0) <= now - self._heard_at <= DEAF_AFTER:
+        if self._is_deaf():
+            # Nobody was there to hear them renew: every holder gets a full period.
             self._leases.clear()
-        self._heard_at = now
+            self._heard_at = now
+        launched, waiting, ended = await self._db.read(lambda s: (turns.launched(s), turns.launchable(s, now), _ended(s)))
+        self._hear()
         self._leases = {phase.id: self._lease(phase, now) for phase in launched}
         for phase in launched:
             await self._watch(phase, now)
+            self._hear()
         await self._launch(waiting, len(launched))
         for phase in ended:
             await self._forget(phase)
-        self._heard_at = self._db.clock.now()
+            self._hear()
+
+    def _is_deaf(self) -> bool:
+        """Whether too much time went by since it was last sure that runners are heard."""
+        return not timedelta(0) <= self._db.clock.now() - self._heard_at <= DEAF_AFTER
+
+    def _hear(self) -> None:
+        """After each step for which the database answered. Once a step took too long, it is the next look that makes it good."""
+        if not self._is_deaf():
+            self._heard_at = self._db.clock.now()
 
     def _lease(self, phase: Phase, now: datetime) -> _Lease:
         """The lease, and since when this process has seen it as it is.
@@ -155,6 +167,7 @@ class Dispatcher:
             spec = await self._take(phase.id)
             if spec is not None:
                 await self._start(spec)
+            self._hear()
 
     async def _take(self, phase_id: str) -> PhaseSpec | None:
         """Mark the phase as being launched; `None` when somebody else was quicker."""

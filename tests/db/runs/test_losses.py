@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from terrapod_core.errors import Conflict, InvalidTransition, TerrapodError
+from terrapod_core.errors import Conflict, InvalidTransition, TerrapodError, Unavailable
 from terrapod_core.runs.phases import LeaseLost
 from terrapod_core.runs.requests import Claim, Report
 from terrapod_core.storage import ObjectKind
@@ -64,6 +65,49 @@ async def test_after_an_outage_of_the_server_every_runner_gets_a_full_period(eng
     await engine.look()
     assert await engine.status(run) == "planning"
     await engine.phases.renew(claim)
+
+
+async def test_after_an_outage_of_the_database_every_runner_gets_a_full_period(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await engine.run(await engine.workspace())
+    claim = await engine.begin(run.run.plan_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.terrapod.db, "read", away)
+        for _ in range(8):
+            engine.clock.advance(seconds=10)
+            with pytest.raises(Unavailable):
+                await engine.terrapod.dispatcher.look()
+    await engine.look()
+    assert await engine.status(run) == "planning"
+    await engine.phases.renew(claim)
+    await quiet(engine, 80)
+    assert await engine.status(run) == "plan_queued"  # from then on it is heard, or lost
+
+
+async def away(*_: object) -> None:
+    raise Unavailable("the database does not answer")
+
+
+@pytest.mark.parametrize("during", ["the read", "the work"])
+async def test_a_server_that_stood_still_in_the_middle_of_a_look_loses_nobody(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    first, second = [await engine.run(await engine.workspace(name)) for name in ("one", "two")]
+    for run in (first, second):
+        await engine.begin(run.run.plan_id)
+    where: Any = engine.terrapod.db if during == "the read" else engine.backend
+    name = "read" if during == "the read" else "poll"
+    act = getattr(where, name)
+
+    async def slowly(argument: Any) -> Any:
+        answer = await act(argument)
+        engine.clock.advance(minutes=10)
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, slowly)
+        await engine.terrapod.dispatcher.look()
+    await engine.look()
+    assert [await engine.status(run) for run in (first, second)] == ["planning", "planning"]
 
 
 async def test_a_runner_that_ended_without_a_report_is_noticed_at_once(engine: Engine) -> None:
