@@ -118,6 +118,19 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Processes die and stand still under real runs: `nox -s faults -- --runs 50 --seed 7`; not part of the default run.
+
+    `nox -s faults -- runs` names the suite, tests/faults/runs.py, which is what runs when none is named.
+    """
+    names = sorted(path.stem for path in (ROOT / "tests/faults").glob("[a-z]*.py"))
+    suite, options = (
+        (session.posargs[0], session.posargs[1:]) if session.posargs and session.posargs[0] in names else ("runs", session.posargs)
+    )
+    python(session, "-m", f"tests.faults.{suite}", *options)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """`nox -s bench -- first_run` runs tests/bench/first_run.py; further arguments are its own."""
     names = sorted(path.stem for path in (ROOT / "tests/bench").glob("[a-z]*.py"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 
 # Nothing here outlives the session, so nothing need reach the disk.
@@ -23,8 +24,9 @@ UNSAFE_BUT_FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes 
 class PostgresServer:
     """Databases on one server. Names are `t1`, `t2`, …; a template is a database that new ones start as a copy of."""
 
-    def __init__(self, socket_directory: str) -> None:
+    def __init__(self, socket_directory: str, program: Any) -> None:
         self._directory = socket_directory
+        self._program = program
         self._numbers = itertools.count(1)
         self._templates: dict[str, str] = {}
 
@@ -51,6 +53,20 @@ class PostgresServer:
         """Remove a database, whoever is still connected to it."""
         self.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """The server's first process and its children, as they are now."""
+        first = psutil.Process(self._program.get_pid())
+        return [first, *first.children()]
+
+    def stop(self) -> None:
+        """Stop it as an operator would; what it holds stays."""
+        self._program.stop()
+
+    def start(self) -> None:
+        """Start it again, after a stop or a crash."""
+        self._program.ensure_postgres_running()
+
     def execute(self, *statements: str) -> None:
         """Run statements, each in its own transaction, as the superuser."""
 
@@ -74,7 +90,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         server = _start(directory)
         try:
             _, _, socket_directory = server.get_uri().partition("host=")
-            databases = PostgresServer(socket_directory)
+            databases = PostgresServer(socket_directory, server)
             databases.execute(*(f"ALTER SYSTEM SET {setting}" for setting in UNSAFE_BUT_FAST), "SELECT pg_reload_conf()")
             yield databases
         finally:

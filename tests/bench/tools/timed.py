@@ -12,7 +12,7 @@ WRAPPER = """\
 began=$EPOCHREALTIME
 "{program}" "$@"
 code=$?
-echo "$began $EPOCHREALTIME $1" >> "{log}"
+echo "$began $EPOCHREALTIME $1 $TFC_RUN_ID" >> "{log}"
 exit $code
 """
 
@@ -24,6 +24,8 @@ class Command:
     name: str
     began: float
     ended: float
+    run: str = ""
+    """The run's id; empty for commands that are not told (`version`, and those that only read a plan)."""
 
 
 def engine(directory: Path) -> Path:
@@ -44,7 +46,7 @@ def commands(directory: Path) -> list[Command]:
     log = directory / "engine.log"
     lines = log.read_text().splitlines() if log.exists() else []
     log.unlink(missing_ok=True)
-    return [Command(name, float(began), float(ended)) for began, ended, name in map(str.split, lines)]
+    return [Command(name, float(began), float(ended), *run) for began, ended, name, *run in map(str.split, lines)]
 
 
 def busy(commands: Iterable[Command]) -> float:

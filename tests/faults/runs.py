@@ -1,0 +1,170 @@
+"""Runs with a real terraform, each with one fault at a random moment: `nox -s faults`, some ten minutes for 200 of them.
+
+    nox -s faults -- --runs 50 --seed 7         so many, and these: a seed gives the same runs, faults and moments again
+    nox -s faults -- --seed 7 --number 113      one of them alone (the same lane, the same fault, the same moment)
+    nox -s faults -- --keep                     leave the servers' directories for a look, also when all is well
+
+Each lane is a server of its own, so that a fault meets one run and nobody else. After the fault everything is given time to
+settle; then what the API says is held against what really happened. The table and every broken promise are printed, and the
+exit status is 1 when there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from tests.faults.tools import truth, victims
+from tests.faults.tools.experiments import FAULTS, Experiment, Moment, Victim, experiment
+from tests.faults.tools.lane import Lane, open_lane
+from tests.faults.tools.table import Result, show
+from tests.faults.tools.witness import Story, Witness
+from tests.support.workspace import OVER
+
+ATTEMPTS = 5
+LANES = 6
+MILESTONE_SECONDS = 60.0
+
+
+class Suite:
+    """The lanes, what is wanted of them, and what came of it."""
+
+    def __init__(self, lanes: list[Lane], witness: Witness, seed: int, console: Console) -> None:
+        self._lanes = lanes
+        self._witness = witness
+        self._seed = seed
+        self._console = console
+        self._printing = threading.Lock()
+        self._order = random.Random(seed).sample(FAULTS, len(FAULTS))
+        self._began = time.monotonic()
+        self.results: list[Result] = []
+        self.violations: list[str] = []
+
+    def run(self, numbers: list[int]) -> None:
+        """Make these experiments, in every lane at once."""
+        with ThreadPoolExecutor(len(self._lanes)) as pool:
+            shares = [[number for number in numbers if number % len(self._lanes) == each] for each in range(len(self._lanes))]
+            for _ in pool.map(self._work, self._lanes, shares):
+                pass
+
+    def _work(self, lane: Lane, numbers: list[int]) -> None:
+        ended: dict[str, str] = {}
+        try:
+            for number in numbers:
+                result = self._one(lane, number)
+                ended |= {result.run_id: result.status} if result.status else {}
+                self._note(result)
+            self.violations += [f"{lane.title}: {sentence}" for sentence in truth.of_lane(lane, ended)]
+        except Exception:  # noqa: BLE001 - a lane that breaks is a finding, and the others go on
+            self.violations.append(f"{lane.title}: the lane broke: {traceback.format_exc()}")
+
+    def _one(self, lane: Lane, number: int) -> Result:
+        faults = lane.faults(self._order)
+        round_, place = divmod(number, len(self._lanes))
+        fault = faults[(round_ + place * len(faults) // len(self._lanes)) % len(faults)]
+        for attempt in range(ATTEMPTS):
+            result = self._try(lane, experiment(self._seed, number, fault, attempt))
+            if result is not None:
+                return result
+        raise AssertionError(f"#{number} came too late {ATTEMPTS} times")
+
+    def _try(self, lane: Lane, wanted: Experiment) -> Result | None:
+        """`None` when the run was over before it could be hit."""
+        story = Story(wanted.plan_seconds, wanted.resource_seconds)
+        text = self._witness.begin(wanted.key, story)
+        for name, after in zip(wanted.names, [None, *wanted.names], strict=False):
+            text += self._witness.resource(wanted.key, name, after)
+        run_id = lane.begin(wanted, text)
+        struck, processes = self._aim(lane, wanted, run_id, story)
+        if struck in OVER:
+            lane.settle(run_id)
+            return None
+        began = time.monotonic()
+        lane.strike(wanted.fault, wanted.hold, processes)
+        status = lane.settle(run_id)
+        seconds = time.monotonic() - began
+        violations = truth.of_run(lane, wanted, run_id, status, story)
+        return Result(wanted, lane.title, run_id, struck, status, seconds, violations)
+
+    def _aim(self, lane: Lane, wanted: Experiment, run_id: str, story: Story) -> tuple[str, list[psutil.Process]]:
+        """Wait for the moment; the run's status then, and which of its own processes are to be hit."""
+        milestone = {Moment.PLANNING: story.planning, Moment.APPLYING: story.applying}.get(wanted.moment)
+        end = time.monotonic() + MILESTONE_SECONDS
+        while milestone is not None and not milestone.wait(0.05) and time.monotonic() < end:
+            lane.look_after(run_id)
+        time.sleep(wanted.delay)
+        while True:
+            status = lane.status(run_id)
+            processes = _own(lane, wanted, run_id)
+            if processes or wanted.fault.victim not in (Victim.RUNNER, Victim.TERRAFORM) or status in OVER:
+                return status, processes
+            lane.look_after(run_id)
+
+    def _note(self, result: Result) -> None:
+        with self._printing:
+            self.results.append(result)
+            seconds = int(time.monotonic() - self._began)
+            verdict = "[red]BROKEN[/red]" if result.violations else "ok"
+            self._console.print(
+                f"[dim]{seconds // 60}:{seconds % 60:02}[/dim] {len(self.results):3} {verdict} {result.experiment} "
+                f"({result.lane}), hit when {result.struck}: {result.status} after {result.seconds:.1f} s"
+            )
+
+
+def _own(lane: Lane, wanted: Experiment, run_id: str) -> list[psutil.Process]:
+    match wanted.fault.victim:
+        case Victim.RUNNER:
+            return victims.runner(lane.runs, run_id)
+        case Victim.TERRAFORM:
+            return victims.terraform(lane.runs, run_id)
+        case Victim.MACHINE:
+            return victims.of_run(lane.runs, run_id)
+        case _:
+            return []
+
+
+def main() -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="nox -s faults --")
+    parser.add_argument("--runs", type=int, default=200, help="how many runs (default 200)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000), help="of everything that is chosen")
+    parser.add_argument("--lanes", type=int, default=LANES, help=f"servers side by side (default {LANES})")
+    parser.add_argument("--number", type=int, action="append", help="this experiment alone (may be repeated)")
+    parser.add_argument("--keep", action="store_true", help="leave the servers' directories")
+    chosen = parser.parse_args()
+    console = Console(highlight=False, soft_wrap=True)
+    numbers = chosen.number or list(range(chosen.runs))
+    console.print(f"seed {chosen.seed}, {len(numbers)} runs in {chosen.lanes} lanes")
+    directory = Path(tempfile.mkdtemp(prefix="terrapod-faults-"))
+    witness = Witness()
+    with ExitStack() as stack:
+        lanes = [stack.enter_context(open_lane(directory / f"lane-{number}", number)) for number in range(chosen.lanes)]
+        suite = Suite(lanes, witness, chosen.seed, console)
+        suite.run(numbers)
+    witness.close()
+    show(suite.results, Console(highlight=False, width=max(130, console.width)))
+    for sentence in suite.violations:
+        console.print(f"[red]{sentence}[/red]")
+    broken = sum(bool(result.violations) for result in suite.results) + len(suite.violations)
+    console.print(f"{len(suite.results)} runs, {broken or 'no'} broken; seed {chosen.seed}")
+    if chosen.keep or broken:
+        console.print(f"the servers' directories: {directory}")
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+    return 1 if broken or len(suite.results) < len(numbers) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Which runs are made, and what is done to whom, when: all of it follows from a seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.faults.tools.served import LEASE
+
+SHORT = (0.2, 2.5)
+LONG = (LEASE.total_seconds() + 2, LEASE.total_seconds() + 5)
+"""Seconds that somebody stands still or is away; the second is longer than the lease."""
+
+
+class Victim(StrEnum):
+    """Whom it hits."""
+
+    SERVER = "server"
+    RUNNER = "runner"
+    TERRAFORM = "terraform"
+    DATABASE = "database"
+    MACHINE = "machine"
+    """The server, the runner and terraform at once, as when the power fails."""
+
+
+class Deed(StrEnum):
+    """What is done to it."""
+
+    KILL = "kill -9"
+    AWAY = "kill -9, long away"
+    STOP = "SIGSTOP, short"
+    STAND = "SIGSTOP, long"
+    RESTART = "restart"
+
+
+class Kind(StrEnum):
+    """What the run is."""
+
+    PLAN = "plan only"
+    AUTO = "auto-apply"
+    CONFIRMED = "confirmed"
+
+
+class Moment(StrEnum):
+    """What has to happen before the delay begins."""
+
+    QUEUED = "queued"
+    PLANNING = "planning"
+    APPLYING = "applying"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something bad that happens."""
+
+    victim: Victim
+    deed: Deed
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it lasts longer than a lease."""
+        return self.deed in (Deed.AWAY, Deed.STAND)
+
+
+FAULTS = [
+    *(Fault(Victim.SERVER, deed) for deed in Deed),
+    *(Fault(Victim.RUNNER, deed) for deed in (Deed.KILL, Deed.STOP, Deed.STAND)),
+    *(Fault(Victim.TERRAFORM, deed) for deed in (Deed.KILL, Deed.STOP, Deed.STAND)),
+    *(Fault(Victim.DATABASE, deed) for deed in Deed),
+    Fault(Victim.MACHINE, Deed.KILL),
+]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run and one fault. Seconds."""
+
+    number: int
+    attempt: int
+    fault: Fault
+    kind: Kind
+    resources: int
+    plan_seconds: float
+    resource_seconds: float
+    moment: Moment
+    delay: float
+    hold: float
+    """How long the victim is away or stands still."""
+
+    @property
+    def key(self) -> str:
+        """Its name in its configuration."""
+        return f"e{self.number}-{self.attempt}"
+
+    @property
+    def names(self) -> list[str]:
+        """Of its resources, each made after the one before."""
+        return [f"r{number}" for number in range(self.resources)]
+
+    def __str__(self) -> str:
+        return (
+            f"#{self.number}: {self.fault.victim} {self.fault.deed} (for {self.hold:.1f} s), {self.delay:.2f} s after {self.moment}; "
+            f"{self.kind}, {self.resources} resources"
+        )
+
+
+def experiment(seed: int, number: int, fault: Fault, attempt: int = 0) -> Experiment:
+    """The experiment of that number. Another attempt has the same fault at another moment, for the first came too late."""
+    chance = random.Random(f"{seed}/{number}/{attempt}")
+    kind = chance.choices([Kind.PLAN, Kind.AUTO, Kind.CONFIRMED], [1, 4, 2])[0]
+    moments = [Moment.QUEUED, Moment.PLANNING] if kind is Kind.PLAN else list(Moment)
+    resources, seconds = chance.randint(1, 4), chance.uniform(0.1, 0.6)
+    moment = chance.choice(moments)
+    longest = {Moment.QUEUED: 0.8, Moment.PLANNING: 1.2, Moment.APPLYING: resources * seconds + 0.3}[moment]
+    return Experiment(
+        number=number,
+        attempt=attempt,
+        fault=fault,
+        kind=kind,
+        resources=resources,
+        plan_seconds=chance.uniform(0.1, 0.8),
+        resource_seconds=seconds,
+        moment=moment,
+        delay=chance.uniform(0, longest) / (1 + attempt),
+        hold=chance.uniform(*(LONG if fault.is_long else SHORT)),
+    )

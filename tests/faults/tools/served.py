@@ -1,0 +1,68 @@
+"""`terrapod serve` as it is, with two additions that only a fault test wants. A program: `tests/faults/tools/lane.py` starts it.
+
+A runner is given up after ten seconds of silence instead of sixty, in proportion with everything that hangs on it, so that
+the test is not mostly waiting. And every state that the server acknowledges to a runner is noted in a ledger outside of the
+data directory, before the answer goes out: what stands there must be readable for ever after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from terrapod_core.cli import main
+from terrapod_core.runs import dispatch, material, phases
+from terrapod_core.storage import PhaseClaim
+
+LEASE: Final = timedelta(seconds=10)
+DEAF_AFTER: Final = timedelta(seconds=3)
+RENEW_SECONDS: Final = 1
+LEDGER: Final = "acknowledged.jsonl"
+"""Lines of `run`, `version`, `serial` and `sha256`, in the server's home directory."""
+
+
+def hurry() -> None:
+    """Shorten the lease, and how often and how closely it is looked at."""
+    changed: tuple[tuple[Any, str, object], ...] = (
+        (phases, "LEASE", LEASE),
+        (dispatch, "LEASE", LEASE),
+        (dispatch, "DEAF_AFTER", DEAF_AFTER),
+        (material, "RENEW_SECONDS", RENEW_SECONDS),
+    )
+    for module, name, value in changed:
+        if not hasattr(module, name):
+            raise SystemExit(f"{module.__name__} has no {name} any more: the faults would not be what they say")
+        setattr(module, name, value)
+
+
+def keep_a_ledger(path: Path) -> None:
+    """Note each state that a runner was told is kept."""
+    service: Any = phases.Phases
+    put = service.put_state
+
+    async def noted(self: Any, claim: PhaseClaim, serial: int, lineage: str, md5: str, chunks: AsyncIterator[bytes]) -> dict[str, Any]:
+        digest = hashlib.sha256()
+
+        async def seen() -> AsyncIterator[bytes]:
+            async for chunk in chunks:
+                digest.update(chunk)
+                yield chunk
+
+        answer: dict[str, Any] = await put(self, claim, serial, lineage, md5, seen())
+        entry = {"run": claim.run_id, "version": answer["state-version"], "serial": serial, "sha256": digest.hexdigest()}
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as ledger:
+            ledger.write(json.dumps(entry) + "\n")
+        return answer
+
+    service.put_state = noted
+
+
+if __name__ == "__main__":
+    hurry()
+    keep_a_ledger(Path.home() / LEDGER)
+    main()

@@ -1,0 +1,81 @@
+"""Finds the processes of a run, and does to them what faults do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+RUNNER = "terrapod_core.runner"
+
+
+def of_run(runs: Path, run_id: str) -> list[psutil.Process]:
+    """The runner program of a run and all that descends from it; the local runner's note says which process it is."""
+    try:
+        leader = psutil.Process(json.loads((runs / f"{run_id}.json").read_text())["pid"])
+        return [leader, *leader.children(recursive=True)]
+    except (FileNotFoundError, ValueError, KeyError, psutil.Error):
+        return []
+
+
+def runner(runs: Path, run_id: str) -> list[psutil.Process]:
+    """The runner program alone."""
+    return [process for process in of_run(runs, run_id) if RUNNER in _arguments(process)]
+
+
+def terraform(runs: Path, run_id: str) -> list[psutil.Process]:
+    """The terraform that it has started, if one is at work."""
+    return [process for process in of_run(runs, run_id) if _name(process) in ("terraform", "tofu")]
+
+
+def left(runs: Path, run_id: str) -> list[str]:
+    """What a run that is over has left behind: processes, files."""
+    place = runs / run_id
+    found = [f"process {each.pid} ({_name(each)})" for each in psutil.process_iter() if _works_in(each, place)]
+    note = place.with_name(f"{run_id}.json")
+    return [*found, *(str(path) for path in (place, note) if path.exists())]
+
+
+def kill(processes: Sequence[psutil.Process]) -> None:
+    """SIGKILL to each that is still there."""
+    _each(processes, psutil.Process.kill)
+
+
+def stand_still(processes: Sequence[psutil.Process], seconds: float) -> None:
+    """SIGSTOP, some seconds of nothing, SIGCONT to those that are still there."""
+    _each(processes, psutil.Process.suspend)
+    time.sleep(seconds)
+    _each(processes, psutil.Process.resume)
+
+
+def _each(processes: Sequence[psutil.Process], act: Callable[[psutil.Process], object]) -> None:
+    for process in processes:
+        try:
+            act(process)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return str(process.name())
+    except psutil.Error:
+        return ""
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def _works_in(process: psutil.Process, place: Path) -> bool:
+    try:
+        where = Path(process.cwd())
+    except (psutil.Error, OSError):
+        return False
+    return where == place or place in where.parents
