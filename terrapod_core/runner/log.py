@@ -1,4 +1,4 @@
-"""The phase's log: fit to be shown, bounded, spooled to a file, and shipped to the server about every second.
+"""The phase's log: fit to be shown, bounded, spooled to a file, and shipped to the server a few times a second.
 
 The spool is the truth and the server's size the cursor, so a server that goes away and comes back loses nothing: a refused
 offset names the size to go on from.
@@ -17,7 +17,8 @@ from .failures import PhaseGone, Refused
 from .lines import Lines
 from .notes import note
 
-SHIP_SECONDS = 1.0
+SHIP_SECONDS = 0.25
+"""How long text may lie here: people watch."""
 SHIP_BYTES = 64 << 10
 LARGEST_PUT = 1 << 20
 

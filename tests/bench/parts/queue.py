@@ -160,6 +160,7 @@ def first_byte(report: Report, directory: Path, postgres: PostgresServer, *, rou
             ("`init` begins", [each.init for each in found]),
             ("`plan` begins", [each.plan for each in found]),
             ("terraform's first byte", [each.byte for each in found]),
+            ("of that, after `plan` began", [each.byte - each.plan for each in found]),
         ):
             report.add(name, seconds(median(values)), f"p99 {seconds(_at(values, 0.99))}")
 
