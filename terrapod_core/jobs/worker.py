@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import delete, or_, select, text, update
+from sqlalchemy import Delete, Update, delete, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from terrapod_core import ids
@@ -168,24 +168,29 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the job is accounted for
             await self._failed(job, error, retries=handler.retries if handler else 0)
             return
-        async with self._db.uow() as uow:
-            await uow.session.execute(delete(Job).where(Job.id == job.id))
-            await uow.commit()
+        await self._account(delete(Job).where(Job.id == job.id))
 
     async def _failed(self, job: Job, error: Exception, *, retries: int) -> None:
         dead = job.attempts > retries and not isinstance(error, Unavailable)
         log.warning("job failed", job=job.name, id=job.id, attempt=job.attempts, dead=dead, exc_info=error)
         now = self._clock.now()
         pause = timedelta(seconds=min(2.0 ** min(job.attempts, 10), 300))
-        async with self._db.uow() as uow:
-            await uow.session.execute(
-                update(Job)
-                .where(Job.id == job.id)
-                .values(
-                    claimed_until=None, run_at=now + pause, last_error=f"{type(error).__name__}: {error}", dead_at=now if dead else None
-                )
-            )
-            await uow.commit()
+        await self._account(
+            update(Job)
+            .where(Job.id == job.id)
+            .values(claimed_until=None, run_at=now + pause, last_error=f"{type(error).__name__}: {error}", dead_at=now if dead else None)
+        )
+
+    async def _account(self, statement: Delete | Update) -> None:
+        """Write down what became of a job. A database that is away is asked again: else the job would lie there until its claim is over."""
+        while True:
+            try:
+                async with self._db.uow() as uow:
+                    await uow.session.execute(statement)
+                    await uow.commit()
+                return
+            except Unavailable:
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _by_the_clock(self, periodic: Periodic) -> None:
         while True:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from terrapod_core.db import Base, Database, OutboxRow, UnitOfWork
+from terrapod_core.errors import Unavailable
 from terrapod_core.jobs import Job, Jobs, Worker, worker as worker_module
 from terrapod_core.jobs.leader import Leader
 from terrapod_core.jobs.worker import CLAIM
@@ -87,6 +88,34 @@ async def test_a_failing_job_is_tried_again_later_and_then_laid_aside_with_its_e
     dead = await db.read(lambda session: session.execute(select(Job)).scalar_one())
     assert dead.dead_at is not None
     assert dead.last_error == "RuntimeError: the other side said no"
+
+
+@pytest.mark.parametrize("well", [True, False])
+async def test_an_outage_at_the_end_of_a_job_does_not_leave_it_lying(
+    db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, well: bool
+) -> None:
+    jobs = Jobs()
+    tries = 0
+
+    async def work(event: WorkspaceUnlocked) -> None:
+        nonlocal tries
+        tries += 1
+        monkeypatch.setattr(db, "uow", away_once)
+        if not well and tries == 1:
+            raise Unavailable("the database does not answer")
+
+    def away_once() -> NoReturn:
+        monkeypatch.undo()
+        raise Unavailable("the database does not answer")
+
+    jobs.on(WorkspaceUnlocked, "test.work", work)
+    worker = Worker(db, jobs, clock)
+    await unlock(db, "ws-1")
+    await worker.drain()
+    clock.advance(timedelta(seconds=5))  # much less than a claim
+    await worker.drain()
+    assert tries == (1 if well else 2)
+    assert await count(db, Job) == 0
 
 
 async def test_one_failing_listener_does_not_hold_up_another(db: Database, clock: FakeClock) -> None:
