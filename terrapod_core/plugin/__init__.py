@@ -59,6 +59,7 @@ from terrapod_core.plugin.runners import (
     PhaseState,
     RunnerBackend,
     SupportsCapacity,
+    SupportsFinding,
     SupportsIsolation,
 )
 from terrapod_core.plugin.settings import PluginSettings
@@ -115,6 +116,7 @@ __all__ = [
     "StorageBackend",
     "StoredPassword",
     "SupportsCapacity",
+    "SupportsFinding",
     "SupportsIsolation",
     "SupportsMetadata",
     "SupportsPasswords",

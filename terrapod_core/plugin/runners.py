@@ -106,6 +106,17 @@ class SupportsCapacity(Protocol):
 
 
 @runtime_checkable
+class SupportsFinding(Protocol):
+    """A backend that can say which handle a launch had. Without it a phase whose server died before it kept the handle is lost
+    only with its lease, and what it leaves is never forgotten.
+    """
+
+    async def find(self, run_id: str, phase_id: str, epoch: int) -> Handle | None:
+        """The handle of exactly this launch, whether its program lives or not; `None` when it is not known."""
+        ...
+
+
+@runtime_checkable
 class SupportsIsolation(Protocol):
     """A backend that says how far a phase is kept from the server and from other phases.
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Unavailable
-from terrapod_core.plugin import LaunchFailed, PhaseSpec, RunnerBackend, SupportsCapacity
+from terrapod_core.plugin import Handle, LaunchFailed, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding
 from terrapod_core.runs import turns
 from terrapod_core.runs.cancels import Cancels
 from terrapod_core.runs.logs import Logs
@@ -208,8 +208,11 @@ class Dispatcher:
             why = f"the runner could not be started: {error}"
             await self._locked(spec.phase_id, spec.epoch, partial(self._outcomes.failed, why=why))
             return
+        await self._keep(spec.phase_id, spec.epoch, handle)
+
+    async def _keep(self, phase_id: str, epoch: int, handle: Handle) -> None:
         async with self._db.uow() as uow:
-            mine = (Phase.id == spec.phase_id) & (Phase.epoch == spec.epoch)
+            mine = (Phase.id == phase_id) & (Phase.epoch == epoch)
             await uow.session.execute(update(Phase).where(mine).values(handle=dict(handle)))
             await uow.commit()
 
@@ -232,11 +235,22 @@ class Dispatcher:
             log.warning("a runner was not heard for a lease period", phase=phase.id, run=phase.run_id)
             await self._lost(phase)
             return
-        if phase.handle is None:
+        if phase.handle is None and not await self._find(phase):
             return
-        if not (await self._backend.poll(phase.handle)).running:
+        if not (await self._backend.poll(phase.handle or {})).running:
             log.warning("a runner ended without a report", phase=phase.id, run=phase.run_id)
             await self._lost(phase)
+
+    async def _find(self, phase: Phase) -> bool:
+        """Give the phase the handle that a server had no time to keep, because it was killed right after the launch."""
+        if not isinstance(self._backend, SupportsFinding):
+            return False
+        handle = await self._backend.find(phase.run_id, phase.id, phase.epoch)
+        if handle is None:
+            return False
+        await self._keep(phase.id, phase.epoch, handle)
+        phase.handle = dict(handle)
+        return True
 
     async def _lost(self, phase: Phase) -> None:
         if await self._locked(phase.id, phase.epoch, self._outcomes.lost, lease=phase) and phase.handle is not None:

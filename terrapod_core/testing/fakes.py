@@ -214,6 +214,12 @@ class FakeRunnerBackend:
         self.phases[self._launched] = FakePhase(phase)
         return {"number": self._launched}
 
+    async def find(self, run_id: str, phase_id: str, epoch: int) -> Handle | None:
+        for number, phase in self.phases.items():
+            if (phase.spec.run_id, phase.spec.phase_id, phase.spec.epoch) == (run_id, phase_id, epoch):
+                return {"number": number}
+        return None
+
     async def poll(self, handle: Handle) -> PhaseState:
         phase = self._phase(handle)
         running = phase is not None and phase.running

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from terrapod_core.plugin import Handle, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsIsolation
+from terrapod_core.plugin import Handle, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding, SupportsIsolation
 
 SCRIPT = """
 import json, os, signal, sys, time
@@ -202,6 +202,19 @@ class RunnerBackendKit:
         await backend.forget(handle)
         assert (await backend.poll(second)).running
         await backend.forget(second)
+
+    async def test_exactly_the_launch_that_is_asked_for_is_found(
+        self, restarted: RunnerBackend, handle: Handle, phase: PhaseSpec, let_end: LetEnd
+    ) -> None:
+        if not isinstance(restarted, SupportsFinding):
+            pytest.skip("the backend does not claim SupportsFinding")
+        assert await restarted.find(phase.run_id, phase.phase_id, phase.epoch) == handle
+        assert await restarted.find(phase.run_id, phase.phase_id, phase.epoch + 1) is None
+        assert await restarted.find(phase.run_id, "plan-ofsomebodyelse00", phase.epoch) is None
+        assert await restarted.find("run-ofsomebodyelse000", phase.phase_id, phase.epoch) is None
+        let_end(handle)
+        await ended(restarted, handle)
+        assert await restarted.find(phase.run_id, phase.phase_id, phase.epoch) == handle
 
     async def test_a_capacity_is_at_least_one(self, backend: RunnerBackend) -> None:
         if not isinstance(backend, SupportsCapacity):

@@ -120,6 +120,24 @@ async def test_a_runner_that_ended_without_a_report_is_noticed_at_once(engine: E
     assert await engine.status(run) == "plan_queued"
 
 
+async def test_a_runner_whose_handle_nobody_kept_is_found_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def die(*_: object) -> None:
+        raise RuntimeError("the server is killed right after the launch")
+
+    run = await engine.run(await engine.workspace())
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.terrapod.dispatcher, "_keep", die)
+        with pytest.raises(RuntimeError):
+            await engine.terrapod.dispatcher.look()
+    await engine.phases.claim(engine.claim(run.run.plan_id), Claim(runner="host 1"))
+    await engine.look()
+    handle = (await engine.phase(run.run.plan_id)).handle
+    assert handle is not None
+    engine.backend.end(handle)
+    await engine.look()
+    assert await engine.status(run) == "plan_queued"
+
+
 async def test_a_runner_that_lost_its_lease_can_change_nothing(engine: Engine) -> None:
     run = await engine.run(await engine.workspace())
     old = await engine.begin(run.run.plan_id)

@@ -57,6 +57,9 @@ class LocalRunner:
     async def poll(self, handle: Handle) -> PhaseState:
         return await asyncio.to_thread(self._poll, _Phase.of(handle, self._root))
 
+    async def find(self, run_id: str, phase_id: str, epoch: int) -> Handle | None:
+        return await asyncio.to_thread(WorkDir.of(self._root, run_id).handle_of, phase_id, epoch)
+
     async def cancel(self, handle: Handle, *, force: bool) -> None:
         phase = _Phase.of(handle, self._root)
         await asyncio.to_thread(self._force if force else self._interrupt, phase)
@@ -80,7 +83,7 @@ class LocalRunner:
         self._children[child.pid, process.started] = child
         handle: dict[str, JSON] = {"pid": child.pid, "started": process.started, "work-dir": str(place.path)}
         try:
-            place.write_note(handle)
+            place.write_note(handle, spec.phase_id, spec.epoch)
             self._tell(child, spec, place)
         except OSError as error:
             self._forget(_Phase.of(handle, self._root))

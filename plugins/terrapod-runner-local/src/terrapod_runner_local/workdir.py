@@ -61,11 +61,11 @@ class WorkDir:
             self.path.rmdir()
         return not kept
 
-    def write_note(self, handle: Handle) -> None:
-        """Note who works here, before the program gets anything to do."""
+    def write_note(self, handle: Handle, phase_id: str, epoch: int) -> None:
+        """Note who works here, and at what, before the program gets anything to do."""
         descriptor = os.open(self.note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(handle, file)
+            json.dump({**handle, "phase": phase_id, "epoch": epoch}, file)
 
     def read_note(self) -> Handle | None:
         """The handle of the latest launch; `None` when there is none, or it was cut short by a crash."""
@@ -74,6 +74,13 @@ class WorkDir:
         except (FileNotFoundError, ValueError):
             return None
         return note if isinstance(note, dict) else None
+
+    def handle_of(self, phase_id: str, epoch: int) -> Handle | None:
+        """The handle of the latest launch if it was this one."""
+        note = self.read_note() or {}
+        if (note.get("phase"), note.get("epoch")) != (phase_id, epoch):
+            return None
+        return {name: value for name, value in note.items() if name not in ("phase", "epoch")}
 
 
 def _remove(path: Path) -> None:
