@@ -33,7 +33,7 @@ from terrapod_core.jsonapi import Includes
 from terrapod_core.live import Live, handlers as live_handlers, routes as live_routes
 from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
 from terrapod_core.outgoing import HTTPClients, own_servers
-from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsIsolation
+from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsSelfTest
 from terrapod_core.projects import (
     handlers as projects_handlers,
     queries as projects_queries,
@@ -52,6 +52,7 @@ from terrapod_core.runs import (
 )
 from terrapod_core.runs.engine import ENGINE_PREFIX, Engines
 from terrapod_core.runs.handlers import Handlers as RunHandlers
+from terrapod_core.runs.isolation import Holding
 from terrapod_core.runs.links import Links
 from terrapod_core.runs.material import Materials
 from terrapod_core.runs.outcome import Outcomes
@@ -231,6 +232,7 @@ class Terrapod:
             limits,
             runs_queries.configuration_in_use,
             runs_queries.configurations_in_use,
+            self._check_uploader,
         )
         self.states = states.States(
             self.db, self.authz, self.workspaces, self.objects, self.capabilities, self.keyring, limits, runs_queries.workspace_of
@@ -241,17 +243,25 @@ class Terrapod:
 
     def _open_runs(self) -> None:
         backend, limits = self.runner_backend, self.settings.limits
-        isolation = runs.Isolation(isolated=True, allow_users=True)
-        if isinstance(backend, SupportsIsolation):
-            isolation = runs.Isolation(isolated=backend.isolation != "none", allow_users=backend.allow_unisolated_users)
-        self.isolation = isolation
+        self._runner_tried = False
+        self._not_isolated: str | None = None
         self.phase_tokens = PhaseTokens(self.keyring, self.clock)
         self.engines = Engines(self.db, self.phase_tokens)
         self.logs = runs.Logs(self.db, self.objects, self.keyring)
         self.links = Links(self.capabilities, self.clock, self.authz)
         self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
-        self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door)
-        self.runs = runs.Runs(self.db, self.authz, self.workspaces, self.logs, self.keyring, self.settings, isolation, self.dispatcher.wake)
+        holding = Holding(self.db, lambda: self.isolation, self._actor)
+        self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door, holding)
+        self.runs = runs.Runs(
+            self.db,
+            self.authz,
+            self.workspaces,
+            self.logs,
+            self.keyring,
+            self.settings,
+            lambda: self.isolation,
+            self.dispatcher.wake,
+        )
         self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring, self.dispatcher.wake)
         self.comments = runs.Comments(self.db, self.authz)
         self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
@@ -268,6 +278,21 @@ class Terrapod:
             self.dispatcher.wake,
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
+
+    @property
+    def isolation(self) -> runs.Isolation:
+        """How far the runner keeps terraform from this server, as it says now."""
+        return runs.Isolation.of(self.runner_backend)
+
+    def _check_uploader(self, actor: Actor) -> None:
+        """Uploading is the first half of running."""
+        self.isolation.check(actor)
+
+    async def try_runner(self) -> None:
+        """Let the runner find out how far it isolates, once. Raises `SettingsError` when the operator asked for more than there is."""
+        if isinstance(self.runner_backend, SupportsSelfTest) and not self._runner_tried:
+            self._not_isolated = await self.runner_backend.self_test()
+            self._runner_tried = True
 
     async def _authenticate(self, text: str) -> Actor | None:
         """Whose bearer token this is: a person's, or terraform's own during a run."""
@@ -318,7 +343,7 @@ class Terrapod:
         app.url_map.strict_slashes = False
         app.config["BODY_TIMEOUT"] = None
         includes = Includes()
-        self.conditions = Conditions([runs_conditions.no_isolation(self.isolation, self.clock.now())])
+        self.conditions = Conditions([runs_conditions.no_isolation(lambda: self.isolation, self.clock.now())])
         self.web = Web(self.settings, self.db, includes, self._authenticate, extra={CONDITIONS: self.conditions})
         failures = Failures(app, self.refusals)
         dress(app, self.settings)
@@ -384,9 +409,14 @@ class Terrapod:
 
     async def _detail(self) -> dict[str, object]:
         plugins = {record.name: record.reason for record in self.plugins.records if record.state.value == "failed"}
-        kept = "sandbox" if self.isolation.isolated else "none"
         late = await audit_handlers.lateness(self.db)
-        return {"isolation": kept, **({"audit": late} if late else {}), **({"failed-plugins": plugins} if plugins else {})}
+        return {**self._isolation_detail(), **({"audit": late} if late else {}), **({"failed-plugins": plugins} if plugins else {})}
+
+    def _isolation_detail(self) -> dict[str, object]:
+        if self.isolation.isolated:
+            return {"isolation": "sandbox"}
+        who = "everybody" if self.isolation.allow_users else "platform admins"
+        return {"isolation": "none", "isolation-reason": self._not_isolated, "may-run": who}
 
     async def _ask_database(self) -> str | None:
         await self.db.ping()
@@ -406,8 +436,10 @@ class Terrapod:
 
     async def startup(self) -> None:
         """Begin background work."""
+        await self.try_runner()
         if not self.isolation.isolated:
-            log.warning("runs execute without isolation: only platform admins may start them", setting="runner.local.isolation")
+            who = "everybody may start them" if self.isolation.allow_users else "only platform admins may start them"
+            log.warning("runs execute without isolation", who=who, reason=self._not_isolated, setting="runner.local.isolation")
         await self.key_watch.look()
         self.key_watch.start()
         self.refusals.start()

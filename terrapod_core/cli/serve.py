@@ -24,10 +24,10 @@ from terrapod_core.app import Prepared, Terrapod, prepare
 from terrapod_core.cli import dev_tls
 from terrapod_core.cli.common import UsageProblem, configure_logging, data_dir_option, explained, load_settings
 from terrapod_core.cli.hiding import hide_secrets
+from terrapod_core.cli.network import LOOPBACK, check_network
 from terrapod_core.settings import Settings
 from terrapod_core.web.listener import HEAD_SECONDS, in_a_hurry
 
-LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 BACKLOG: Final = 2048
 """Hypercorn's own 100 makes a thousand listeners wait eight seconds to connect."""
 
@@ -133,6 +133,9 @@ async def _serve(settings: Settings, *, jobs: bool) -> None:
     config = _config(settings)
     config.bind = [f"fd://{bound.fileno()}"]
     terrapod = Terrapod(settings, jobs=jobs)
+    await terrapod.try_runner()
+    if jobs:
+        await check_network(settings, terrapod.runner_backend)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -158,6 +161,7 @@ def _listen(settings: Settings) -> Sockets:
 async def _work(settings: Settings) -> None:
     await prepare(settings)
     terrapod = Terrapod(settings, jobs=True)
+    await check_network(settings, terrapod.runner_backend)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -173,6 +173,8 @@ def _server(console: Console, trial: Trial, engine: Path) -> Iterator[subprocess
         "TERRAPOD_BOOTSTRAP__ADMIN_PASSWORD": trial.password,
         "TERRAPOD_BOOTSTRAP__ADMIN_TOKEN": trial.token,
         "TERRAPOD_RUNNER__ENGINES_DIR": str(engines),
+        # One person's own trial, with an engine that may be a script with its libraries anywhere.
+        "TERRAPOD_RUNNER__LOCAL__ISOLATION": "none",
     }
     log = trial.home / "server.log"
     command = [sys.executable, "-m", "terrapod_core", "serve", "--port", str(trial.port), "--data-dir", str(trial.home / "data")]

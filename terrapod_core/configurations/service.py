@@ -62,6 +62,7 @@ class Configurations:
         limits: Limits,
         in_use: InUse,
         used: Used,
+        check_uploader: Callable[[Actor], None],
     ) -> None:
         self._db = db
         self._authz = authz
@@ -73,11 +74,14 @@ class Configurations:
         self._archive_limits = ArchiveLimits(entries=limits.archive_entries, unpacked_bytes=limits.unpacked_bytes)
         self._in_use = in_use
         self._used = used
+        self._check_uploader = check_uploader
 
     # -- people's side
 
     async def create(self, actor: Actor, workspace_id: str, new: CreateConfigurationVersion, *, source: str) -> ConfigurationVersion:
         """Make a version that waits for its archive; a speculative one needs the level plan, any other write.
+
+        `Forbidden` (`runner_not_isolated`) when nothing would keep what the actor uploads from the server.
 
         The result carries the link to upload to. One that is neither speculative nor provisional becomes the workspace's
         current one at once (as go-tfe's tests want it), but no run takes it before its archive is there.
@@ -85,6 +89,7 @@ class Configurations:
         needed = Permission.CONFIGURATION_UPLOAD_SPECULATIVE if new.speculative else Permission.CONFIGURATION_UPLOAD
         async with self._db.uow() as uow:
             workspace = self._allowed(actor, needed, await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id)))
+            self._check_uploader(actor)
             version = self._new(uow, actor, workspace, new, source)
             uow.add(version)
             await uow.flush()

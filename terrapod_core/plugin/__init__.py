@@ -58,9 +58,11 @@ from terrapod_core.plugin.runners import (
     PhaseSpec,
     PhaseState,
     RunnerBackend,
+    SharesNetwork,
     SupportsCapacity,
     SupportsFinding,
     SupportsIsolation,
+    SupportsSelfTest,
 )
 from terrapod_core.plugin.settings import PluginSettings
 from terrapod_core.plugin.storage import ObjectInfo, ObjectMissing, StorageBackend, SupportsSignedURLs, check_key
@@ -112,6 +114,7 @@ __all__ = [
     "RunStatusChanged",
     "RunnerBackend",
     "SettingsError",
+    "SharesNetwork",
     "StateVersionFinalized",
     "StorageBackend",
     "StoredPassword",
@@ -120,6 +123,7 @@ __all__ = [
     "SupportsIsolation",
     "SupportsMetadata",
     "SupportsPasswords",
+    "SupportsSelfTest",
     "SupportsSignedURLs",
     "UnknownEvent",
     "UserDeleted",

@@ -73,7 +73,8 @@ class RunnerBackend(Protocol):
         """Start the program. What an earlier launch for the same run left, dead or alive, is ended first.
 
         The program reads one JSON object from its standard input: `url`, `token`, `phase-id`, `run-id`, `certificate`,
-        `work-dir`, `engines-dir`, `state-transport`. It outlives the server. Raises `LaunchFailed`.
+        `work-dir`, `engines-dir`, `state-transport`, and `sandbox` where it shall keep terraform apart itself. It outlives the
+        server. Raises `LaunchFailed`.
         """
         ...
 
@@ -125,10 +126,31 @@ class SupportsIsolation(Protocol):
 
     @property
     def isolation(self) -> Literal["none", "sandbox"]:
-        """`none`: terraform runs as the server's own user, so only platform admins may run it."""
+        """`none`: terraform runs as the server's own user, so only platform admins may run it. It may change by `self_test`."""
         ...
 
     @property
     def allow_unisolated_users(self) -> bool:
         """The operator accepts that everybody who runs terraform here can read what the server can."""
+        ...
+
+
+@runtime_checkable
+class SupportsSelfTest(Protocol):
+    """A backend that finds out by trying how far it can keep phases apart."""
+
+    async def self_test(self) -> str | None:
+        """Called once, at the start of a server or worker, before anything is launched. Why phases are not isolated, as the end
+        of a sentence (shown by `/ready`, so without secrets); `None` when they are. Raises `SettingsError` to refuse the start.
+        """
+        ...
+
+
+@runtime_checkable
+class SharesNetwork(Protocol):
+    """A backend whose phases use the network of this machine, and reach what listens on its loopback addresses."""
+
+    @property
+    def shared_network(self) -> Literal["refused", "accepted"]:
+        """`accepted`: the operator knows what terraform can reach, and the server may be one for other machines."""
         ...

@@ -29,14 +29,20 @@ def harden() -> None:
 
 def main() -> int:
     harden()
+    try:
+        order = Order.parse(sys.stdin.buffer.read())
+        if order.sandbox is not None:
+            order.sandbox.prepare()
+    except (BadOrder, OSError) as error:
+        note(str(error))
+        return 2
     interruption = Interruption()
     interruption.listen()
     try:
-        order = Order.parse(sys.stdin.buffer.read())
-    except BadOrder as error:
-        note(str(error))
-        return 2
-    return carry_out(order, interruption)
+        return carry_out(order, interruption)
+    finally:
+        if order.sandbox is not None:
+            order.sandbox.close()
 
 
 if __name__ == "__main__":

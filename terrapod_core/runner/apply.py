@@ -18,7 +18,7 @@ def apply(phase: Phase) -> Outcome:
     saved = _checked_plan(phase)
     _initialize(phase, saved)
     before = phase.keeper.current
-    arguments = ("apply", "-input=false", *phase.format_flags(), *_variables(phase), str(phase.layout.plan_file))
+    arguments = ("apply", "-input=false", *phase.format_flags(), *_variables(phase), str(phase.layout.seen(phase.layout.plan_file)))
 
     def begun(chunk: bytes) -> None:
         phase.changing = True  # the engine speaks before it touches anything
@@ -59,6 +59,7 @@ def _initialize(phase: Phase, saved: SavedPlan) -> None:
         return
     remove(phase.place / LOCK_FILE)
     write_new(phase.place / LOCK_FILE, saved.lock.decode())
+    phase.room.give(phase.place / LOCK_FILE)
     if phase.init("-lockfile=readonly", show_failure=False) != 0:
         phase.init()
 
@@ -74,7 +75,7 @@ def _last_state(phase: Phase) -> bool:
     """Take what the engine left beside its backend; false when a state must be there and is not."""
     readable = phase.state_file is None or phase.state_file.finish()
     # Written by the engine when it could not save: newer than anything the backend has.
-    rescued = take_if_newer(phase.place / "errored.tfstate", phase.keeper)
+    rescued = take_if_newer(phase.layout.configuration, phase.relative / "errored.tfstate", phase.keeper)
     return readable or rescued
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from .failures import PhaseFailed
 from .interruption import Interruption
-from .process import capture
+from .process import Start, capture
 from .versions import Version, Wanted
 
 TOOLS = ("terraform", "tofu")
@@ -161,7 +161,9 @@ def _told(path: Path, _changed: int, interruption: Interruption) -> tuple[str, s
         config.touch()
         env = {"CHECKPOINT_DISABLE": "1", "HOME": name, "TF_CLI_CONFIG_FILE": str(config)}
         try:
-            code, _ = capture([str(path), "version", "-json"], cwd=directory, env=env, interruption=interruption, into=answer)
+            # Outside of any sandbox: the program is the operator's, and nothing of a configuration is near.
+            start = Start((str(path), "version", "-json"), cwd=directory, env=env)
+            code, _ = capture(start, interruption=interruption, into=answer)
             document = json.loads(answer.read_bytes()) if code == 0 else {}
             return str(document["terraform_version"]), str(document["platform"])
         except (PhaseFailed, ValueError, KeyError, TypeError):

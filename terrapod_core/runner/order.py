@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .failures import PhaseFailed
+from .sandbox import Sandbox
 
 _HOST = re.compile(r"[\w.-]+(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?")
 _TOKEN = re.compile(r"[\w.~+/=-]+", re.ASCII)
@@ -33,6 +34,8 @@ class Order:
     work_dir: Path
     engines_dir: Path | None
     transport: str
+    sandbox: Sandbox | None
+    """`None`: the engine runs as this program does."""
 
     @classmethod
     def parse(cls, raw: bytes) -> Order:
@@ -52,6 +55,7 @@ class Order:
             work_dir=Path(_text(members, "work-dir")),
             engines_dir=_path(_optional(members, "engines-dir")),
             transport=_optional(members, "state-transport") or "http",
+            sandbox=_sandbox(members.get("sandbox")),
         )
         if not order.url.startswith(("http://", "https://")):
             raise BadOrder("`url` must start with http:// or https://")
@@ -75,6 +79,13 @@ def _optional(members: Mapping[str, Any], name: str) -> str | None:
 
 def _path(value: str | None) -> Path | None:
     return None if value is None else Path(value)
+
+
+def _sandbox(members: Any) -> Sandbox | None:
+    try:
+        return None if members is None else Sandbox.parse(members)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadOrder(f"`sandbox` cannot be read: {type(error).__name__} {error}") from None
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,7 @@ class Material:
     tool: str | None
     version: str
     working_directory: str
+    vendored_providers: bool
     operation: Operation
     variables: tuple[Variable, ...]
     environment: tuple[Variable, ...]
@@ -187,6 +199,7 @@ class Material:
             tool=engine.get("tool") or None,
             version=engine.get("version") or "latest",
             working_directory=document.get("working-directory") or "",
+            vendored_providers=document.get("vendored-providers") is True,
             operation=_operation(operation),
             variables=tuple(_variable(item) for item in document.get("variables") or ()),
             environment=tuple(_variable(item) for item in document.get("environment") or ()),

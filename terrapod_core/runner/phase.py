@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -25,8 +23,9 @@ from .loopback import LoopbackBackend
 from .masking import Masker, secrets_of
 from .notes import note
 from .order import Material, Order
-from .process import stream
+from .process import capture, stream
 from .results import Counts, StructuredTally, Tally
+from .room import Room, SandboxedRoom
 from .state_file import StateFile
 from .states import NoState, StateKeeper
 from .unpack import unpack
@@ -91,9 +90,12 @@ class Background(Generic[T]):
 
 
 class Phase:
-    """The tools of one phase. `place`, `engine` and `var_files` are set by `gather`."""
+    """The tools of one phase. `place`, `relative`, `engine` and `var_files` are set by `gather`."""
 
     place: Path
+    """The working directory in the configuration."""
+    relative: Path
+    """The same from the configuration's root on."""
     engine: engines.Engine
     var_files: tuple[Path, ...]
 
@@ -102,8 +104,8 @@ class Phase:
         self.material = material
         self.server = server
         self.interruption = interruption
-        self.layout = workdir.Layout(order.work_dir)
-        self.layout.create()
+        self.room = Room(order.work_dir) if order.sandbox is None else SandboxedRoom(order.work_dir, order.sandbox)
+        self.layout = self.room.layout
         self.keeper = StateKeeper(self.layout.states, server, accepts=material.phase == "apply")
         self.tally: Tally | StructuredTally = StructuredTally() if material.structured else Tally()
         self.changing = False
@@ -119,17 +121,19 @@ class Phase:
             limit=material.limits.log_bytes,
             hear=interruption.hear,
         )
-        self.temporary = Path(tempfile.mkdtemp(prefix="tp-", dir="/tmp"))  # short: providers put their sockets there
         self._announced = False
         self.state_file: StateFile | None = None
         self._prepare_environment()
 
     def _prepare_environment(self) -> None:
-        own = environment.base(os.environ, home=self.layout.home, temporary=self.temporary, cli_config=self.layout.cli_config)
+        seen = self.layout.seen
+        own = environment.base(
+            os.environ, home=seen(self.layout.home), temporary=self.room.temporary, cli_config=seen(self.layout.cli_config)
+        )
         access = self.material.engine_access
         passed, self._notes = environment.of_workspace(self.material.environment, self.order.url, access.hosts if access else ())
         if (self.material.transport or self.order.transport) == "file":
-            self.state_file = StateFile(self.layout.states / "terraform.tfstate", self.keeper)
+            self.state_file = StateFile(self.layout.engine / "terraform.tfstate", self.keeper)
             backend = {}
         else:
             backend = LoopbackBackend(self.keeper).environment
@@ -137,12 +141,11 @@ class Phase:
         """For commands that only read the plan: none of the workspace's variables, and no token."""
         self.env = own | passed | environment.run_facts(self.material) | backend
         if access is not None:
-            workdir.write_engine_config(self.layout.engine_config, access)
-            self.env["TF_CLI_CONFIG_FILE"] = str(self.layout.engine_config)
+            self.env["TF_CLI_CONFIG_FILE"] = str(seen(self.layout.engine_config))
             if self.order.certificate is not None:
                 self.layout.trust.mkdir(mode=0o700)
                 workdir.write_new(self.layout.trust / "server.pem", self.order.certificate)
-                self.env |= environment.trusting(self.env, self.layout.trust)
+                self.env |= environment.trusting(self.env, seen(self.layout.trust))
 
     def gather(self) -> None:
         """Fetch and unpack what the phase works on, while the engine is looked for; then make the directory ready."""
@@ -154,11 +157,30 @@ class Phase:
             self.announce(self.engine.title, self.engine.platform)
         self.interruption.check()
         self.place = workdir.enter(self.layout.configuration, self.material.working_directory)
+        self.relative = self.place.relative_to(os.path.realpath(self.layout.configuration))
         workdir.clean(self.place)
-        workdir.write_override(self.place, self.state_file.path if self.state_file else None)
-        self.var_files = workdir.write_variables(self.layout.phase, self.material.variables)
+        workdir.write_override(self.place, self.layout.seen(self.state_file.path) if self.state_file else None)
+        self._write_cli_configs()
+        self.var_files = workdir.write_variables(self.layout.given, self.material.variables)
         if self.state_file is not None:
             self.state_file.begin()
+        self._give()
+
+    def _write_cli_configs(self) -> None:
+        config = workdir.cli_config()
+        if self.material.vendored_providers and (addresses := workdir.vendored_addresses(self.place)):
+            place = self.layout.seen(self.layout.configuration) / self.relative
+            config = workdir.cli_config(place / workdir.VENDORED, addresses)
+        workdir.write_new(self.layout.cli_config, config)
+        if self.material.engine_access is not None:
+            workdir.write_engine_config(self.layout.engine_config, config, self.material.engine_access)
+
+    def _give(self) -> None:
+        """From here on what the engine may read and write is the engine's."""
+        layout = self.layout
+        self.room.give(layout.configuration, layout.given, layout.engine, layout.temporary, layout.shared_memory, layout.cli_config)
+        if self.material.phase == "apply":
+            self.room.give(layout.plan_file)
 
     def _choose_engine(self) -> engines.Engine:
         found = engines.find(
@@ -215,13 +237,18 @@ class Phase:
     def run(self, arguments: Sequence[str], sink: Callable[[bytes], None]) -> int:
         """Run the engine in the working directory with the workspace's environment; nothing starts once the run was cancelled."""
         self.interruption.check()
-        argv = (str(self.engine.path), *arguments)
-        code = stream(argv, cwd=self.place, env=self.env, interruption=self.interruption, sink=sink)
+        start = self.room.carrying_out(self.engine, arguments, relative=self.relative, env=self.env)
+        code = stream(start, interruption=self.interruption, sink=sink)
         if self.interruption.gone is not None and code != 0:
             raise self.interruption.gone
         if self.interruption.requested and arguments[0] != "apply":
             raise Interrupted(exit_code=code)
         return code
+
+    def read(self, arguments: Sequence[str], into: Path, *, network: bool) -> tuple[int, str]:
+        """Run a command that reads the plan, without the workspace's variables; its output into a file of ours, as `capture`."""
+        start = self.room.reading(self.engine, arguments, relative=self.relative, env=self.reading_env, network=network)
+        return capture(start, interruption=self.interruption, into=into)
 
     def show(self, chunk: bytes) -> None:
         """The sink of commands whose output is the log."""
@@ -233,7 +260,7 @@ class Phase:
         return ("-json",) if self.material.structured else ()
 
     def var_flags(self) -> tuple[str, ...]:
-        return tuple(f"-var-file={path}" for path in self.var_files)
+        return tuple(f"-var-file={self.layout.seen(path)}" for path in self.var_files)
 
     def work(self) -> Outcome:
         """Plan or apply; every ending but `PhaseGone` becomes an outcome."""
@@ -298,7 +325,7 @@ class Phase:
         kept = self.keeper.keep_undelivered(self.layout.root)
         if kept is not None:
             note(f"the newest state was not delivered; it is kept in {kept}")
-        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.room.close()
         self.layout.clear()
 
 

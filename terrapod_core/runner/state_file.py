@@ -7,6 +7,7 @@ import shutil
 import threading
 from pathlib import Path
 
+from .beneath import read_beneath
 from .states import Head, NoState, StateKeeper, parse_head
 from .workdir import write_new
 
@@ -17,6 +18,7 @@ class StateFile:
     """The state file of a `local` backend. It is written in place, so only what parses whole, and is newer, counts."""
 
     def __init__(self, path: Path, keeper: StateKeeper) -> None:
+        """`path` is in a directory of ours in which the engine writes."""
         self.path = path
         self._keeper = keeper
         self._seen = 0
@@ -27,7 +29,7 @@ class StateFile:
         """Put the phase's state in place and start watching."""
         if self._keeper.current is not None:
             shutil.copyfile(self._keeper.current.path, self.path)
-            self._seen = self.path.stat().st_mtime_ns
+            self._seen = self.path.lstat().st_mtime_ns
         self._thread.start()
 
     def finish(self) -> bool:
@@ -42,28 +44,28 @@ class StateFile:
 
     def _readable(self) -> bool:
         try:
-            parse_head(self.path.read_bytes())
+            parse_head(read_beneath(self.path.parent, Path(self.path.name)))
         except (OSError, NoState):
             return False
         return True
 
     def _take(self) -> bool:
         try:
-            changed = self.path.stat().st_mtime_ns
+            changed = self.path.lstat().st_mtime_ns
         except OSError:
             return False
         if changed == self._seen:
             return False
-        taken = take_if_newer(self.path, self._keeper)
+        taken = take_if_newer(self.path.parent, Path(self.path.name), self._keeper)
         if taken:
             self._seen = changed
         return taken
 
 
-def take_if_newer(path: Path, keeper: StateKeeper) -> bool:
-    """Hand a state that the engine left in a file to the keeper, if it is whole, of the same lineage, and newer."""
+def take_if_newer(root: Path, relative: Path, keeper: StateKeeper) -> bool:
+    """Hand a state that the engine left in a file below `root` to the keeper, if it is whole, of the same lineage, and newer."""
     try:
-        raw = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        raw = read_beneath(root, relative)
         head = parse_head(raw)
         if not _follows(head, None if keeper.current is None else keeper.current.head):
             return False

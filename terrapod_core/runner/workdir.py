@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .beneath import read_beneath
 from .failures import PhaseFailed
 from .order import EngineAccess, Variable
 
@@ -17,26 +18,29 @@ SUFFIXES = (".tf", ".tf.json", ".tofu", ".tofu.json")
 OVERRIDE = "zzzz_terrapod_override.tf"
 UNDELIVERED = "undelivered.tfstate"
 
-CLI_CONFIG = """\
-disable_checkpoint = true
-
-# Said out loud, so that no directory of the configuration (terraform.d/plugins) is taken for a source of providers.
-provider_installation {
-  direct {}
-}
-"""
+VENDORED = Path("terraform.d/plugins")
+"""Where a configuration may bring providers, if its workspace lets it (terraform's own name for such a directory)."""
 
 SERVICES = ("tfe.v2", "tfe.v2.1", "tfe.v2.2", "state.v2")
 """What terraform asks a server for: the cloud block, the backend `remote`, and its provider."""
 
+_ADDRESS_PART = re.compile(r"[\w.-]+(:\d+)?")
 _IDENTIFIER = re.compile(r"[^\W\d][\w-]*")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under the work directory; the configuration lies at the same place in plan and apply (`path.cwd` is in the plan)."""
+    """Paths under the work directory; the configuration lies at the same place in plan and apply (`path.cwd` is in the plan).
+
+    `inside` is where a sandbox shows them to the engine; `None`: the engine sees them where they are.
+    """
 
     root: Path
+    inside: Path | None = None
+
+    def seen(self, path: Path) -> Path:
+        """A path below the work directory as the engine sees it."""
+        return path if self.inside is None else self.inside / path.relative_to(self.root)
 
     @property
     def configuration(self) -> Path:
@@ -49,27 +53,62 @@ class Layout:
         return self.root / "phase"
 
     @property
+    def given(self) -> Path:
+        """What the engine reads beside the configuration: secrets of the workspace, its own token."""
+        return self.root / "given"
+
+    @property
+    def engine(self) -> Path:
+        """Where the engine writes beside the configuration. What lies here may have been put there by anything it runs."""
+        return self.root / "engine"
+
+    @property
+    def temporary(self) -> Path:
+        """`/tmp` of a sandbox."""
+        return self.root / "tmp"
+
+    @property
+    def shared_memory(self) -> Path:
+        """`/dev/shm` of a sandbox."""
+        return self.root / "shm"
+
+    @property
     def cli_config(self) -> Path:
         return self.phase / "terraform.rc"
 
     @property
+    def accounts(self) -> dict[str, Path]:
+        """The `/etc/passwd` and `/etc/group` of a sandbox."""
+        return {f"/etc/{name}": self.phase / name for name in ("passwd", "group")}
+
+    @property
     def engine_config(self) -> Path:
         """The same with the engine's token, for the commands that carry out the configuration."""
-        return self.phase / "engine.rc"
+        return self.given / "engine.rc"
 
     @property
     def trust(self) -> Path:
         """A directory with the server's own certificate, when it is of no public authority."""
-        return self.phase / "trust"
+        return self.given / "trust"
 
     @property
     def home(self) -> Path:
         """The engine's HOME."""
-        return self.phase / "home"
+        return self.engine / "home"
+
+    @property
+    def planned(self) -> Path:
+        """Where the engine writes its plan."""
+        return self.engine / "saved.tfplan"
 
     @property
     def plan_file(self) -> Path:
+        """Our copy of it, which nothing changes any more."""
         return self.phase / "saved.tfplan"
+
+    @property
+    def generated(self) -> Path:
+        return self.engine / "generated.tf"
 
     @property
     def states(self) -> Path:
@@ -78,11 +117,11 @@ class Layout:
     def create(self) -> None:
         """Make the directories anew; what an earlier phase left is removed."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for directory in (self.configuration, self.phase):
+        ours = (self.phase, self.given, self.engine, self.temporary, self.shared_memory)
+        for directory in (self.configuration, *ours):
             remove(directory)
-        for directory in (self.phase, self.home, self.states):
+        for directory in (*ours, self.home, self.states):
             directory.mkdir(mode=0o700)
-        write_new(self.cli_config, CLI_CONFIG)
 
     def clear(self) -> None:
         """Remove everything but state that could not be delivered: configuration, plan and variables are secrets."""
@@ -91,12 +130,28 @@ class Layout:
                 remove(entry)
 
 
-def write_engine_config(path: Path, access: EngineAccess) -> None:
+def cli_config(vendored: Path | None = None, addresses: Iterable[str] = ()) -> str:
+    """The engine's CLI configuration. Where providers come from is always said out loud: then no directory of the configuration
+    is taken for a source of them, but `vendored`, a path as the engine sees it, for the providers of these addresses.
+    """
+    listed = f"[{', '.join(map(quoted, addresses))}]"
+    mirror = f"  filesystem_mirror {{\n    path = {quoted(str(vendored))}\n    include = {listed}\n  }}\n" if vendored else ""
+    direct = f"  direct {{\n    exclude = {listed}\n  }}\n" if vendored else "  direct {}\n"
+    return f"disable_checkpoint = true\n\nprovider_installation {{\n{mirror}{direct}}}\n"
+
+
+def vendored_addresses(place: Path) -> list[str]:
+    """The providers that the configuration brings in `terraform.d/plugins`: directories `<host>/<namespace>/<type>`."""
+    found = (path.relative_to(place / VENDORED).parts for path in sorted((place / VENDORED).glob("*/*/*")) if path.is_dir())
+    return ["/".join(parts) for parts in found if all(map(_ADDRESS_PART.fullmatch, parts))]
+
+
+def write_engine_config(path: Path, config: str, access: EngineAccess) -> None:
     """Write the CLI configuration with which the engine may read state from the server, by any of the server's names.
 
     Not by an environment variable: its name could hold no port, and every program that the engine starts would inherit it.
     """
-    blocks = [CLI_CONFIG]
+    blocks = [config]
     for host, base in access.hosts.items():
         blocks.append(f"credentials {quoted(host)} {{\n  token = {quoted(access.token)}\n}}\n")
         if base is not None:
@@ -181,7 +236,7 @@ def write_override(place: Path, state_file: Path | None) -> None:
 def check_backend(place: Path, expected: str) -> None:
     """After `init`: raise `PhaseFailed` unless the engine took our backend and not one of the configuration."""
     try:
-        backend = json.loads((place / ".terraform" / "terraform.tfstate").read_bytes())["backend"]["type"]
+        backend = json.loads(read_beneath(place, Path(".terraform/terraform.tfstate")))["backend"]["type"]
     except (OSError, ValueError, KeyError, TypeError):
         backend = None
     if backend != expected:

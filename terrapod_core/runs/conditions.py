@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
-from terrapod_core.runs.service import Isolation
+from terrapod_core.runs.isolation import Isolation
 from terrapod_core.workspaces import ExecutionMode, Workspace
 from terrapod_core.workspaces.conditions import Check, Condition, Severity
 
 
-def no_isolation(isolation: Isolation, since: datetime) -> Check:
+def no_isolation(isolation: Callable[[], Isolation], since: datetime) -> Check:
     """`no-isolation`: the workspace wants its runs here, and its users may not start any. `since` is when the server came up so."""
     condition = Condition(
         code="no-isolation",
@@ -23,6 +24,6 @@ def no_isolation(isolation: Isolation, since: datetime) -> Check:
     )
 
     def check(workspace: Workspace) -> Condition | None:
-        return condition if isolation.keeps_users_out and workspace.execution_mode == ExecutionMode.REMOTE else None
+        return condition if isolation().keeps_users_out and workspace.execution_mode == ExecutionMode.REMOTE else None
 
     return check

@@ -22,6 +22,7 @@ from terrapod_core.errors import Unavailable
 from terrapod_core.plugin import Handle, LaunchFailed, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding
 from terrapod_core.runs import turns
 from terrapod_core.runs.cancels import Cancels
+from terrapod_core.runs.isolation import Holding
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.outcome import Outcomes
@@ -73,6 +74,7 @@ class Dispatcher:
         logs: Logs,
         tokens: PhaseTokens,
         door: Callable[[], RunnerDoor],
+        holding: Holding,
     ) -> None:
         self._db = db
         self._backend = backend
@@ -80,6 +82,7 @@ class Dispatcher:
         self._logs = logs
         self._tokens = tokens
         self._door = door
+        self._holding = holding
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._cancels = Cancels(db, backend)
@@ -126,7 +129,8 @@ class Dispatcher:
             # Nobody was there to hear them renew: every holder gets a full period.
             self._leases.clear()
             self._heard_at = now
-        launched, waiting, ended = await self._db.read(lambda s: (turns.launched(s), turns.launchable(s, now), _ended(s)))
+        creators = await self._holding.creators()
+        launched, waiting, ended = await self._db.read(lambda s: (turns.launched(s), turns.launchable(s, now, creators), _ended(s)))
         self._hear()
         self._leases = {phase.id: self._lease(phase, now) for phase in launched}
         for phase in launched:
@@ -178,6 +182,7 @@ class Dispatcher:
                 return None
             run = await uow.session.get_one(Run, phase.run_id)
             workspace = await uow.session.get_one(Workspace, run.workspace_id)
+            run.held_for = None
             phase.epoch += 1
             phase.launches += 1
             phase.launched_at = uow.now()

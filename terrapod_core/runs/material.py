@@ -82,6 +82,7 @@ class Materials:
             "renew-seconds": RENEW_SECONDS,
             "engine": {"tool": run.engine or workspace.execution_backend, "version": run.terraform_version},
             "working-directory": workspace.working_directory or "",
+            "vendored-providers": workspace.vendored_providers,
             "operation": {
                 "destroy": run.is_destroy,
                 "refresh": run.refresh,

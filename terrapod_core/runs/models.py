@@ -66,6 +66,8 @@ class Run(Base):
     created_by_id: Mapped[str | None]
     confirmed_by_id: Mapped[str | None]
     canceled_by_id: Mapped[str | None]
+    held_for: Mapped[str | None]
+    """Why no runner may have it though one is free: `no_isolation`. The dispatcher's word, cleared when it is launched."""
     failure: Mapped[str | None]
     """Why it errored, when the log cannot say it."""
     status_timestamps: Mapped[dict[str, str]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,6 +24,7 @@ from terrapod_core.runs.door import Door
 from terrapod_core.runs.filters import RunFilters
 from terrapod_core.runs.freshness import state_moved
 from terrapod_core.runs.history import note
+from terrapod_core.runs.isolation import Isolation
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run, RunEvent
 from terrapod_core.runs.phase_ends import end_phases
@@ -39,29 +40,6 @@ FORCE_CANCEL_AFTER: Final = timedelta(seconds=60)
 VARIABLES_COLUMN: Final = "runs.variables"
 
 
-@dataclass(frozen=True)
-class Isolation:
-    """How far the runner backend keeps terraform from the server, and so who may run it."""
-
-    isolated: bool
-    allow_users: bool
-
-    @property
-    def keeps_users_out(self) -> bool:
-        """Whether only platform admins may run terraform here."""
-        return not (self.isolated or self.allow_users)
-
-    def check(self, actor: Actor) -> None:
-        """Raise `Forbidden` (code `runner_not_isolated`) when this actor's configuration must not be executed here."""
-        if not self.keeps_users_out or actor.is_platform_admin:
-            return
-        raise Forbidden(
-            "runs on this server execute as the server itself, without isolation, so only platform admins may start them; "
-            "use execution mode `local`, or ask an operator (setting runner.local.allow_unisolated_users)",
-            code="runner_not_isolated",
-        )
-
-
 class Runs:
     """The runs of all workspaces."""
 
@@ -73,7 +51,7 @@ class Runs:
         logs: Logs,
         keyring: Keyring,
         settings: Settings,
-        isolation: Isolation,
+        isolation: Callable[[], Isolation],
         wake: Callable[[], None],
     ) -> None:
         self._db = db
@@ -182,7 +160,7 @@ class Runs:
             self._authz.require(actor, Permission.RUN_PLAN if plan_only else Permission.RUN_APPLY, workspace)
             # What a variable says is executed as the configuration is.
             trusted = trusted and (not new.variables or self._authz.allows(actor, Permission.RUN_APPLY, workspace))
-            self._isolation.check(actor)
+            self._isolation().check(actor)
             self._check_workspace(workspace, new, plan_only=plan_only, trusted=trusted)
             await self._check_queue(uow, actor, workspace)
             run = self._made(actor, workspace, configuration, new, plan_only=plan_only, trusted=trusted, now=uow.now())
@@ -300,7 +278,7 @@ class Runs:
         """Let the apply begin. A saved plan takes the workspace now; `Conflict` when it is taken or its state has moved on."""
         async with self._db.uow() as uow:
             run, workspace = await self._door.held(uow, actor, run_id, Permission.RUN_APPLY)
-            self._isolation.check(actor)
+            self._isolation().check(actor)
             if not run.is_confirmable:
                 raise InvalidTransition(f"the run is {run.status}; only a plan with changes that waits for approval can be confirmed")
             if run.status == RunStatus.PLANNED_AND_SAVED:

@@ -11,7 +11,7 @@ Nothing is written for that but the moment of each launch: the order is one quer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,9 +30,12 @@ MOST: Final = 50
 _LIVE: Final = (PhaseStatus.QUEUED.value, PhaseStatus.RUNNING.value)
 
 
-def launchable(session: Session, now: datetime) -> list[Phase]:
-    """Queued phases nobody has, in the order in which they are to be launched; the first fifty."""
-    ids = [row.id for row in session.execute(in_turn(now).limit(MOST))]
+def launchable(session: Session, now: datetime, creators: Collection[str] | None = None) -> list[Phase]:
+    """Queued phases nobody has, in the order in which they are to be launched; the first fifty.
+
+    `creators` (ids) are those whose runs may be launched; `None`: everybody's.
+    """
+    ids = [row.id for row in session.execute(in_turn(now, creators).limit(MOST))]
     found = {phase.id: phase for phase in session.execute(select(Phase).where(Phase.id.in_(ids))).scalars()}
     return [found[each] for each in ids if each in found]
 
@@ -42,8 +45,11 @@ def launched(session: Session) -> list[Phase]:
     return list(session.execute(select(Phase).where(Phase.status.in_(_LIVE), Phase.lease_expires_at.is_not(None))).scalars())
 
 
-def in_turn(now: datetime) -> Select[str, str]:
-    """Phase and run of everything that is queued and that no runner has, in the order of service."""
+def in_turn(now: datetime, creators: Collection[str] | None = None) -> Select[str, str]:
+    """Phase and run of everything that is queued and that no runner has, in the order of service; of these creators alone."""
+    queued = [Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None)]
+    if creators is not None:
+        queued.append(Run.created_by_id.in_(creators))
     person = func.coalesce(Run.created_by_id, Run.workspace_id)
     at_work = case((Phase.lease_expires_at.is_not(None), 1), else_=0)
     served = (
@@ -73,7 +79,7 @@ def in_turn(now: datetime) -> Select[str, str]:
         )
         .join(Run, Run.id == Phase.run_id)
         .outerjoin(served, (served.c.person == person) & (served.c.workspace_id == Run.workspace_id))
-        .where(Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None))
+        .where(*queued)
         .cte("waiting")
     )
     own_order = (waiting.c.nth, waiting.c.last.asc().nulls_first(), waiting.c.queued_at, waiting.c.id)

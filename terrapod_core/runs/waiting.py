@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from terrapod_core.runs.models import Run
 from terrapod_core.runs.status import RunStatus
 from terrapod_core.workspaces import LockKind, Workspace
+
+HELD: Final = (
+    "this server has no sandbox, so it launches the runs of platform admins alone; an operator can install bubblewrap, "
+    "or set runner.local.allow_unisolated_users"
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ def waiting_on(run: Run, workspace: Workspace, *, launched: bool, running: int) 
     if run.status == RunStatus.PENDING:
         return _for_the_workspace(run, workspace)
     if run.status in (RunStatus.PLAN_QUEUED, RunStatus.APPLY_QUEUED) and not launched:
+        if run.held_for is not None:
+            return WaitingOn(run.held_for, HELD, _reached(run))
         busy = {0: "a runner takes it in a moment", 1: "it waits for a free runner; one is at work"}
         return WaitingOn("concurrency", busy.get(running, f"it waits for a free runner; {running} are at work"), _reached(run))
     if run.status in (RunStatus.PLANNED, RunStatus.PLANNED_AND_SAVED):

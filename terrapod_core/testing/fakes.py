@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from terrapod_core.plugin import (
@@ -197,7 +197,8 @@ class FakeRunnerBackend:
     """A `RunnerBackend` that starts nothing: the test plays the runner program and calls `end` when it is done."""
 
     name = "fake"
-    isolation: Final = "sandbox"
+    isolation: Literal["none", "sandbox"] = "sandbox"
+    """A test may say otherwise, as it may of `allow_unisolated_users`."""
     allow_unisolated_users = False
 
     def __init__(self, capacity: int = 2) -> None:

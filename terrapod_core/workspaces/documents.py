@@ -53,6 +53,7 @@ class UpdateWorkspace(msgspec.Struct, kw_only=True):
     global_remote_state: bool | UnsetType | None = UNSET
     untrusted_plans: str | UnsetType | None = UNSET
     structured_run_output_enabled: bool | UnsetType | None = UNSET
+    vendored_providers: bool | UnsetType | None = UNSET
     resource_cpu: str | UnsetType | None = UNSET
     resource_memory: str | UnsetType | None = UNSET
     source_name: str | UnsetType | None = UNSET
@@ -105,6 +106,7 @@ DEFAULTS: Final[dict[str, object]] = {
     "global_remote_state": False,
     "untrusted_plans": UntrustedPlans.WITH_SECRETS.value,
     "structured_run_output_enabled": True,
+    "vendored_providers": False,
     "resource_cpu": None,
     "resource_memory": None,
     "source_name": None,

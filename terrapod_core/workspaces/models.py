@@ -80,6 +80,8 @@ class Workspace(Base):
     """One of `UntrustedPlans`."""
     structured_run_output_enabled: Mapped[bool]
     """Whether it is wanted; it is given where the version that the server tells allows it."""
+    vendored_providers: Mapped[bool] = mapped_column(default=False)
+    """Whether providers are taken from `terraform.d/plugins` of the configuration: they are programs that nobody has signed."""
     resource_cpu: Mapped[str | None]
     resource_memory: Mapped[str | None]
     source_name: Mapped[str | None]

@@ -101,6 +101,7 @@ WORKSPACE: Final = Resource(
         attr("file_triggers_enabled", writable=True),
         attr("global_remote_state", writable=True),
         attr("untrusted_plans", writable=True),
+        attr("vendored_providers", writable=True),
         attr("project_remote_state", from_=_false),
         attr("structured_run_output_enabled", writable=True, from_=_structured),
         attr("resource_cpu", writable=True),

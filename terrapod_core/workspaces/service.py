@@ -46,6 +46,7 @@ _RECORDED: Final = {
     "working_directory",
     "global_remote_state",
     "untrusted_plans",
+    "vendored_providers",
     "project_id",
     "admitted",
     "owner_id",

@@ -18,7 +18,14 @@ from tests.docs.route_words import SECTIONS, Section
 PROVIDERS: Final = {
     "Storage backends": (plugin.StorageBackend, plugin.SupportsSignedURLs),
     "Auth providers": (plugin.AuthProvider, plugin.SupportsPasswords),
-    "Runner backends": (plugin.RunnerBackend, plugin.SupportsCapacity, plugin.SupportsFinding, plugin.SupportsIsolation),
+    "Runner backends": (
+        plugin.RunnerBackend,
+        plugin.SupportsCapacity,
+        plugin.SupportsFinding,
+        plugin.SupportsIsolation,
+        plugin.SupportsSelfTest,
+        plugin.SharesNetwork,
+    ),
 }
 """The Protocols of each kind of plugin; those after the first are capabilities."""
 

@@ -33,6 +33,9 @@ UNLIMITED = {
 }
 """A suite asks as one person from one address, and much faster than one."""
 
+NO_SANDBOX = {"RUNNER__LOCAL__ISOLATION": "none"}
+"""Configurations of most tests stop at pipes and write files on this machine. Tests of the sandbox say so."""
+
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
 FIRST_PORT, LAST_PORT = 20_000, 32_000
@@ -68,7 +71,7 @@ class Server:
         self.url = f"{'https' if dev_tls else 'http'}://{self.host}"
         self.authority = self.data / "dev-tls" / "ca.pem" if dev_tls else None
         """What clients have to trust; `None` over plain HTTP."""
-        self._settings = UNLIMITED | dict(settings or {})
+        self._settings = UNLIMITED | NO_SANDBOX | dict(settings or {})
         if database_url is not None:
             # Only a server that has everything in its data directory makes keys for itself.
             self._settings |= {"DATABASE_URL": database_url, "SECRETS__KEYS": KEYS}

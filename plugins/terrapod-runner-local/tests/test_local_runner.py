@@ -9,17 +9,19 @@ import dataclasses
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import terrapod_runner_local
-from terrapod_core.plugin import UNDELIVERED_STATE, Handle, LaunchFailed, PhaseSpec, PluginContext
+from terrapod_core.plugin import UNDELIVERED_STATE, Handle, LaunchFailed, PhaseSpec, PluginContext, SettingsError
 from terrapod_core.testing.runners import RunnerBackendKit, ended, until
 from terrapod_runner_local import processes
 from terrapod_runner_local.backend import INSIST_SECONDS, LocalRunner
@@ -301,9 +303,78 @@ def test_as_many_phases_run_as_there_are_cores() -> None:
     assert LocalRunnerSettings().capacity == len(os.sched_getaffinity(0))
 
 
-def test_a_sandbox_is_not_promised() -> None:
-    with pytest.raises(ValueError, match="does not have"):
-        LocalRunnerSettings(isolation="sandbox")
+@pytest.mark.parametrize(
+    "wrong", [{"sandbox_uid": 0}, {"sandbox_paths": ("tools",)}, {"sandbox_paths": ("/",)}], ids=["root", "relative", "everything"]
+)
+def test_settings_that_would_give_the_machine_away_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        LocalRunnerSettings(**wrong)
+
+
+@pytest.fixture
+def on_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A program called bwrap that is not allowed anything, alone on PATH. Everybody can reach it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        bwrap = Path(name) / "bwrap"
+        bwrap.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+        bwrap.chmod(0o755)
+        monkeypatch.setenv("PATH", name)
+        yield bwrap
+
+
+async def test_a_sandbox_that_works_is_used_and_the_program_is_told(root: Path, tmp_path: Path) -> None:
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    backend = LocalRunner(root, LocalRunnerSettings(sandbox_paths=("/usr/share",)), log=log)
+    said: list[str] = [backend.isolation]
+    reason = await backend.self_test()
+    if reason is not None:
+        pytest.skip(f"no sandbox can be made on this machine: {reason}")
+    assert [*said, backend.isolation] == ["none", "sandbox"], "nothing is promised before it was tried"
+    assert list(root.iterdir()) == []
+    told = tmp_path / "told.json"
+    handle = await backend.launch(Kitchen().spec(tmp_path, "waiting"))
+    await until(lambda: asyncio.sleep(0, told.exists()))
+    order = json.loads(told.read_text())["sandbox"]
+    assert order["program"] == os.path.realpath(str(shutil.which("bwrap")))
+    assert order["user"] == (60_650 if os.geteuid() == 0 else None)
+    assert order["readable"] == ["/usr/share"]
+    await backend.forget(handle)
+
+
+@pytest.mark.usefixtures("on_path")
+async def test_a_sandbox_that_does_not_work_is_none_and_the_reason_is_told(root: Path, tmp_path: Path) -> None:
+    backend = LocalRunner(root, LocalRunnerSettings(), log=log)
+    assert await backend.self_test() == "no command can be started in it: bwrap: No permissions to create new namespace"
+    assert backend.isolation == "none"
+    told = tmp_path / "told.json"
+    handle = await backend.launch(Kitchen().spec(tmp_path, "waiting"))
+    await until(lambda: asyncio.sleep(0, told.exists()))
+    assert json.loads(told.read_text())["sandbox"] is None
+    await backend.forget(handle)
+
+
+async def test_a_machine_without_bubblewrap_has_no_sandbox(root: Path, on_path: Path) -> None:
+    on_path.unlink()
+    backend = LocalRunner(root, LocalRunnerSettings(), log=log)
+    assert "not installed" in (await backend.self_test() or "")
+    assert backend.isolation == "none"
+
+
+async def test_a_sandbox_that_was_asked_for_and_does_not_work_stops_the_start(root: Path, on_path: Path, tmp_path: Path) -> None:
+    on_path.unlink()
+    backend = LocalRunner(root, LocalRunnerSettings(isolation="sandbox"), log=log)
+    with pytest.raises(SettingsError, match="no sandbox can be made: bubblewrap is not installed"):
+        await backend.self_test()
+    with pytest.raises(LaunchFailed, match="isolation is sandbox"):
+        await backend.launch(Kitchen().spec(tmp_path, "waiting"))
+
+
+async def test_no_sandbox_is_tried_where_none_is_wanted(root: Path) -> None:
+    backend = LocalRunner(root, LocalRunnerSettings(isolation="none"), log=log)
+    assert await backend.self_test() == "runner.local.isolation is none"
+    assert not root.exists()
 
 
 def test_a_concurrency_of_nothing_is_refused() -> None:

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from tests.cli.runner.phase_server import TOKEN, PhaseServer
+from tests.support import sandboxes
 
 
 class RunnerProgram:
     """Starts `python -m terrapod_core.runner` as a backend would: own session, an environment with next to nothing in it."""
 
-    def __init__(self, server: PhaseServer, work_dir: Path) -> None:
+    def __init__(self, server: PhaseServer, work_dir: Path, sandbox: dict[str, Any] | None) -> None:
         self.server = server
+        self.sandbox = sandbox
         self.work_dir = work_dir
         self.running: list[subprocess.Popen[bytes]] = []
 
@@ -32,6 +34,7 @@ class RunnerProgram:
             "work-dir": str(self.work_dir),
             "engines-dir": None,
             "state-transport": "http",
+            "sandbox": self.sandbox,
             **order,
         }
         terraform = shutil.which("terraform")
@@ -80,8 +83,16 @@ def server() -> Iterator[PhaseServer]:
     server.close()
 
 
+@pytest.fixture(params=["none", "sandbox"])
+def isolation(request: pytest.FixtureRequest) -> str:
+    """How the engine is kept apart; a test that needs one of them says `@pytest.mark.parametrize("isolation", [...], indirect=True)`."""
+    return str(request.param)
+
+
 @pytest.fixture
-def runner(server: PhaseServer, tmp_path: Path) -> Iterator[RunnerProgram]:
-    program = RunnerProgram(server, tmp_path / "work")
+def runner(server: PhaseServer, tmp_path: Path, isolation: str) -> Iterator[RunnerProgram]:
+    """What the configurations of a test tell it, they write to pipes in `tmp_path`: a sandbox shows it, but nobody makes files there."""
+    tmp_path.chmod(0o755)
+    program = RunnerProgram(server, tmp_path / "work", sandboxes.order(readable=[tmp_path]) if isolation == "sandbox" else None)
     yield program
     program.close()

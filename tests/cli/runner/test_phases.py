@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import signal
 import tarfile
@@ -18,6 +17,7 @@ import pytest
 
 from tests.cli.runner.conftest import RunnerProgram
 from tests.cli.runner.phase_server import TOKEN, PhaseServer, archive
+from tests.support.sandboxes import pipe
 
 THREE = """
 resource "terraform_data" "a" {
@@ -45,7 +45,7 @@ resource "terraform_data" "quick" {{
 resource "terraform_data" "slow" {{
   depends_on = [terraform_data.quick]
   provisioner "local-exec" {{
-    command = "touch {ready}; while [ ! -e {release} ]; do sleep 0.05; done"
+    command = "echo >{ready}; while [ ! -e {release} ]; do sleep 0.05; done"
   }}
 }}
 """
@@ -181,16 +181,18 @@ resource "terraform_data" "bad" {
 def test_an_engine_that_is_killed_leaves_a_report_that_the_state_may_lack_something(
     runner: RunnerProgram, server: PhaseServer, tmp_path: Path, transport: str
 ) -> None:
-    os.mkfifo(ready := tmp_path / "ready")
-    plan(runner, slow(ready, tmp_path / "never").replace("touch", "echo >"), **{"state-transport": transport})
+    ready = pipe(tmp_path / "ready")
+    plan(runner, slow(ready, tmp_path / "never"), **{"state-transport": transport})
     server.begin("apply", **{"state-transport": transport})
     process = runner.start()
     ready.read_text()
-    [engine] = [one for one in psutil.Process(process.pid).children(recursive=True) if "apply" in one.cmdline()]
+    below = psutil.Process(process.pid).children(recursive=True)
+    [engine] = [one for one in below if one.cmdline()[1:2] == ["apply"]]
     engine.kill()
     assert runner.finish(process) == 0, runner.said
     assert server.report is not None
-    assert (server.report["status"], server.report["exit-code"]) == ("errored", -9)
+    assert server.report["status"] == "errored"
+    assert server.report["exit-code"] in (-9, 128 + 9)  # the sandbox's own status is the second
     assert (server.report["state-incomplete"], server.report["additions"]) == (True, 1)
 
 
@@ -242,8 +244,8 @@ def test_an_engine_that_is_not_there_is_named_with_what_is_and_what_to_do(
 def test_a_cancelled_apply_stops_terraform_and_keeps_its_state(
     runner: RunnerProgram, server: PhaseServer, tmp_path: Path, how: str
 ) -> None:
-    os.mkfifo(ready := tmp_path / "ready")
-    command = slow(ready, tmp_path / "never").replace("touch", "echo >")
+    ready = pipe(tmp_path / "ready")
+    command = slow(ready, tmp_path / "never")
     plan(runner, command)
     server.begin("apply")
     process = runner.start()
@@ -265,24 +267,24 @@ def test_a_cancelled_apply_stops_terraform_and_keeps_its_state(
 def test_a_cancel_leaves_no_grandchild_of_terraform_alive(
     runner: RunnerProgram, server: PhaseServer, tmp_path: Path, number: signal.Signals
 ) -> None:
-    os.mkfifo(held := tmp_path / "held")
+    held = pipe(tmp_path / "held")
     command = f"exec 9>{held}; echo running >&9; sleep 1000; true"
     plan(runner, f'resource "terraform_data" "a" {{\n  provisioner "local-exec" {{\n    command = "{command}"\n  }}\n}}\n')
     server.begin("apply")
     process = runner.start()
-    with held.open() as pipe:
-        assert pipe.readline() == "running\n"
+    with held.open() as stream:
+        assert stream.readline() == "running\n"
         process.send_signal(number)
         assert runner.finish(process) == 0, runner.said
-        assert pipe.read() == ""  # the end comes when nobody holds the other side any more
+        assert stream.read() == ""  # the end comes when nobody holds the other side any more
     assert server.report is not None
     assert server.report["status"] == "canceled"
 
 
 def test_a_server_that_goes_away_during_an_apply_only_delays_it(runner: RunnerProgram, server: PhaseServer, tmp_path: Path) -> None:
-    os.mkfifo(ready := tmp_path / "ready")
-    os.mkfifo(done := tmp_path / "done")
-    command = slow(ready, tmp_path / "release").replace("touch", "echo >")
+    ready = pipe(tmp_path / "ready")
+    done = pipe(tmp_path / "done")
+    command = slow(ready, tmp_path / "release")
     last = f"""
 resource "terraform_data" "last" {{
   depends_on = [terraform_data.slow]
@@ -320,8 +322,8 @@ def test_a_log_goes_on_where_the_server_says_when_an_answer_was_lost(runner: Run
 def test_a_lost_lease_stops_terraform_deposits_its_state_and_reports_nothing(
     runner: RunnerProgram, server: PhaseServer, tmp_path: Path
 ) -> None:
-    os.mkfifo(ready := tmp_path / "ready")
-    plan(runner, slow(ready, tmp_path / "never").replace("touch", "echo >"))
+    ready = pipe(tmp_path / "ready")
+    plan(runner, slow(ready, tmp_path / "never"))
     server.begin("apply")
     process = runner.start()
     ready.read_text()
@@ -334,8 +336,8 @@ def test_a_lost_lease_stops_terraform_deposits_its_state_and_reports_nothing(
 def test_a_phase_the_server_does_not_know_any_more_leaves_its_state_in_a_file(
     runner: RunnerProgram, server: PhaseServer, tmp_path: Path
 ) -> None:
-    os.mkfifo(ready := tmp_path / "ready")
-    plan(runner, slow(ready, tmp_path / "never").replace("touch", "echo >"))
+    ready = pipe(tmp_path / "ready")
+    plan(runner, slow(ready, tmp_path / "never"))
     server.begin("apply")
     process = runner.start()
     ready.read_text()
@@ -500,6 +502,7 @@ def test_sensitive_values_are_masked_in_the_log(runner: RunnerProgram, server: P
     assert '"it is ***"' in server.text
 
 
+@pytest.mark.parametrize("isolation", ["none"], indirect=True)  # what they see, they copy into files
 def test_the_engine_gets_nothing_of_the_runners_own(runner: RunnerProgram, server: PhaseServer, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     spy = f"""
@@ -527,6 +530,7 @@ resource "terraform_data" "spy" {{
     assert "socket:" not in (tmp_path / "fd").read_text()
 
 
+@pytest.mark.parametrize("isolation", ["none"], indirect=True)  # what they see, they copy into files
 def test_the_engines_token_reaches_the_commands_that_carry_out_the_configuration_and_no_other(
     runner: RunnerProgram, server: PhaseServer, tmp_path: Path
 ) -> None:
@@ -563,6 +567,53 @@ def test_a_version_nobody_has_ends_the_phase_and_says_where_it_was_looked_for(
     assert str(tmp_path) in report["message"]
     assert "PATH" in report["message"]
     assert server.text.count("\n") > 3  # the three lines come first here too
+
+
+@pytest.mark.parametrize("isolation", ["sandbox"], indirect=True)
+def test_a_plan_json_and_a_plan_that_an_engines_process_writes_later_are_never_taken(
+    runner: RunnerProgram, server: PhaseServer, tmp_path: Path
+) -> None:
+    """The engine is a script that leaves a process behind, which writes over every plan that it finds."""
+    engines, real = tmp_path / "engines", shutil.which("terraform")
+    engines.mkdir()
+    engines.chmod(0o755)
+    script = engines / "terraform"
+    script.write_text(f"""#!/bin/sh
+forge() {{
+    while true; do
+        for place in . .. ../phase ../engine /workspace /workspace/phase /workspace/engine; do
+            echo '{{"forged": true}}' >$place/plan.json
+            [ "$1" = show ] && echo forged >$place/saved.tfplan
+        done
+    done
+}}
+case $1 in plan | show) forge $1 >/dev/null 2>&1 & ;; esac
+exec {real} "$@"
+""")
+    script.chmod(0o755)
+    server.configuration = archive({"main.tf": THREE})
+    server.begin("plan")
+    assert runner.carry_out(**{"engines-dir": str(engines)})["additions"] == 3, server.text
+    assert len(json.loads(server.stored["plan-json"])["resource_changes"]) == 3
+    assert zipfile.is_zipfile(io.BytesIO(server.plan_file or b""))
+
+
+def test_a_plan_that_is_a_link_to_a_file_of_ours_is_not_taken(runner: RunnerProgram, server: PhaseServer, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("key of the server")
+    engines, real = tmp_path / "engines", shutil.which("terraform")
+    engines.mkdir()
+    engines.chmod(0o755)
+    script = engines / "terraform"
+    replace = f'for word; do case $word in -out=*) ln -sf {secret} "${{word#-out=}}" ;; esac; done'
+    script.write_text(f'#!/bin/sh\n{real} "$@"\ncode=$?\n{replace}\nexit $code\n')
+    script.chmod(0o755)
+    server.configuration = archive({"main.tf": THREE})
+    server.begin("plan")
+    report = runner.carry_out(**{"engines-dir": str(engines)})
+    assert report["status"] == "errored"
+    assert "cannot be taken" in report["message"]
+    assert server.plan_file is None
 
 
 def test_generated_configuration_is_reported(runner: RunnerProgram) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from terrapod_core.authz import PlatformRole
 from terrapod_core.errors import Forbidden, Invalid, InvalidTransition, NotFound
-from terrapod_core.runs import Isolation, Run
+from terrapod_core.runs import Run
 from terrapod_core.runs.phases import LeaseLost
 from terrapod_core.runs.requests import Claim, Report, RunVariable, Started
 from terrapod_core.storage import ObjectKind
@@ -190,7 +190,7 @@ async def test_a_stranger_sees_no_run_and_starts_none(engine: Engine) -> None:
 
 async def test_without_isolation_only_platform_admins_run(engine: Engine) -> None:
     owner = await make_user(engine.terrapod, "owner@example.com")
-    engine.runs._isolation = Isolation(isolated=False, allow_users=False)
+    engine.backend.isolation = "none"
     engine.admin, admin = owner, engine.admin
     workspace = await engine.workspace("theirs")
     with pytest.raises(Forbidden) as caught:

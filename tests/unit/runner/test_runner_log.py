@@ -168,7 +168,7 @@ def test_a_file_of_the_engines_counts_only_when_it_is_whole_newer_and_of_the_sam
     (tmp_path / "given").write_bytes(state(5))
     keeper.begin_with(tmp_path / "given")
     (tmp_path / "errored.tfstate").write_bytes(data)
-    assert take_if_newer(tmp_path / "errored.tfstate", keeper) is taken
+    assert take_if_newer(tmp_path, Path("errored.tfstate"), keeper) is taken
     assert keeper.finish() is None
     assert [sent for _, sent in remote.states] == ([data] if taken else [])
 

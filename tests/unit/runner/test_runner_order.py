@@ -58,15 +58,15 @@ def test_a_server_that_gives_the_engine_nothing_is_fine() -> None:
 def test_the_token_stands_in_one_file_and_not_in_the_one_for_reading_plans(tmp_path: Any) -> None:
     layout = workdir.Layout(tmp_path / "work")
     layout.create()
-    workdir.write_engine_config(layout.engine_config, access("https://tfe.example.com", "http://localhost:8080"))
+    workdir.write_engine_config(layout.engine_config, workdir.cli_config(), access("https://tfe.example.com", "http://localhost:8080"))
     text = layout.engine_config.read_text()
-    assert text.startswith(workdir.CLI_CONFIG)
+    assert text.startswith(workdir.cli_config())
     assert f'credentials "tfe.example.com" {{\n  token = "{TOKEN}"\n}}' in text
     assert f'credentials "localhost:8080" {{\n  token = "{TOKEN}"\n}}' in text
     assert 'host "tfe.example.com"' not in text
     assert '"tfe.v2.1" = "http://localhost:8080/api/v2/"' in text
     assert layout.engine_config.stat().st_mode & 0o777 == 0o600
-    assert TOKEN not in layout.cli_config.read_text()
+    assert TOKEN not in workdir.cli_config()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ SINCE = datetime(2026, 1, 2, tzinfo=UTC)
     ],
 )
 def test_a_remote_workspace_tells_that_its_users_may_not_run(isolated: bool, allow_users: bool, mode: str, told: bool) -> None:
-    check = no_isolation(Isolation(isolated=isolated, allow_users=allow_users), SINCE)
+    check = no_isolation(lambda: Isolation(isolated=isolated, allow_users=allow_users), SINCE)
     found = check(Workspace(execution_mode=mode))
     assert (found is not None) is told
     if found is not None:

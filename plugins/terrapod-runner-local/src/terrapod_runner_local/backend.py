@@ -9,11 +9,12 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from terrapod_core.plugin import JSON, Handle, LaunchFailed, PhaseSpec, PhaseState
-from terrapod_runner_local import processes
+from terrapod_core.plugin import JSON, Handle, LaunchFailed, PhaseSpec, PhaseState, SettingsError
+from terrapod_runner_local import processes, sandbox
 from terrapod_runner_local.settings import LocalRunnerSettings
 from terrapod_runner_local.workdir import WorkDir
 
@@ -33,6 +34,7 @@ class LocalRunner:
         self._root = root
         self._settings = settings
         self._log = log
+        self._sandbox: Mapping[str, JSON] | None = None
         self._children: dict[tuple[int, int], subprocess.Popen[bytes]] = {}
 
     @property
@@ -45,11 +47,25 @@ class LocalRunner:
 
     @property
     def isolation(self) -> Literal["none", "sandbox"]:
-        return "none"
+        return "none" if self._sandbox is None else "sandbox"
 
     @property
     def allow_unisolated_users(self) -> bool:
         return self._settings.allow_unisolated_users
+
+    @property
+    def shared_network(self) -> Literal["refused", "accepted"]:
+        return self._settings.shared_network
+
+    async def self_test(self) -> str | None:
+        tried = await asyncio.to_thread(sandbox.attempt, self._settings, self._root)
+        if tried.reason is not None and self._settings.isolation == "sandbox":
+            raise SettingsError(
+                f"runner.local.isolation is sandbox, but no sandbox can be made: {tried.reason}. Install bubblewrap and allow "
+                "unprivileged user namespaces, or set it to auto or none"
+            )
+        self._sandbox = tried.sandbox
+        return tried.reason
 
     async def launch(self, phase: PhaseSpec) -> Handle:
         return await asyncio.to_thread(self._launch, phase)
@@ -68,6 +84,8 @@ class LocalRunner:
         await asyncio.to_thread(self._forget, _Phase.of(handle, self._root))
 
     def _launch(self, spec: PhaseSpec) -> Handle:
+        if self._settings.isolation == "sandbox" and self._sandbox is None:
+            raise LaunchFailed("runner.local.isolation is sandbox, and none was made yet")
         place = WorkDir.of(self._root, spec.run_id)
         note = place.read_note()
         if note is not None:
@@ -117,6 +135,7 @@ class LocalRunner:
             "work-dir": str(place.path),
             "engines-dir": spec.engines_dir,
             "state-transport": self._settings.state_transport,
+            "sandbox": self._sandbox,
         }
         assert child.stdin is not None
         try:

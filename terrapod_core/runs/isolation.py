@@ -1,0 +1,96 @@
+"""Who may have terraform run here, by how far the runner backend keeps it from the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from sqlalchemy import Select, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from terrapod_core.authz import Actor
+from terrapod_core.db import Database
+from terrapod_core.errors import Forbidden
+from terrapod_core.plugin import RunnerBackend, SupportsIsolation
+from terrapod_core.runs.models import Phase, Run
+from terrapod_core.runs.status import PhaseStatus
+
+NO_ISOLATION: Final = "no_isolation"
+"""The word in `Run.held_for`, and the code of `waiting-on`."""
+
+T = TypeVar("T")
+FindActor = Callable[[Session, str], Actor | None]
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How far the runner backend keeps terraform from the server, and so who may run it."""
+
+    isolated: bool
+    allow_users: bool
+
+    @classmethod
+    def of(cls, backend: RunnerBackend) -> Isolation:
+        """What the backend says of itself; one that says nothing is another machine, or a container."""
+        if isinstance(backend, SupportsIsolation):
+            return cls(isolated=backend.isolation != "none", allow_users=backend.allow_unisolated_users)
+        return cls(isolated=True, allow_users=True)
+
+    @property
+    def keeps_users_out(self) -> bool:
+        """Whether only platform admins may run terraform here."""
+        return not (self.isolated or self.allow_users)
+
+    def admits(self, actor: Actor | None) -> bool:
+        """Whether this actor's may."""
+        return not self.keeps_users_out or (actor is not None and actor.is_platform_admin)
+
+    def check(self, actor: Actor) -> None:
+        """Raise `Forbidden` (code `runner_not_isolated`) when this actor's configuration must not be executed here."""
+        if not self.admits(actor):
+            raise Forbidden(
+                "runs on this server execute as the server itself, without isolation, so only platform admins may start them; "
+                "use execution mode `local`, or ask an operator (setting runner.local.allow_unisolated_users)",
+                code="runner_not_isolated",
+            )
+
+
+class Holding:
+    """Keeps phases of others than platform admins from being launched while nothing would keep them from the server."""
+
+    def __init__(self, db: Database, isolation: Callable[[], Isolation], find: FindActor) -> None:
+        self._db = db
+        self._isolation = isolation
+        self._find = find
+
+    async def creators(self) -> Collection[str] | None:
+        """Whose queued phases may be launched now, by user id; `None`: everybody's. Notes on the other runs what they wait for."""
+        allowed, wrong = await self._db.read(self._look)
+        if wrong:
+            word = None if allowed is None else NO_ISOLATION
+            async with self._db.uow() as uow:
+                await uow.session.execute(update(Run).where(Run.id.in_(wrong)).values(held_for=word))
+                await uow.commit()
+        return allowed
+
+    def _look(self, session: Session) -> tuple[Collection[str] | None, list[str]]:
+        isolation = self._isolation()
+        if not isolation.keeps_users_out:
+            return None, list(session.execute(_queued(Run.id).where(Run.held_for.is_not(None))).scalars())
+        ids = session.execute(_queued(Run.created_by_id).distinct()).scalars()
+        allowed = [each for each in ids if each is not None and isolation.admits(self._find(session, each))]
+        others = _queued(Run.id).where(or_(Run.created_by_id.is_(None), Run.created_by_id.not_in(allowed)), Run.held_for.is_(None))
+        return allowed, list(session.execute(others).scalars())
+
+
+def _queued(column: InstrumentedAttribute[T]) -> Select[T]:
+    """A column of the runs whose phase waits for a runner."""
+    queued = (Phase.status == PhaseStatus.QUEUED.value) & Phase.lease_expires_at.is_(None)
+    return select(column).join(Phase, Phase.run_id == Run.id).where(queued)
+
+
+def held_workspaces(session: Session, workspace_ids: Collection[str]) -> set[str]:
+    """Those of the workspaces in which a run waits because nothing would keep it from the server; for their health."""
+    query = _queued(Run.workspace_id).where(Run.held_for == NO_ISOLATION, Run.workspace_id.in_(workspace_ids))
+    return set(session.execute(query.distinct()).scalars())

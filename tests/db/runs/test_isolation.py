@@ -1,0 +1,68 @@
+"""Whose runs are launched while nothing keeps terraform from the server."""
+
+from __future__ import annotations
+
+import pytest
+
+from terrapod_core.configurations.service import CreateConfigurationVersion
+from terrapod_core.errors import Forbidden
+from terrapod_core.runs.isolation import held_workspaces
+from tests.db.runs.conftest import Engine, make_user
+
+
+async def test_a_run_of_anybody_but_an_admin_waits_for_a_sandbox_and_says_so(engine: Engine) -> None:
+    admin, engine.admin = engine.admin, await make_user(engine.terrapod, "alice@example.com")
+    hers = await engine.run(workspace := await engine.workspace("hers"))
+    engine.admin, alice = admin, engine.admin
+    engine.backend.isolation = "none"
+    ours = await engine.run(await engine.workspace("ours"))
+    await engine.look()
+    assert [fake.spec.run_id for fake in engine.backend.phases.values()] == [ours.id]
+    waiting = (await engine.show(hers)).waiting_on
+    assert waiting is not None
+    assert waiting.code == "no_isolation"
+    assert "allow_unisolated_users" in waiting.detail
+    held = await engine.terrapod.db.read(lambda session: held_workspaces(session, [workspace.id, ours.workspace.id]))
+    assert held == {workspace.id}
+
+    engine.backend.isolation = "sandbox"
+    await engine.look()
+    assert {fake.spec.run_id for fake in engine.backend.phases.values()} == {ours.id, hers.id}
+    assert (await engine.show(hers)).run.held_for is None
+    assert alice.user_id == hers.run.created_by_id
+
+
+async def test_runs_that_wait_for_a_sandbox_do_not_stand_in_the_way_of_others(engine: Engine) -> None:
+    admin, engine.admin = engine.admin, await make_user(engine.terrapod, "alice@example.com")
+    for number in range(3):
+        await engine.run(await engine.workspace(f"hers-{number}"))
+    engine.admin = admin
+    engine.backend.isolation = "none"
+    ours = await engine.run(await engine.workspace("ours"))
+    await engine.begin(ours.run.plan_id)
+
+
+async def test_who_stops_waiting_for_a_sandbox_waits_for_a_free_runner(engine: Engine) -> None:
+    engine.admin = await make_user(engine.terrapod, "alice@example.com")
+    hers = await engine.run(await engine.workspace("hers"))
+    engine.backend.isolation = "none"
+    await engine.look()
+    engine.backend.allow_unisolated_users = True
+    engine.backend.capacity = 0
+    await engine.look()
+    waiting = (await engine.show(hers)).waiting_on
+    assert waiting is not None
+    assert waiting.code == "concurrency"
+
+
+async def test_without_isolation_nobody_but_admins_uploads_what_would_be_run(engine: Engine) -> None:
+    admin, engine.admin = engine.admin, await make_user(engine.terrapod, "alice@example.com")
+    workspace = await engine.workspace("hers")
+    engine.backend.isolation = "none"
+    for speculative in (False, True):
+        new = CreateConfigurationVersion(auto_queue_runs=False, speculative=speculative)
+        with pytest.raises(Forbidden) as caught:
+            await engine.terrapod.configurations.create(engine.admin, workspace.id, new, source="tfe-api")
+        assert caught.value.code == "runner_not_isolated"
+    engine.admin = admin
+    await engine.run(workspace)
