@@ -78,7 +78,7 @@ class Workspace(Base):
     global_remote_state: Mapped[bool]
     untrusted_plans: Mapped[str] = mapped_column(default=UntrustedPlans.WITH_SECRETS.value)
     """One of `UntrustedPlans`."""
-    structured_run_output_enabled: Mapped[bool]
+    structured_run_output_enabled: Mapped[bool] = mapped_column(default=True)
     """Whether it is wanted; it is given where the version that the server tells allows it."""
     vendored_providers: Mapped[bool] = mapped_column(default=False)
     """Whether providers are taken from `terraform.d/plugins` of the configuration: they are programs that nobody has signed."""
