@@ -33,7 +33,7 @@ from terrapod_core.jsonapi import Includes
 from terrapod_core.live import Live, handlers as live_handlers, routes as live_routes
 from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
 from terrapod_core.outgoing import HTTPClients, own_servers
-from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsSelfTest
+from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend
 from terrapod_core.projects import (
     handlers as projects_handlers,
     queries as projects_queries,
@@ -52,7 +52,7 @@ from terrapod_core.runs import (
 )
 from terrapod_core.runs.engine import ENGINE_PREFIX, Engines
 from terrapod_core.runs.handlers import Handlers as RunHandlers
-from terrapod_core.runs.isolation import Holding
+from terrapod_core.runs.isolation import Holding, RunnerTrial
 from terrapod_core.runs.links import Links
 from terrapod_core.runs.material import Materials
 from terrapod_core.runs.outcome import Outcomes
@@ -232,7 +232,7 @@ class Terrapod:
             limits,
             runs_queries.configuration_in_use,
             runs_queries.configurations_in_use,
-            self._check_uploader,
+            lambda actor: self.trial.isolation().check(actor),  # uploading is the first half of running
         )
         self.states = states.States(
             self.db, self.authz, self.workspaces, self.objects, self.capabilities, self.keyring, limits, runs_queries.workspace_of
@@ -243,14 +243,13 @@ class Terrapod:
 
     def _open_runs(self) -> None:
         backend, limits = self.runner_backend, self.settings.limits
-        self._runner_tried = False
-        self._not_isolated: str | None = None
+        self.trial = RunnerTrial(backend)
         self.phase_tokens = PhaseTokens(self.keyring, self.clock)
         self.engines = Engines(self.db, self.phase_tokens)
         self.logs = runs.Logs(self.db, self.objects, self.keyring)
         self.links = Links(self.capabilities, self.clock, self.authz)
         self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
-        holding = Holding(self.db, lambda: self.isolation, self._actor)
+        holding = Holding(self.db, self.trial.isolation, self._actor)
         self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door, holding)
         self.runs = runs.Runs(
             self.db,
@@ -259,7 +258,7 @@ class Terrapod:
             self.logs,
             self.keyring,
             self.settings,
-            lambda: self.isolation,
+            self.trial.isolation,
             self.dispatcher.wake,
         )
         self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring, self.dispatcher.wake)
@@ -278,21 +277,6 @@ class Terrapod:
             self.dispatcher.wake,
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
-
-    @property
-    def isolation(self) -> runs.Isolation:
-        """How far the runner keeps terraform from this server, as it says now."""
-        return runs.Isolation.of(self.runner_backend)
-
-    def _check_uploader(self, actor: Actor) -> None:
-        """Uploading is the first half of running."""
-        self.isolation.check(actor)
-
-    async def try_runner(self) -> None:
-        """Let the runner find out how far it isolates, once. Raises `SettingsError` when the operator asked for more than there is."""
-        if isinstance(self.runner_backend, SupportsSelfTest) and not self._runner_tried:
-            self._not_isolated = await self.runner_backend.self_test()
-            self._runner_tried = True
 
     async def _authenticate(self, text: str) -> Actor | None:
         """Whose bearer token this is: a person's, or terraform's own during a run."""
@@ -343,7 +327,7 @@ class Terrapod:
         app.url_map.strict_slashes = False
         app.config["BODY_TIMEOUT"] = None
         includes = Includes()
-        self.conditions = Conditions([runs_conditions.no_isolation(lambda: self.isolation, self.clock.now())])
+        self.conditions = Conditions([runs_conditions.no_isolation(self.trial.isolation, self.clock.now())])
         self.web = Web(self.settings, self.db, includes, self._authenticate, extra={CONDITIONS: self.conditions})
         failures = Failures(app, self.refusals)
         dress(app, self.settings)
@@ -410,13 +394,7 @@ class Terrapod:
     async def _detail(self) -> dict[str, object]:
         plugins = {record.name: record.reason for record in self.plugins.records if record.state.value == "failed"}
         late = await audit_handlers.lateness(self.db)
-        return {**self._isolation_detail(), **({"audit": late} if late else {}), **({"failed-plugins": plugins} if plugins else {})}
-
-    def _isolation_detail(self) -> dict[str, object]:
-        if self.isolation.isolated:
-            return {"isolation": "sandbox"}
-        who = "everybody" if self.isolation.allow_users else "platform admins"
-        return {"isolation": "none", "isolation-reason": self._not_isolated, "may-run": who}
+        return {**self.trial.detail(), **({"audit": late} if late else {}), **({"failed-plugins": plugins} if plugins else {})}
 
     async def _ask_database(self) -> str | None:
         await self.db.ping()
@@ -436,10 +414,8 @@ class Terrapod:
 
     async def startup(self) -> None:
         """Begin background work."""
-        await self.try_runner()
-        if not self.isolation.isolated:
-            who = "everybody may start them" if self.isolation.allow_users else "only platform admins may start them"
-            log.warning("runs execute without isolation", who=who, reason=self._not_isolated, setting="runner.local.isolation")
+        await self.trial.once()
+        self.trial.warn()
         await self.key_watch.look()
         self.key_watch.start()
         self.refusals.start()

@@ -133,7 +133,7 @@ async def _serve(settings: Settings, *, jobs: bool) -> None:
     config = _config(settings)
     config.bind = [f"fd://{bound.fileno()}"]
     terrapod = Terrapod(settings, jobs=jobs)
-    await terrapod.try_runner()
+    await terrapod.trial.once()
     if jobs:
         await check_network(settings, terrapod.runner_backend)
     stop = asyncio.Event()

@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+import structlog
 from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from terrapod_core.authz import Actor
 from terrapod_core.db import Database
 from terrapod_core.errors import Forbidden
-from terrapod_core.plugin import RunnerBackend, SupportsIsolation
+from terrapod_core.plugin import RunnerBackend, SupportsIsolation, SupportsSelfTest
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import PhaseStatus
 
@@ -20,6 +21,7 @@ NO_ISOLATION: Final = "no_isolation"
 """The word in `Run.held_for`, and the code of `waiting-on`."""
 
 T = TypeVar("T")
+log = structlog.get_logger("terrapod.runs")
 FindActor = Callable[[Session, str], Actor | None]
 
 
@@ -54,6 +56,39 @@ class Isolation:
                 "use execution mode `local`, or ask an operator (setting runner.local.allow_unisolated_users)",
                 code="runner_not_isolated",
             )
+
+
+class RunnerTrial:
+    """What the runner backend finds out at the start about how far it isolates."""
+
+    def __init__(self, backend: RunnerBackend) -> None:
+        self._backend = backend
+        self._tried = False
+        self._reason: str | None = None
+
+    async def once(self) -> None:
+        """Let it find out. Raises `SettingsError` when the operator asked for more than there is."""
+        if isinstance(self._backend, SupportsSelfTest) and not self._tried:
+            self._reason = await self._backend.self_test()
+            self._tried = True
+
+    def isolation(self) -> Isolation:
+        """How far it keeps terraform from this server, as it says now."""
+        return Isolation.of(self._backend)
+
+    def detail(self) -> dict[str, object]:
+        """The same for `/ready`."""
+        found = self.isolation()
+        if found.isolated:
+            return {"isolation": "sandbox"}
+        return {"isolation": "none", "isolation-reason": self._reason, "may-run": "everybody" if found.allow_users else "platform admins"}
+
+    def warn(self) -> None:
+        """Say in the log that there is none."""
+        found = self.isolation()
+        if not found.isolated:
+            who = "everybody may start them" if found.allow_users else "only platform admins may start them"
+            log.warning("runs execute without isolation", who=who, reason=self._reason, setting="runner.local.isolation")
 
 
 class Holding:
