@@ -132,7 +132,7 @@ def a_run(workspace_id: str, process: Process) -> Run:
     flags = ("is_destroy", "refresh_only", "plan_only", "save_plan", "auto_apply", "allow_empty_apply", "allow_config_generation")
     return Run(
         id="run-1", workspace_id=workspace_id, configuration_version_id="cv-1", plan_id="plan-1", apply_id="apply-1", status="planning",
-        message="", source="tfe-api", trigger_reason="manual", refresh=True, target_addrs=[], replace_addrs=[],
+        message="", source="tfe-api", trigger_reason="manual", refresh=True, trusted=True, target_addrs=[], replace_addrs=[],
         terraform_version="1.11.4", status_timestamps={}, created_at=process.clock.now(), **dict.fromkeys(flags, False),
     )  # fmt: skip
 
