@@ -16,7 +16,7 @@ from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Run
 from terrapod_core.runs.phase_ends import end_phases
 from terrapod_core.runs.queries import RunView
-from terrapod_core.runs.requests import CreateRun, variables_of
+from terrapod_core.runs.requests import MESSAGE_CHARACTERS, CreateRun, variables_of
 from terrapod_core.runs.service import VARIABLES_COLUMN, Runs
 from terrapod_core.runs.status import PhaseStatus, RunStatus
 from terrapod_core.secrets import Keyring
@@ -45,9 +45,9 @@ class Again:
         self._wake = wake
         self._door = Door(authz)
 
-    async def retry(self, actor: Actor, run_id: str) -> RunView:
+    async def retry(self, actor: Actor, run_id: str, comment: str | None = None) -> RunView:
         """A new run of the same configuration with the same options, as if the actor had asked for it: with their rights, and the
-        limits of any new run. What was untrusted stays so.
+        limits of any new run. What was untrusted stays so. The comment is the new run's message.
 
         Raises what `Runs.create` raises, `InvalidTransition` while the old run goes on, and `Forbidden` when it has variables
         whose values the actor may not see.
@@ -60,6 +60,7 @@ class Again:
         if old.variables is not None and not self._authz.allows(actor, Permission.VARIABLE_WRITE, view.workspace):
             raise Forbidden("this run has variables whose values you may not see; start a run of your own", code="level_too_low")
         message = old.message if old.message.startswith("Retry of ") else f"Retry of {old.id}: {old.message}"
+        message = (comment or message)[:MESSAGE_CHARACTERS]
         return await self._runs.create(actor, self._same(old), source="tfe-api", message=message, reason="retry", trusted=old.trusted)
 
     def _same(self, old: Run) -> CreateRun:

@@ -104,7 +104,8 @@ def routes(
 
     @api.post("/runs/<run_id>/actions/retry")
     async def retry(run_id: str) -> Response:
-        return await web.document(RUN, await again.retry(await web.actor(), run_id), status=201)
+        actor, comment = await web.actor(), await web.comment()
+        return await web.document(RUN, await again.retry(actor, run_id, comment), status=201)
 
     @api.get("/runs/<run_id>/configuration-version")
     async def run_configuration(run_id: str) -> Response:

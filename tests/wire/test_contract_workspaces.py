@@ -172,7 +172,8 @@ def test_variables_of_both_categories(api: httpx.Client) -> None:
     data(api.post(path, json=document("vars", key="AWS_REGION", value="[1]", category="terraform", hcl=True)), 201)
     refused(api.post(path, json=region), 422, pointer="/data/attributes/key", says="taken")
     assert len(data(api.get(path))) == 2
-    assert data(api.get(path.replace("/vars", "/all-vars"))) == data(api.get(path))
+    own = [variable["id"] for variable in data(api.get(path))]
+    assert [variable["id"] for variable in data(api.get(path.replace("/vars", "/all-vars"))) if variable["id"] in own] == own
     changed = attributes(api.patch(f"{path}/{made['id']}", json=document("vars", value="us-east-1")))
     assert (changed["value"], changed["description"]) == ("us-east-1", "AWS region for provider")
     assert api.delete(f"{path}/{made['id']}").status_code == 204
