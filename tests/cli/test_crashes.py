@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -168,7 +169,8 @@ def die(server: Server) -> None:
     processes = runners(server)
     server.kill()
     for process in processes:
-        process.send_signal(signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):  # it may have ended with the server
+            process.send_signal(signal.SIGKILL)
     until(lambda: not runners(server), "the processes of the dead machine to be gone")
 
 

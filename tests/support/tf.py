@@ -91,9 +91,9 @@ class Terraform:
         try:
             yield command
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            process.kill()  # nothing, when it has ended
+            with process:  # lets go of its pipes, also of one that ended by itself and was not asked what it said
+                pass
 
     @contextmanager
     def terminal(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
