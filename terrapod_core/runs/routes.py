@@ -1,31 +1,23 @@
-"""`/runs`, `/plans`, `/applies`: the contract's paths and the ones real clients call, side by side."""
+"""`/runs`: the contract's paths and the ones real clients call, side by side. Plans and applies are in `plan_routes.py`."""
 
 from __future__ import annotations
 
 from quart import Blueprint, Response, redirect, request
 
 from terrapod_core import organizations
-from terrapod_core.authz import Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.configurations import Configurations
 from terrapod_core.configurations.resources import CONFIGURATION_VERSION
-from terrapod_core.errors import NotFound
-from terrapod_core.runs import plan_json
 from terrapod_core.runs.again import Again
 from terrapod_core.runs.filters import RunFilters
-from terrapod_core.runs.links import Links
-from terrapod_core.runs.plan_json import PlanRedactor
 from terrapod_core.runs.requests import CreateRun
-from terrapod_core.runs.resources import APPLY, CAPACITY, PLAN, RUN, Capacity
+from terrapod_core.runs.resources import CAPACITY, RUN, Capacity
 from terrapod_core.runs.service import Runs
-from terrapod_core.storage import ObjectKind, Objects
 from terrapod_core.web import Web
 
 
-def routes(
-    runs: Runs, again: Again, links: Links, objects: Objects, redactor: PlanRedactor, configurations: Configurations, web: Web
-) -> Blueprint:
-    """Everything under `/api/v2` that has to do with runs."""
+def routes(runs: Runs, again: Again, configurations: Configurations, web: Web) -> Blueprint:
+    """Everything under `/api/v2` that has to do with runs as a whole."""
     api = Blueprint("runs", __name__, url_prefix="/api/v2")
 
     @api.post("/runs")
@@ -122,63 +114,4 @@ def routes(
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
-    @api.get("/runs/<run_id>/plan")
-    async def run_plan(run_id: str) -> Response:
-        return await show_plan((await runs.show(await web.actor(), run_id)).run.plan_id)
-
-    @api.get("/runs/<run_id>/apply")
-    async def run_apply(run_id: str) -> Response:
-        return await show_apply((await runs.show(await web.actor(), run_id)).run.apply_id)
-
-    @api.get("/plans/<plan_id>")
-    async def show_plan(plan_id: str) -> Response:
-        phase, view = await runs.phase(await web.actor(), _of_kind(plan_id, "plan"))
-        return await web.document(PLAN, links.view(phase, view.workspace))
-
-    @api.get("/applies/<apply_id>")
-    async def show_apply(apply_id: str) -> Response:
-        phase, view = await runs.phase(await web.actor(), _of_kind(apply_id, "apply"))
-        return await web.document(APPLY, links.view(phase, view.workspace))
-
-    @api.get("/runs/<run_id>/plan/json-output")
-    async def run_json_output(run_id: str) -> Response:
-        return await json_output((await runs.show(await web.actor(), run_id)).run.plan_id)
-
-    @api.get("/plans/<plan_id>/json-output")
-    async def json_output(plan_id: str) -> Response:
-        phase, _ = await runs.phase(await web.actor(), _of_kind(plan_id, "plan"), Permission.PLAN_JSON_READ)
-        plan_json.check_kept(phase)
-        if phase.plan_json_key is None:
-            return web.empty(204)
-        chunks = objects.get(ObjectKind.PLAN_JSON, phase.id, phase.plan_json_key)
-        return web.download(chunks, size=None, content_type="application/json")
-
-    @api.get("/plans/<plan_id>/json-output-redacted")
-    async def json_output_redacted(plan_id: str) -> Response:
-        phase, view = await runs.phase(await web.actor(), _of_kind(plan_id, "plan"))
-        if not phase.is_final:
-            return web.empty(204)
-        pieces, size = await redactor.redacted(phase, view.workspace.id)
-        return web.download(pieces, size=size, content_type="application/json")
-
-    @api.get("/runs/<run_id>/plan/json-schema")
-    async def run_json_schema(run_id: str) -> Response:
-        return await json_schema((await runs.show(await web.actor(), run_id)).run.plan_id)
-
-    @api.get("/plans/<plan_id>/json-schema")
-    async def json_schema(plan_id: str) -> Response:
-        phase, _ = await runs.phase(await web.actor(), _of_kind(plan_id, "plan"))
-        if not phase.is_final:
-            return web.empty(204)
-        if phase.provider_schemas_key is None:
-            raise NotFound("this plan has no provider schemas")
-        chunks = objects.get(ObjectKind.PROVIDER_SCHEMAS, phase.id, phase.provider_schemas_key)
-        return web.download(chunks, size=None, content_type="application/json")
-
     return api
-
-
-def _of_kind(phase_id: str, kind: str) -> str:
-    if not phase_id.startswith(f"{kind}-"):
-        raise NotFound(f"there is no such {kind}, or you may not see it")
-    return phase_id
