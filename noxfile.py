@@ -59,7 +59,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def house(session: nox.Session) -> None:
     """Import rules, names, sizes, and that every part has its papers."""
-    pytest(session, "tests/house")
+    pytest(session, "tests/house", side_by_side=True)
 
 
 @nox.session
@@ -83,7 +83,7 @@ def wire(session: nox.Session) -> None:
 @nox.session
 def cli(session: nox.Session) -> None:
     """A real terraform against a real server."""
-    pytest(session, "tests/cli")
+    pytest(session, "tests/cli", side_by_side=True)
 
 
 @nox.session
@@ -97,7 +97,7 @@ def browser(session: nox.Session) -> None:
     """Pages in a real Chromium, where one is installed."""
     if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         session.skip("no Chromium on PATH (Debian: apt-get install chromium)")
-    pytest(session, "tests/browser")
+    pytest(session, "tests/browser", side_by_side=True)
 
 
 @nox.session
