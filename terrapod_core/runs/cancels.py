@@ -7,24 +7,20 @@ a person who cancels has a reason to hurry.
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database
-from terrapod_core.errors import Unavailable
+from terrapod_core.jobs.looking import Looking
 from terrapod_core.plugin import RunnerBackend
 from terrapod_core.runs.models import Phase
 from terrapod_core.runs.status import Cancel, PhaseStatus
 
 LOOK_SECONDS: Final = 0.25
 FORCE_AGAIN: Final = timedelta(seconds=10)
-
-log = structlog.get_logger("terrapod.dispatch")
 
 
 class Cancels:
@@ -33,51 +29,32 @@ class Cancels:
     def __init__(self, db: Database, backend: RunnerBackend) -> None:
         self._db = db
         self._backend = backend
-        self._wake = asyncio.Event()
-        self._one = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Looking("cancels", LOOK_SECONDS, self.look)
         self._told: dict[tuple[str, int, str], datetime] = {}
 
     def wake(self) -> None:
         """Look now."""
-        self._wake.set()
+        self._looking.wake()
 
     def start(self) -> None:
         """Begin to look; returns at once."""
-        self._task = asyncio.create_task(self._loop(), name="cancels")
+        self._looking.start()
 
     async def stop(self) -> None:
         """Look no longer."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _loop(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                await self.look()
-            except Unavailable as error:
-                log.warning("cancels wait for the database", error=error.detail)
-            except Exception:
-                log.exception("a cancel could not be passed on and is tried again")
-            try:
-                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
+        await self._looking.stop()
 
     async def look(self) -> None:
         """Tell the runners that were not told yet."""
-        async with self._one:
-            due = await self._db.read(_cancelled)
-            now = self._db.clock.now()
-            self._told = {key: told for key, told in self._told.items() if key[0] in {each.id for each in due}}
-            for phase in due:
-                key, force = (phase.id, phase.epoch, phase.cancel), phase.cancel == Cancel.FORCE
-                told = self._told.get(key)
-                if told is None or (force and now - told > FORCE_AGAIN):
-                    await self._backend.cancel(phase.handle or {}, force=force)
-                    self._told[key] = now
+        due = await self._db.read(_cancelled)
+        now = self._db.clock.now()
+        self._told = {key: told for key, told in self._told.items() if key[0] in {each.id for each in due}}
+        for phase in due:
+            key, force = (phase.id, phase.epoch, phase.cancel), phase.cancel == Cancel.FORCE
+            told = self._told.get(key)
+            if told is None or (force and now - told > FORCE_AGAIN):
+                await self._backend.cancel(phase.handle or {}, force=force)
+                self._told[key] = now
 
 
 def _cancelled(session: Session) -> list[Phase]:

@@ -6,7 +6,6 @@ between the two costs a lease period and nothing else.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Unavailable
+from terrapod_core.jobs.looking import Looking
 from terrapod_core.plugin import Handle, LaunchFailed, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding
 from terrapod_core.runs import turns
 from terrapod_core.runs.cancels import Cancels
@@ -83,47 +82,29 @@ class Dispatcher:
         self._tokens = tokens
         self._door = door
         self._holding = holding
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._cancels = Cancels(db, backend)
+        self._looking = Looking("dispatch", LOOK_SECONDS, self.look)
+        self.cancels = Cancels(db, backend)
         self._heard_at = db.clock.now()
         self._leases: dict[str, _Lease] = {}
         self._told_waiting: set[str] = set()
 
     def wake(self) -> None:
         """Look now."""
-        self._wake.set()
-        self._cancels.wake()
+        self._looking.wake()
+        self.cancels.wake()
 
     def start(self) -> None:
         """Begin to look; returns at once."""
-        self._task = asyncio.create_task(self._loop(), name="dispatch")
-        self._cancels.start()
+        self._looking.start()
+        self.cancels.start()
 
     async def stop(self) -> None:
         """Launch nothing more. Phases that run go on without the server."""
-        await self._cancels.stop()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _loop(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                await self.look()
-            except Unavailable as error:
-                log.warning("dispatch waits for the database", error=error.detail)
-            except Exception:
-                log.exception("dispatch stumbled and goes on")
-            try:
-                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
+        await self.cancels.stop()
+        await self._looking.stop()
 
     async def look(self) -> None:
-        """One pass: pass cancels on, find the lost, launch what fits, tidy up."""
-        await self._cancels.look()
+        """One pass: find the lost, launch what fits, tidy up. Cancels have a loop of their own, which looks more often."""
         now = self._db.clock.now()
         if self._is_deaf():
             # Nobody was there to hear them renew: every holder gets a full period.

@@ -97,9 +97,14 @@ class Engine:
     async def phase(self, phase_id: str) -> Phase:
         return await self.terrapod.db.read(lambda session: session.get_one(Phase, phase_id))
 
-    async def look(self) -> None:
-        """One pass of the dispatcher, and every job that is due."""
+    async def dispatch(self) -> None:
+        """One pass of the dispatcher, and of the loop that passes cancels on."""
+        await self.terrapod.dispatcher.cancels.look()
         await self.terrapod.dispatcher.look()
+
+    async def look(self) -> None:
+        """The same, and every job that is due."""
+        await self.dispatch()
         assert self.terrapod.worker is not None
         await self.terrapod.worker.drain()
 

@@ -80,7 +80,7 @@ class Lives(RuleBasedStateMachine):
         for number in range(2):
             workspace = self.do(self.engine.workspace(f"w{next(self.stage.numbers)}"))
             self.places.append((ModelWorkspace(number), workspace, self.do(self.engine.configuration(workspace))))
-        self.do(self.engine.terrapod.dispatcher.look())
+        self.do(self.engine.dispatch())
         self.model = Model(self.engine.backend.capacity, self.stage.clock.now())
         chosen = random.Random(seed)
         for _ in range(4):
@@ -305,7 +305,7 @@ class Lives(RuleBasedStateMachine):
         before = {ident for _, _, ident in self.phases("queued")}
         number = self.model.look()
         known = set(self.engine.backend.phases)
-        self.do(self.engine.terrapod.dispatcher.look())
+        self.do(self.engine.dispatch())
         new = [fake.spec.phase_id for key, fake in self.engine.backend.phases.items() if key not in known]
         assert len(new) == number
         assert set(new) <= before
