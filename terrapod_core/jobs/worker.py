@@ -19,12 +19,16 @@ from terrapod_core.clock import Clock
 from terrapod_core.db import HEAD_ID, Database, EventHead, OutboxRow, ToldEvent
 from terrapod_core.errors import Unavailable
 from terrapod_core.jobs.leader import Leader
+from terrapod_core.jobs.looking import Looking
 from terrapod_core.jobs.models import Job
 from terrapod_core.jobs.registry import Jobs, Periodic
 
 LOOK_SECONDS: Final = 1.0
-CLAIM: Final = timedelta(minutes=5)
-"""A handler that takes longer is taken for dead and its job is given to another."""
+CLAIM: Final = timedelta(seconds=20)
+"""A worker that was not heard for this long is taken for dead, and its jobs are given to another."""
+
+RENEW_SECONDS: Final = 5.0
+"""How often a running job's claim is renewed: three renewals may be late before somebody else takes it."""
 
 CONCURRENCY: Final = 4
 RELAY_BATCH: Final = 100
@@ -43,7 +47,7 @@ class Worker:
         self._jobs = jobs
         self._clock = clock
         self._leader = Leader(db)
-        self._wake = asyncio.Event()
+        self._looking = Looking("jobs", LOOK_SECONDS, self._look)
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._running: set[asyncio.Task[None]] = set()
@@ -51,17 +55,17 @@ class Worker:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._tasks = [asyncio.create_task(self._loop(), name="jobs")]
-        self._tasks += [asyncio.create_task(self._by_the_clock(each), name=f"jobs:{each.name}") for each in self._jobs.periodic]
+        self._looking.start()
+        self._tasks = [asyncio.create_task(self._by_the_clock(each), name=f"jobs:{each.name}") for each in self._jobs.periodic]
 
     async def stop(self, grace: float = 20.0) -> None:
         """Take no new job, give running ones `grace` seconds, then let go: what is unfinished stays in the table."""
         self._stopping = True
-        self._wake.set()
-        for task in self._tasks[1:]:
+        for task in self._tasks:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
+        await self._looking.stop()
         for task in (*self._tasks, *self._running):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._running, return_exceptions=True)
@@ -74,27 +78,16 @@ class Worker:
 
     def _committed(self, news: bool) -> None:
         if news:
-            self._wake.set()
+            self._looking.wake()
 
-    async def _loop(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                while await self.relay():
-                    pass
-                while len(self._running) < CONCURRENCY and not self._stopping:
-                    job = await self._claim()
-                    if job is None:
-                        break
-                    self._spawn(job)
-            except Unavailable as error:
-                log.warning("jobs wait for the database", error=error.detail)
-            except Exception:
-                log.exception("the job loop stumbled and goes on")
-            try:
-                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
+    async def _look(self) -> None:
+        while not self._stopping and await self.relay():
+            pass
+        while len(self._running) < CONCURRENCY and not self._stopping:
+            job = await self._claim()
+            if job is None:
+                break
+            self._spawn(job)
 
     def _spawn(self, job: Job) -> None:
         task = asyncio.create_task(self._carry_out(job), name=f"job:{job.name}")
@@ -103,7 +96,7 @@ class Worker:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._wake.set()
+        self._looking.wake()
         if not task.cancelled() and task.exception() is not None:
             log.error("a job could not be accounted for", error=repr(task.exception()))
 
@@ -160,6 +153,28 @@ class Worker:
             return job
 
     async def _carry_out(self, job: Job) -> None:
+        renewing = asyncio.create_task(self._renew(job), name=f"claim:{job.name}")
+        try:
+            await self._try(job)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def _renew(self, job: Job) -> None:
+        """Keep the job while it runs. Never once somebody else has it: each claim is another attempt."""
+        mine = update(Job).where(Job.id == job.id, Job.attempts == job.attempts, Job.claimed_until.is_not(None))
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                async with self._db.uow() as uow:
+                    await uow.session.execute(mine.values(claimed_until=self._clock.now() + CLAIM))
+                    await uow.commit()
+            except Unavailable as error:
+                log.warning("a claim could not be renewed", job=job.name, id=job.id, error=error.detail)
+            except Exception:
+                log.exception("a claim could not be renewed and is tried again", job=job.name, id=job.id)
+
+    async def _try(self, job: Job) -> None:
         handler = self._jobs.handlers.get(job.name)
         try:
             if handler is None:
@@ -168,7 +183,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the job is accounted for
             await self._failed(job, error, retries=handler.retries if handler else 0)
             return
-        await self._account(delete(Job).where(Job.id == job.id))
+        await self._account(delete(Job).where(Job.id == job.id, Job.attempts == job.attempts))
 
     async def _failed(self, job: Job, error: Exception, *, retries: int) -> None:
         dead = job.attempts > retries and not isinstance(error, Unavailable)
@@ -177,7 +192,7 @@ class Worker:
         pause = timedelta(seconds=min(2.0 ** min(job.attempts, 10), 300))
         await self._account(
             update(Job)
-            .where(Job.id == job.id)
+            .where(Job.id == job.id, Job.attempts == job.attempts)
             .values(claimed_until=None, run_at=now + pause, last_error=f"{type(error).__name__}: {error}", dead_at=now if dead else None)
         )
 

@@ -112,7 +112,7 @@ async def test_an_outage_at_the_end_of_a_job_does_not_leave_it_lying(
     worker = Worker(db, jobs, clock)
     await unlock(db, "ws-1")
     await worker.drain()
-    clock.advance(timedelta(seconds=5))  # much less than a claim
+    clock.advance(timedelta(seconds=5))  # less than a claim
     await worker.drain()
     assert tries == (1 if well else 2)
     assert await count(db, Job) == 0
@@ -153,6 +153,51 @@ async def test_the_job_of_a_worker_that_died_is_taken_over(db: Database, clock: 
     clock.advance(CLAIM + timedelta(seconds=1))
     await alive.drain()
     assert heard == ["ws-1"]
+
+
+async def test_a_long_job_is_kept_by_the_worker_that_is_at_it(db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "RENEW_SECONDS", 0.01)
+    tries, begun, end = 0, asyncio.Event(), asyncio.Event()
+    jobs = Jobs()
+
+    async def work(event: WorkspaceUnlocked) -> None:
+        nonlocal tries
+        tries += 1
+        begun.set()
+        await end.wait()
+
+    jobs.on(WorkspaceUnlocked, "test.work", work)
+    await unlock(db, "ws-1")
+    busy = asyncio.create_task(Worker(db, jobs, clock).drain())
+    await asyncio.wait_for(begun.wait(), 30)
+    for _ in range(3):
+        clock.advance(CLAIM - timedelta(seconds=1))
+        until = clock.now() + CLAIM
+        async with asyncio.timeout(30):
+            while await db.read(lambda session: session.execute(select(Job.claimed_until)).scalar_one()) != until:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await Worker(db, jobs, clock).drain()
+    end.set()
+    await busy
+    assert tries == 1
+    assert await count(db, Job) == 0
+
+
+async def test_a_worker_that_lost_its_job_does_not_account_for_it(db: Database, clock: FakeClock) -> None:
+    jobs = Jobs()
+    taken: list[Job | None] = []
+
+    async def stand_still(event: WorkspaceUnlocked) -> None:
+        clock.advance(CLAIM + timedelta(seconds=1))
+        taken.append(await Worker(db, jobs, clock)._claim())
+
+    jobs.on(WorkspaceUnlocked, "test.work", stand_still)
+    await unlock(db, "ws-1")
+    worker = Worker(db, jobs, clock)
+    await worker.relay()
+    await worker._run_one()
+    assert taken[0] is not None
+    assert await count(db, Job) == 1  # the one who has it now is at it
 
 
 async def test_many_workers_share_the_work_without_doing_any_of_it_twice(db: Database, clock: FakeClock) -> None:
@@ -206,6 +251,15 @@ async def test_a_running_worker_is_woken_by_a_commit(db: Database, clock: FakeCl
         await asyncio.wait_for(done.wait(), 10)
     finally:
         await worker.stop()
+
+
+async def test_a_worker_stops_though_it_is_woken_at_the_same_moment(db: Database, clock: FakeClock) -> None:
+    for _ in range(5):
+        worker = Worker(db, Jobs(), clock)
+        worker.start()
+        await asyncio.sleep(0)
+        await unlock(db, "ws-1")
+        await asyncio.wait_for(worker.stop(), 30)
 
 
 async def test_one_process_leads_at_a_time(db: Database, clock: FakeClock) -> None:
