@@ -16,6 +16,9 @@ from terrapod_core.variables.models import Category
 
 MAX_KEY: Final = 128
 MAX_VALUE: Final = 256 * 1024
+MAX_ENV: Final = 128 * 1024 - 2
+"""Linux takes 128 KiB for one string of a program's environment: the key, an equals sign, the value and a zero. This is left for both."""
+
 MAX_DESCRIPTION: Final = 512
 
 ENV_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -71,6 +74,8 @@ def check(key: str, category: str, value: str, description: str | None, own_toke
         problems.add("An environment variable is text; only terraform variables can be HCL expressions", attribute="hcl")
     if len(value.encode()) > MAX_VALUE:
         problems.add(f"Value must have at most {MAX_VALUE // 1024} KiB", attribute="value")
+    elif category == Category.ENV and len(key.encode()) + len(value.encode()) > MAX_ENV:
+        problems.add(f"Key and value of an environment variable must have at most {MAX_ENV} bytes together", attribute="value")
     if description is not None and len(description) > MAX_DESCRIPTION:
         problems.add(f"Description must have at most {MAX_DESCRIPTION} characters", attribute="description")
     problems.refuse()

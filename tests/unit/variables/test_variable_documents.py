@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from terrapod_core.errors import Invalid
 from terrapod_core.runner import environment
 from terrapod_core.runner.order import Variable
 from terrapod_core.settings import Runner, Settings
-from terrapod_core.variables.documents import MAX_VALUE, REFUSED, REFUSED_PREFIXES, check, own_tokens
+from terrapod_core.variables.documents import MAX_ENV, MAX_VALUE, REFUSED, REFUSED_PREFIXES, check, own_tokens
 
 NONE: frozenset[str] = frozenset()
 
@@ -67,9 +68,20 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 
 def test_the_limits_themselves_are_allowed() -> None:
-    check("k" * 128, "env", "x" * MAX_VALUE, "x" * 512, NONE)
+    check("k" * 128, "terraform", "x" * MAX_VALUE, "x" * 512, NONE)
     with pytest.raises(Invalid, match="128"):
         check("k" * 129, "env", "", None, NONE)
+
+
+def test_an_environment_variable_is_as_long_as_linux_passes_on() -> None:
+    longest = "x" * (MAX_ENV - 1)
+    check("k", "env", longest, None, NONE)
+    subprocess.run(["/bin/true"], env={"k": longest}, check=True)
+    with pytest.raises(Invalid, match="environment variable") as refused:
+        check("k", "env", longest + "x", None, NONE)
+    assert [problem.pointer for problem in refused.value.problems] == ["/data/attributes/value"]
+    with pytest.raises(OSError, match="too long"):
+        subprocess.run(["/bin/true"], env={"k": longest + "x"}, check=True)
 
 
 @pytest.mark.parametrize("category", ["", "policy-set", "Terraform"])
