@@ -260,7 +260,10 @@ class Accounts:
         try:
             await uow.flush()
         except IntegrityError:
-            raise Conflict(f"there is a user with the name {username} or the address {email} already") from None
+            # What was not asked for cannot be what is taken.
+            asked = {"the name": username, "the address": email}
+            taken = " or ".join(f"{what} {value}" for what, value in asked.items() if value is not None)
+            raise Conflict(f"there is a user with {taken} already") from None
         if user.email != before[1]:
             await move(uow, user)
         record(uow, actor, "user.update", "users", user.id, name=user.username, email=user.email, was=list(before))
