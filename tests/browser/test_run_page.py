@@ -10,9 +10,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Person
 from tests.support.gate import Gate
-from tests.support.tf import fresh_name
 from tests.support.waiting import until
-from tests.support.wire import archive
+from tests.support.wire import archive, fresh
 
 PRINTS = """
 resource "terraform_data" "told" {
@@ -23,7 +22,7 @@ resource "terraform_data" "told" {
 
 def start_run(api: httpx.Client, configuration: str = PRINTS % "hello page", **attributes: object) -> tuple[str, str]:
     """A workspace with a run of this configuration: the workspace's name and the run's id."""
-    name = fresh_name("page")
+    name = fresh("page")
     body = {"data": {"type": "workspaces", "attributes": {"name": name}}}
     workspace = api.post("organizations/default/workspaces", json=body).raise_for_status().json()["data"]["id"]
     body = {"data": {"type": "configuration-versions", "attributes": {"auto-queue-runs": False}}}

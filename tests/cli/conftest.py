@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.gate import Gate
 from tests.support.server import Server
-from tests.support.tf import Terraform, cloud, fresh_name
+from tests.support.tf import Terraform, cloud
+from tests.support.wire import fresh
 from tests.support.workspace import Workspace
 
 
@@ -31,7 +32,7 @@ def new_workspace(terraform: Path, server: Server, tmp_path: Path) -> NewWorkspa
     """Initialises a directory for a new workspace of the shared server, or of the server `on`, by a `cloud` block with a name."""
 
     def make(configuration: str = "", *, mode: str = "remote", on: Server | None = None) -> Workspace:
-        name = fresh_name()
+        name = fresh()
         tf = Terraform(terraform, tmp_path / name, on or server)
         tf.write(cloud(tf.server, f'name = "{name}"'), "cloud.tf")
         tf.write(configuration)

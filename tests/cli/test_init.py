@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import Server
-from tests.support.tf import Terraform, cloud, fresh_name, remote, resources
+from tests.support.tf import Terraform, cloud, remote, resources
+from tests.support.wire import fresh
 from tests.support.workspace import Workspace, data
 
 ONE = 'resource "terraform_data" "one" {\n  input = 1\n}\n'
@@ -22,7 +23,7 @@ def names(server: Server, query: str) -> set[str]:
 
 
 def test_init_makes_the_workspace_of_the_cloud_block(tf: Terraform) -> None:
-    name = fresh_name()
+    name = fresh()
     tf.write(cloud(tf.server, f'name = "{name}"'))
     done = tf.run("init", "-input=false")
     assert "has been successfully initialized" in done.text
@@ -32,7 +33,7 @@ def test_init_makes_the_workspace_of_the_cloud_block(tf: Terraform) -> None:
 
 
 def test_init_makes_the_project_of_the_cloud_block(tf: Terraform) -> None:
-    name, project = fresh_name(), fresh_name("project")
+    name, project = fresh(), fresh("project")
     tf.write(cloud(tf.server, f'name = "{name}"\n      project = "{project}"'))
     tf.run("init", "-input=false")
     related = Workspace(tf, name).show()["relationships"]["project"]["data"]["id"]
@@ -55,7 +56,7 @@ def test_init_with_a_token_of_nobody_is_refused(terraform: Path, server: Server,
 
 
 def test_workspaces_by_a_list_of_tags_are_made_listed_selected_and_deleted(tf: Terraform) -> None:
-    first, second, tag = fresh_name("tagged"), fresh_name("tagged"), fresh_name("tag")
+    first, second, tag = fresh("tagged"), fresh("tagged"), fresh("tag")
     tf.write(cloud(tf.server, f'tags = ["{tag}", "net"]') + ONE)
     tf.run("init", typed=f"{first}\n")
     assert tf.run("workspace", "show").output.strip() == first
@@ -72,7 +73,7 @@ def test_workspaces_by_a_list_of_tags_are_made_listed_selected_and_deleted(tf: T
 
 
 def test_a_workspace_that_manages_something_is_only_deleted_by_force(tf: Terraform) -> None:
-    first, second, tag = fresh_name("tagged"), fresh_name("tagged"), fresh_name("tag")
+    first, second, tag = fresh("tagged"), fresh("tagged"), fresh("tag")
     tf.write(cloud(tf.server, f'tags = ["{tag}"]') + ONE)
     tf.run("init", typed=f"{first}\n")
     Workspace(tf, first).update(execution_mode="local")
@@ -87,7 +88,7 @@ def test_a_workspace_that_manages_something_is_only_deleted_by_force(tf: Terrafo
 
 
 def test_workspaces_by_a_map_of_tags_carry_keys_and_values(tf: Terraform) -> None:
-    name, value = fresh_name("mapped"), fresh_name("team")
+    name, value = fresh("mapped"), fresh("team")
     tf.write(cloud(tf.server, f'tags = {{ team = "{value}", stage = "dev" }}'))
     tf.run("init", typed=f"{name}\n")
     workspace = Workspace(tf, name)
@@ -103,7 +104,7 @@ def test_workspaces_by_a_map_of_tags_carry_keys_and_values(tf: Terraform) -> Non
 
 
 def test_the_remote_backend_works_by_name(tf: Terraform) -> None:
-    name = fresh_name()
+    name = fresh()
     tf.write(remote(tf.server, f'name = "{name}"') + ONE + 'output "one" {\n  value = terraform_data.one.output\n}\n')
     tf.run("init", "-input=false")
     done = tf.run("apply", "-auto-approve", "-input=false")
@@ -115,7 +116,7 @@ def test_the_remote_backend_works_by_name(tf: Terraform) -> None:
 
 
 def test_the_remote_backend_works_by_prefix(tf: Terraform) -> None:
-    prefix = fresh_name("app") + "-"
+    prefix = fresh("app") + "-"
     tf.write(remote(tf.server, f'prefix = "{prefix}"') + ONE)
     tf.run("init", "-input=false", check=False)  # there is no workspace yet, says older and newer terraform in its own way
     tf.run("workspace", "new", "dev")
@@ -133,7 +134,7 @@ def test_local_state_is_migrated_in(tf: Terraform, block: Callable[[Server, str]
     tf.run("init", "-input=false")
     tf.run("apply", "-auto-approve", "-input=false")
     before = json.loads((tf.directory / "terraform.tfstate").read_text())["resources"]
-    name = fresh_name("migrated")
+    name = fresh("migrated")
     tf.write(block(tf.server, f'name = "{name}"'), "cloud.tf")
     tf.run("init", typed="yes\n")
     workspace = Workspace(tf, name)

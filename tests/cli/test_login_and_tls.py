@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.browser import Browser
 from tests.support.server import Server, running
-from tests.support.tf import Terraform, cloud, fresh_name, resources
+from tests.support.tf import Terraform, cloud, resources
+from tests.support.wire import fresh
 from tests.support.workspace import Workspace
 
 CONFIGURATION = """
@@ -63,7 +64,7 @@ def test_login_gives_terraform_a_token_after_sign_in_and_a_click(terraform: Path
     token = kept["credentials"][secure.host]["token"]
     with secure.client(token) as api:
         assert api.get("account/details").json()["data"]["attributes"]["email"] == secure.email
-    tf.write(cloud(secure, f'name = "{fresh_name()}"') + CONFIGURATION)
+    tf.write(cloud(secure, f'name = "{fresh()}"') + CONFIGURATION)
     tf.run("init", "-input=false")
     assert "Plan: 1 to add" in tf.run("plan").text
     tf.run("logout", secure.host)
@@ -96,7 +97,7 @@ def test_a_code_of_a_login_is_good_once(terraform: Path, secure: Server, browser
 
 def test_remote_runs_and_state_work_over_tls(terraform: Path, secure: Server, tmp_path: Path) -> None:
     tf = Terraform(terraform, tmp_path / "work", secure)
-    name = fresh_name()
+    name = fresh()
     tf.write(cloud(secure, f'name = "{name}"') + CONFIGURATION)
     tf.run("init", "-input=false")
     assert "Apply complete! Resources: 1 added" in tf.run("apply", "-auto-approve").text
@@ -109,7 +110,7 @@ def test_remote_runs_and_state_work_over_tls(terraform: Path, secure: Server, tm
 
 def test_terraform_refuses_a_server_whose_certificate_it_does_not_know(terraform: Path, secure: Server, tmp_path: Path) -> None:
     tf = Terraform(terraform, tmp_path / "work", secure)
-    tf.write(cloud(secure, f'name = "{fresh_name()}"') + CONFIGURATION)
+    tf.write(cloud(secure, f'name = "{fresh()}"') + CONFIGURATION)
     done = tf.run("init", "-input=false", check=False, env={"SSL_CERT_FILE": "/dev/null"})
     assert done.code == 1
     assert "certificate" in done.text

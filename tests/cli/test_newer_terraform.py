@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.cli.conftest import NewWorkspace
 from tests.support.server import Server
-from tests.support.tf import Terraform, cloud, fresh_name, resources
+from tests.support.tf import Terraform, cloud, resources
+from tests.support.wire import fresh
 from tests.support.workspace import Workspace
 
 CONFIGURATION = """
@@ -25,7 +26,7 @@ output "greeting" {
 
 def test_the_main_path_with_a_newer_terraform(terraform_115: Path, new_server: Callable[..., Server], tmp_path: Path) -> None:
     server = new_server(settings={"RUNNER__ENGINES_DIR": str(terraform_115.parent)}).start()
-    name = fresh_name()
+    name = fresh()
     tf = Terraform(terraform_115, tmp_path / "work", server)
     tf.write(cloud(server, f'name = "{name}"') + CONFIGURATION)
     tf.run("init", "-input=false")

@@ -6,8 +6,9 @@ import json
 
 from tests.cli.conftest import NewWorkspace
 from tests.support.gate import Gate
-from tests.support.tf import fresh_name, resources
+from tests.support.tf import resources
 from tests.support.waiting import until
+from tests.support.wire import fresh
 
 TWO = """
 resource "terraform_data" "a" {
@@ -223,7 +224,7 @@ def test_targets_and_replacements_reach_the_run(new_workspace: NewWorkspace) -> 
 
 def test_a_working_directory_runs_with_the_tree_around_it(new_workspace: NewWorkspace) -> None:
     workspace = new_workspace()
-    tf, name = workspace.tf, fresh_name("tree")
+    tf, name = workspace.tf, fresh("tree")
     module = 'resource "terraform_data" "in_module" {}\n'
     root = tf.directory.parent / name
     (root / "modules" / "m").mkdir(parents=True)

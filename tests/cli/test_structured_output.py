@@ -12,7 +12,8 @@ import pytest
 from tests.cli.conftest import NewWorkspace
 from tests.support.gate import Gate
 from tests.support.server import Server, running
-from tests.support.tf import Done, Terraform, cloud, fresh_name, resources
+from tests.support.tf import Done, Terraform, cloud, resources
+from tests.support.wire import fresh
 from tests.support.workspace import Workspace, data
 
 VARIED = """
@@ -242,7 +243,7 @@ output "inside" {
 def test_a_newer_terraform_renders_it_too(terraform_115: Path, engines: dict[str, str], tmp_path: Path) -> None:
     settings = {"RUNNER__ENGINES_DIR": str(terraform_115.parent), "TFE_VERSION": "v202501-1"}
     with running(tmp_path / "server", settings=settings) as server:
-        name = fresh_name()
+        name = fresh()
         tf = Terraform(terraform_115, tmp_path / "work", server)
         tf.write(cloud(server, f'name = "{name}"') + VARIED)
         tf.run("init", "-input=false")

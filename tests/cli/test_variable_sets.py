@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import NewWorkspace
 from tests.support import wire
 from tests.support.server import Server
-from tests.support.tf import Terraform, cloud, fresh_name
+from tests.support.tf import Terraform, cloud
 from tests.support.workspace import Workspace
 
 LOW_TO_HIGH = ("global", "project", "own_a", "own_b", "workspace", "run", "hard_own", "hard_project", "hard_global")
@@ -50,7 +50,7 @@ def test_of_all_places_a_value_can_come_from_the_highest_reaches_terraform(
 ) -> None:
     told = f'resource "terraform_data" "told" {{\n  provisioner "local-exec" {{\n    command = "echo it is {TOLD}"\n  }}\n}}\n'
     workspace = new_workspace(SHOWN + told)
-    project = wire.data(server.api.post("organizations/default/projects", json=wire.document("projects", name=fresh_name("p"))), 201)["id"]
+    project = wire.data(server.api.post("organizations/default/projects", json=wire.document("projects", name=wire.fresh("p"))), 201)["id"]
     moved = {"data": [wire.ref("workspaces", workspace.id)]}
     assert server.api.post(f"projects/{project}/relationships/workspaces", json=moved).status_code == 204
     where: dict[str, dict[str, Any]] = {
@@ -68,7 +68,7 @@ def test_of_all_places_a_value_can_come_from_the_highest_reaches_terraform(
             if place == "global":  # two global sets hold no key twice
                 values = {key: value for key, value in values.items() if not key.endswith("hard_global")}
             if place in where:
-                shared(values, name=fresh_name(place), category=category, **where[place])
+                shared(values, name=wire.fresh(place), category=category, **where[place])
             elif place == "workspace":
                 for key, value in values.items():
                     workspace.set_variable(key, value, category=category)
@@ -117,7 +117,7 @@ resource "terraform_data" "user" {
 def test_a_newer_terraform_reads_the_values_of_sets_for_what_it_runs_itself(
     terraform_115: Path, server: Server, shared: Callable[..., str], tmp_path: Path
 ) -> None:
-    name = fresh_name()
+    name = wire.fresh()
     tf = Terraform(terraform_115, tmp_path / "work", server)
     tf.write(cloud(server, f'name = "{name}"') + 'variable "who" {}\nresource "terraform_data" "it" {\n  input = var.who\n}\n')
     tf.run("init", "-input=false")

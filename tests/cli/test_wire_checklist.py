@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.support.server import Server
-from tests.support.tf import Terraform, cloud, fresh_name
+from tests.support.tf import Terraform, cloud
+from tests.support.wire import fresh
 from tests.support.workspace import Workspace, data
 
 CONFIGURATION = 'resource "terraform_data" "one" {\n  input = 1\n}\noutput "one" {\n  value = terraform_data.one.output\n}\n'
@@ -22,7 +23,7 @@ UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 @pytest.fixture(scope="module")
 def applied(terraform: Path, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with one applied run."""
-    name = fresh_name("checked")
+    name = fresh("checked")
     tf = Terraform(terraform, tmp_path_factory.mktemp("checked") / "work", server)
     tf.write(cloud(server, f'name = "{name}"') + CONFIGURATION)
     tf.run("init", "-input=false")
@@ -157,7 +158,7 @@ def test_outputs_have_detailed_types_and_an_empty_workspace_has_none_of_them(app
     api = applied.server.api
     (output,) = api.get(f"workspaces/{applied.id}/current-state-version-outputs").json()["data"]
     assert (output["attributes"]["value"], output["attributes"]["detailed-type"]) == (1, "number")
-    body = {"data": {"type": "workspaces", "attributes": {"name": fresh_name("empty")}}}
+    body = {"data": {"type": "workspaces", "attributes": {"name": fresh("empty")}}}
     empty = data(api.post("organizations/default/workspaces", json=body))
     answer = api.get(f"workspaces/{empty['id']}/current-state-version-outputs")
     assert (answer.status_code, answer.json()["data"]) == (200, [])

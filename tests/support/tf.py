@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import signal
@@ -22,7 +21,6 @@ EXPECT_SECONDS = 60
 PROMPT = "Enter a value:"
 CTRL_C = "\x03"
 
-_numbers = itertools.count(1)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _BETWEEN = r"(?:\s|\x1b\[[0-9;]*m)+"
 _FRAME = re.compile(r"^[╷│╵] ?", re.MULTILINE)
@@ -240,11 +238,6 @@ terraform {{
 def remote(server: Server, workspaces: str) -> str:
     """A `backend "remote"` block."""
     return cloud(server, workspaces).replace("cloud {", 'backend "remote" {')
-
-
-def fresh_name(stem: str = "ws") -> str:
-    """A workspace's name that no other test has."""
-    return f"{stem}-{os.getpid()}-{next(_numbers)}"
 
 
 def resources(state: Mapping[str, Any]) -> dict[str, str]:

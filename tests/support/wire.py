@@ -60,8 +60,8 @@ _LEAKS = re.compile(
 )
 
 
-def fresh(word: str) -> str:
-    """A name that no other test of this run has."""
+def fresh(word: str = "ws") -> str:
+    """A name that no other test of this run has; workspaces, projects, tags and users share one count."""
     return f"{word}-{os.getpid()}-{next(_numbers)}"
 
 

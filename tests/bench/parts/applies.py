@@ -12,7 +12,8 @@ from tests.bench.tools.journey import Journey, Phase, journey, requests
 from tests.bench.tools.report import Report, seconds, spread
 from tests.bench.tools.servers import BenchServer, serving
 from tests.bench.tools.timed import commands
-from tests.support.tf import Terraform, cloud, fresh_name
+from tests.support.tf import Terraform, cloud
+from tests.support.wire import fresh
 
 CONFIGURATION = 'resource "terraform_data" "x" {{\n  count = {count}\n  input = count.index\n}}\n'
 APPLY = ("apply", "-auto-approve", "-input=false")
@@ -107,7 +108,7 @@ class _Applies:
 
     def local_execution(self, count: int) -> float:
         """Executed here, with the state on the server; seconds."""
-        name = fresh_name("local")
+        name = fresh("local")
         tf = self._prepared(count, name)
         workspace = self._server.api.get(f"organizations/default/workspaces/{name}").json()["data"]["id"]
         attributes = {"data": {"type": "workspaces", "attributes": {"execution-mode": "local"}}}
@@ -116,7 +117,7 @@ class _Applies:
 
     def remote(self, count: int) -> Journey:
         """Executed by the server."""
-        tf = self._prepared(count, fresh_name("remote"))
+        tf = self._prepared(count, fresh("remote"))
         commands(self._server.directory)
         self._server.news()
         began = time.time()
@@ -125,7 +126,7 @@ class _Applies:
         return journey(began, ended, requests(self._server.news()), commands(self._server.directory))
 
     def _prepared(self, count: int, workspace: str | None = None) -> Terraform:
-        tf = Terraform(self._program, self._directory / (workspace or fresh_name("alone")), self._server)
+        tf = Terraform(self._program, self._directory / (workspace or fresh("alone")), self._server)
         tf.write(CONFIGURATION.format(count=count))
         if workspace is not None:
             tf.write(cloud(self._server, f'name = "{workspace}"'), "cloud.tf")
