@@ -36,6 +36,8 @@ from tests.support.workspace import OVER
 ATTEMPTS = 5
 LANES = 6
 MILESTONE_SECONDS = 60.0
+NOT_ORDERED = ("pending", "plan_queued", "planning", "planned")
+"""Before the apply."""
 
 
 class Suite:
@@ -66,6 +68,8 @@ class Suite:
                 result = self._one(lane, number)
                 ended |= {result.run_id: result.status} if result.status else {}
                 self._note(result)
+                if lane.is_locked:
+                    lane.move()
             self.violations += [f"{lane.title}: {sentence}" for sentence in truth.of_lane(lane, ended)]
         except Exception:  # noqa: BLE001 - a lane that breaks is a finding, and the others go on
             self.violations.append(f"{lane.title}: the lane broke: {traceback.format_exc()}")
@@ -92,7 +96,7 @@ class Suite:
             lane.settle(run_id)
             return None
         began = time.monotonic()
-        lane.strike(wanted.fault, wanted.hold, processes)
+        lane.strike(wanted.fault, wanted.hold, run_id, processes)
         status = lane.settle(run_id)
         seconds = time.monotonic() - began
         violations = truth.of_run(lane, wanted, run_id, status, story)
@@ -104,6 +108,8 @@ class Suite:
         end = time.monotonic() + MILESTONE_SECONDS
         while milestone is not None and not milestone.wait(0.05) and time.monotonic() < end:
             lane.look_after(run_id)
+        while wanted.moment is Moment.GOING_ON and lane.look_after(run_id) in NOT_ORDERED and time.monotonic() < end:
+            time.sleep(0.02)
         time.sleep(wanted.delay)
         while True:
             status = lane.status(run_id)
@@ -129,8 +135,6 @@ def _own(lane: Lane, wanted: Experiment, run_id: str) -> list[psutil.Process]:
             return victims.runner(lane.runs, run_id)
         case Victim.TERRAFORM:
             return victims.terraform(lane.runs, run_id)
-        case Victim.MACHINE:
-            return victims.of_run(lane.runs, run_id)
         case _:
             return []
 
@@ -141,6 +145,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200, help="how many runs (default 200)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000), help="of everything that is chosen")
     parser.add_argument("--lanes", type=int, default=LANES, help=f"servers side by side (default {LANES})")
+    parser.add_argument("--no-sandbox", action="store_true", help="for a machine that can make none")
     parser.add_argument("--number", type=int, action="append", help="this experiment alone (may be repeated)")
     parser.add_argument("--keep", action="store_true", help="leave the servers' directories")
     chosen = parser.parse_args()
@@ -150,7 +155,8 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="terrapod-faults-"))
     witness = Witness()
     with ExitStack() as stack:
-        lanes = [stack.enter_context(open_lane(directory / f"lane-{number}", number)) for number in range(chosen.lanes)]
+        places = [(directory / f"lane-{number}", number) for number in range(chosen.lanes)]
+        lanes = [stack.enter_context(open_lane(*place, sandbox=not chosen.no_sandbox)) for place in places]
         suite = Suite(lanes, witness, chosen.seed, console)
         suite.run(numbers)
     witness.close()

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.faults.tools.served import LEASE
+from tests.faults.tools.served import LEASE, PAUSE_SECONDS
 
 SHORT = (0.2, 2.5)
 LONG = (LEASE.total_seconds() + 2, LEASE.total_seconds() + 5)
@@ -22,6 +22,12 @@ class Victim(StrEnum):
     DATABASE = "database"
     MACHINE = "machine"
     """The server, the runner and terraform at once, as when the power fails."""
+    EVERYTHING = "machine and database"
+    """The same, with a database on the same machine."""
+
+
+ON_DATABASE = frozenset({Victim.DATABASE, Victim.EVERYTHING})
+"""What only befalls a lane with a database server."""
 
 
 class Deed(StrEnum):
@@ -47,6 +53,8 @@ class Moment(StrEnum):
 
     QUEUED = "queued"
     PLANNING = "planning"
+    GOING_ON = "going on"
+    """The plan is done and its apply is ordered: it may be launched, claimed, or begun at any moment."""
     APPLYING = "applying"
 
 
@@ -56,6 +64,8 @@ class Fault:
 
     victim: Victim
     deed: Deed
+    moment: Moment | None = None
+    """When alone, where chance would bring it there too seldom."""
 
     @property
     def is_long(self) -> bool:
@@ -69,6 +79,10 @@ FAULTS = [
     *(Fault(Victim.TERRAFORM, deed) for deed in (Deed.KILL, Deed.STOP, Deed.STAND)),
     *(Fault(Victim.DATABASE, deed) for deed in Deed),
     Fault(Victim.MACHINE, Deed.KILL),
+    Fault(Victim.EVERYTHING, Deed.KILL),
+    *(Fault(victim, Deed.KILL, Moment.GOING_ON) for victim in (Victim.SERVER, Victim.RUNNER, Victim.MACHINE, Victim.DATABASE)),
+    *(Fault(victim, Deed.KILL, Moment.APPLYING) for victim in (Victim.MACHINE, Victim.EVERYTHING)),
+    *(Fault(Victim.DATABASE, deed, Moment.APPLYING) for deed in (Deed.RESTART, Deed.KILL)),
 ]
 
 
@@ -108,11 +122,16 @@ class Experiment:
 def experiment(seed: int, number: int, fault: Fault, attempt: int = 0) -> Experiment:
     """The experiment of that number. Another attempt has the same fault at another moment, for the first came too late."""
     chance = random.Random(f"{seed}/{number}/{attempt}")
-    kind = chance.choices([Kind.PLAN, Kind.AUTO, Kind.CONFIRMED], [1, 4, 2])[0]
+    kind = chance.choices([Kind.PLAN, Kind.AUTO, Kind.CONFIRMED], [1 if fault.moment is None else 0, 4, 2])[0]
     moments = [Moment.QUEUED, Moment.PLANNING] if kind is Kind.PLAN else list(Moment)
     resources, seconds = chance.randint(1, 4), chance.uniform(0.1, 0.6)
-    moment = chance.choice(moments)
-    longest = {Moment.QUEUED: 0.8, Moment.PLANNING: 1.2, Moment.APPLYING: resources * seconds + 0.3}[moment]
+    moment = fault.moment or chance.choice(moments)
+    longest = {
+        Moment.QUEUED: 0.8,
+        Moment.PLANNING: 1.2,
+        Moment.GOING_ON: 2 * PAUSE_SECONDS + 0.4,
+        Moment.APPLYING: resources * seconds + 0.3,
+    }[moment]
     return Experiment(
         number=number,
         attempt=attempt,

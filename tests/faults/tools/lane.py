@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.faults.tools.experiments import Deed, Experiment, Fault, Kind, Victim
+from tests.faults.tools.experiments import ON_DATABASE, Deed, Experiment, Fault, Kind, Victim
 from tests.faults.tools.served import LEDGER
-from tests.faults.tools.victims import kill, stand_still
+from tests.faults.tools.victims import kill, of_run, stand_still
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.server import Server
 from tests.support.waiting import until
-from tests.support.wire import archive, document, ref
+from tests.support.wire import archive, document, fresh, ref
 from tests.support.workspace import OVER
 
 PATIENCE_SECONDS = 120.0
@@ -39,18 +39,30 @@ class Lane:
         self.server = server
         self.database = database
         self.transport = transport
+        self.isolation = str(httpx.get(f"{server.url}/ready", trust_env=False).json()["detail"]["isolation"])
         self.runs = server.data / "runs"
-        made = self.ask("POST", "organizations/default/workspaces", document("workspaces", name="faults"))
-        self.workspace = str(made["id"])
+        self.workspace = ""
+        self.move()
 
     @property
     def title(self) -> str:
         """What is different here."""
-        return f"{'SQLite' if self.database is None else 'PostgreSQL'}, {self.transport}"
+        isolation = "sandbox" if self.isolation == "sandbox" else "no sandbox"
+        return f"{'SQLite' if self.database is None else 'PostgreSQL'}, {self.transport}, {isolation}"
 
     def faults(self, all_faults: list[Fault]) -> list[Fault]:
         """Those that can happen here."""
-        return [fault for fault in all_faults if self.database is not None or fault.victim is not Victim.DATABASE]
+        return [fault for fault in all_faults if self.database is not None or fault.victim not in ON_DATABASE]
+
+    def move(self) -> None:
+        """Go on in a new workspace."""
+        made = self.ask("POST", "organizations/default/workspaces", document("workspaces", name=fresh("faults")))
+        self.workspace = str(made["id"])
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the last run, or somebody else, still has the workspace."""
+        return bool(self.ask("GET", f"workspaces/{self.workspace}")["attributes"]["locked"])
 
     # -- asking
 
@@ -59,6 +71,12 @@ class Lane:
         answer = until(lambda: self._answer(method, path, document), f"{method} {path} to be answered", seconds=PATIENCE_SECONDS)
         assert answer.is_success, f"{method} {path} -> {answer.status_code}: {answer.text}"
         return dict(answer.json()["data"]) if answer.content and "data" in answer.json() else {}
+
+    def listing(self, path: str) -> list[dict[str, Any]]:
+        """The resource objects of a list that fits on one page."""
+        answer = until(lambda: self._answer("GET", path, None), f"GET {path} to be answered", seconds=PATIENCE_SECONDS)
+        assert answer.is_success, f"GET {path} -> {answer.status_code}: {answer.text}"
+        return list(answer.json()["data"])
 
     def _answer(self, method: str, path: str, document: object) -> httpx.Response | None:
         try:
@@ -122,17 +140,20 @@ class Lane:
 
     # -- faults
 
-    def strike(self, fault: Fault, hold: float, processes: list[psutil.Process]) -> None:
-        """Do it, and undo what has to be undone. `processes` are the run's own that are hit."""
+    def strike(self, fault: Fault, hold: float, run_id: str, processes: list[psutil.Process]) -> None:
+        """Do it, and undo what has to be undone. `processes` are the run's own that are hit, when not all are."""
         match fault.victim:
             case Victim.SERVER:
                 self._strike_server(fault, hold)
             case Victim.DATABASE:
                 self._strike_database(fault.deed, hold)
-            case Victim.MACHINE:
+            case Victim.MACHINE | Victim.EVERYTHING:
                 self.server.kill()
-                kill(processes)
-                time.sleep(hold)
+                kill(of_run(self.runs, run_id))
+                if fault.victim is Victim.EVERYTHING:
+                    self._strike_database(fault.deed, hold)
+                else:
+                    time.sleep(hold)
                 self.server.start()
             case _ if fault.deed is Deed.KILL:
                 kill(processes)
@@ -166,13 +187,17 @@ class Lane:
 
 
 @contextmanager
-def open_lane(directory: Path, number: int) -> Iterator[Lane]:
-    """A started lane. Even numbers have SQLite, odd ones a PostgreSQL of their own; every third pair hands state over by file."""
+def open_lane(directory: Path, number: int, *, sandbox: bool) -> Iterator[Lane]:
+    """A started lane. Even numbers have SQLite, odd ones a PostgreSQL of their own; every third pair hands state over by file.
+
+    All but the third of six have the sandbox, which is what a server has that somebody installed: faults meet it with both databases and
+    both transports. The third is the first without it.
+    """
     transport = "file" if number % 6 >= 4 else "http"
     settings = {
         "LOG_FORMAT": "json",
         "RUNNER__LOCAL__CONCURRENCY": "2",
-        "RUNNER__LOCAL__ISOLATION": "none",
+        "RUNNER__LOCAL__ISOLATION": "sandbox" if sandbox and number % 6 != 2 else "none",
         "RUNNER__LOCAL__STATE_TRANSPORT": transport,
     }
     if number % 2 == 0:

@@ -1,12 +1,14 @@
-"""`terrapod serve` as it is, with two additions that only a fault test wants. A program: `tests/faults/tools/lane.py` starts it.
+"""`terrapod serve` as it is, with three additions that only a fault test wants. A program: `tests/faults/tools/lane.py` starts it.
 
 A runner is given up after ten seconds of silence instead of sixty, in proportion with everything that hangs on it, so that
-the test is not mostly waiting. And every state that the server acknowledges to a runner is noted in a ledger outside of the
+the test is not mostly waiting. An apply takes its time before it is launched and before it is claimed, moments that are else too short
+to be hit. And every state that the server acknowledges to a runner is noted in a ledger outside of the
 data directory, before the answer goes out: what stands there must be readable for ever after.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -16,12 +18,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from terrapod_core.cli import main
+from terrapod_core.plugin import PhaseSpec
 from terrapod_core.runs import dispatch, material, phases
+from terrapod_core.runs.requests import Claim
 from terrapod_core.storage import PhaseClaim
 
 LEASE: Final = timedelta(seconds=10)
 DEAF_AFTER: Final = timedelta(seconds=3)
 RENEW_SECONDS: Final = 1
+PAUSE_SECONDS: Final = 0.25
 LEDGER: Final = "acknowledged.jsonl"
 """Lines of `run`, `version`, `serial` and `sha256`, in the server's home directory."""
 
@@ -38,6 +43,29 @@ def hurry() -> None:
         if not hasattr(module, name):
             raise SystemExit(f"{module.__name__} has no {name} any more: the faults would not be what they say")
         setattr(module, name, value)
+
+
+def take_time() -> None:
+    """Between the order of an apply and its launch, and between that and its claim."""
+    dispatcher: Any = dispatch.Dispatcher
+    service: Any = phases.Phases
+    start, claimed = dispatcher._start, service.claim
+
+    async def started_late(self: Any, spec: PhaseSpec) -> None:
+        await _pause(spec.phase)
+        await start(self, spec)
+
+    async def claimed_late(self: Any, claim: PhaseClaim, who: Claim) -> dict[str, Any]:
+        await _pause(claim.phase)
+        answer: dict[str, Any] = await claimed(self, claim, who)
+        return answer
+
+    dispatcher._start, service.claim = started_late, claimed_late
+
+
+async def _pause(phase: str) -> None:
+    if phase == "apply":
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 def keep_a_ledger(path: Path) -> None:
@@ -64,5 +92,6 @@ def keep_a_ledger(path: Path) -> None:
 
 if __name__ == "__main__":
     hurry()
+    take_time()
     keep_a_ledger(Path.home() / LEDGER)
     main()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from terrapod_core.states import divergence
 from tests.faults.tools import victims
 from tests.faults.tools.experiments import Deed, Experiment, Fault, Kind, Victim
 from tests.faults.tools.lane import Lane
 from tests.faults.tools.witness import Story, Witness
 
+LOSES_RUNNER = (Victim.RUNNER, Victim.MACHINE, Victim.EVERYTHING)
 TIDY_SECONDS = 60.0
 """A runner that was lost gets ten seconds for its terraform, and some for its state."""
 
@@ -23,12 +26,13 @@ def of_run(lane: Lane, experiment: Experiment, run_id: str, status: str | None, 
         return ["it does not end"]
     run = lane.ask("GET", f"runs/{run_id}")["attributes"]
     phases = {phase: lane.ask("GET", f"runs/{run_id}/{phase}")["attributes"]["status"] for phase in ("plan", "apply")}
+    begun = any(event["attributes"]["action"] == "applying" for event in lane.listing(f"runs/{run_id}/run-events"))
     return [
-        *_of_status(experiment, run, phases),
+        *_of_status(experiment, run, begun=begun),
         *_of_resources(experiment, status, phases, story),
         *(_of_state(lane, experiment, run_id) if status == "applied" else ()),
         *(sentence for phase in phases for sentence in _of_log(lane, experiment, run_id, phase, phases[phase])),
-        *_of_workspace(lane),
+        *_of_workspace(lane, experiment, run_id, status, begun=begun),
         *_of_acknowledged(lane, run_id),
         *_of_leavings(lane, run_id, run["error-message"] or ""),
     ]
@@ -45,24 +49,24 @@ def of_lane(lane: Lane, ended: dict[str, str]) -> list[str]:
     return found
 
 
-def _promised(experiment: Experiment, phases: dict[str, str]) -> bool:
-    """Whether the run has to end well: nobody was hit who cannot be replaced."""
+def _promised(experiment: Experiment, *, begun: bool) -> bool:
+    """Whether the run has to end well: nobody was hit who cannot be replaced. `begun` is whether a runner had claimed the apply."""
     fault: Fault = experiment.fault
     if fault.victim in (Victim.SERVER, Victim.DATABASE) or fault.deed is Deed.STOP:
         return True
     if fault.victim is Victim.TERRAFORM:
         return fault.deed is not Deed.KILL
-    return phases["apply"] == "unreachable"  # a plan whose runner is lost is made again
+    return not begun  # a plan whose runner is lost is made again, and an apply that nobody had claimed is launched again
 
 
-def _of_status(experiment: Experiment, run: dict[str, Any], phases: dict[str, str]) -> Iterator[str]:
+def _of_status(experiment: Experiment, run: dict[str, Any], *, begun: bool) -> Iterator[str]:
     well = "planned_and_finished" if experiment.kind is Kind.PLAN else "applied"
     if run["status"] not in (well, "errored"):
         yield f"it is {run['status']}, which nobody asked for"
     elif run["status"] == "errored":
         if not run["error-message"]:
             yield "it is errored, and does not say why"
-        if _promised(experiment, phases):
+        if _promised(experiment, begun=begun):
             yield f"it is errored, although everything that was hit came back: {run['error-message']}"
 
 
@@ -101,10 +105,17 @@ def _of_log(lane: Lane, experiment: Experiment, run_id: str, phase: str, status:
                 yield f"the log of its apply tells {times} times what {name} printed"
 
 
-def _of_workspace(lane: Lane) -> Iterator[str]:
+def _of_workspace(lane: Lane, experiment: Experiment, run_id: str, status: str, *, begun: bool) -> Iterator[str]:
     workspace = lane.ask("GET", f"workspaces/{lane.workspace}")["attributes"]
-    if workspace["locked"]:
-        yield "the workspace is locked"
+    ours = [condition for condition in workspace["conditions"] if condition["run-id"] == run_id]
+    if workspace["locked"] and not any(re.search(r"\b(un)?lock", f"{each['detail']} {each['remedy']}") for each in ours):
+        yield f"the workspace is locked, and no condition says why: {workspace['conditions']}"
+    diverged = any(each["code"] == divergence.CODE for each in ours)
+    lost = experiment.fault.victim in LOSES_RUNNER and experiment.fault.deed is not Deed.STOP
+    if status == "errored" and begun and lost and not diverged:
+        yield "its apply was lost, and the workspace carries no condition that says so"
+    if status != "errored" and diverged:
+        yield f"it is {status}, and the workspace's condition says that its state may lack something"
 
 
 def _of_acknowledged(lane: Lane, run_id: str) -> Iterator[str]:

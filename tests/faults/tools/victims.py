@@ -74,8 +74,10 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 
 def _works_in(process: psutil.Process, place: Path) -> bool:
+    """Whether it stands there or, in a sandbox, sees something of it under another name."""
     try:
         where = Path(process.cwd())
+        mounts = Path(f"/proc/{process.pid}/mountinfo").read_text()
     except (psutil.Error, OSError):
         return False
-    return where == place or place in where.parents
+    return where == place or place in where.parents or f"/{place.name}/" in mounts
