@@ -1,4 +1,4 @@
-"""What terraform could reach from here that asks nobody for a password, before others are let in.
+"""What terraform could reach from here that asks nobody for a password, before others are let in; and whether runs reach their server.
 
 Phases of a backend that shares this machine's network reach what it reaches. On a machine for one person that is theirs anyway.
 A server that listens for others refuses to start beside such a thing, unless the operator has accepted it.
@@ -10,10 +10,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 from sqlalchemy import make_url
 
 from terrapod_core.outgoing.addresses import METADATA
@@ -25,6 +27,8 @@ SECONDS: Final = 2.0
 """For each thing asked, all at once: what is near answers at once."""
 
 METADATA_PORT: Final = 80
+SERVER_SECONDS: Final = 5.0
+PING: Final = "/api/v2/ping"
 
 
 async def check_network(settings: Settings, backend: RunnerBackend) -> None:
@@ -45,6 +49,24 @@ def _is_for_others(settings: Settings) -> bool:
     if settings.server.host not in LOOPBACK:
         return True
     return settings.runner.url is not None and urlsplit(settings.runner.url).hostname not in LOOPBACK
+
+
+def reporting_to(address: str, settings: Settings) -> Settings:
+    """These settings, for a process whose runs report to the server at `address`, and which so works for whoever uses that."""
+    return replace(settings, runner=replace(settings.runner, url=address))
+
+
+async def unreachable(url: str) -> str | None:
+    """Why runs that are started here cannot report to the server at `url`, as the end of a sentence; `None` when they can."""
+    try:
+        # As the runner program asks: the system's authorities, and no proxy.
+        async with httpx.AsyncClient(verify=ssl.create_default_context(), timeout=SERVER_SECONDS, trust_env=False) as client:
+            answer = await client.get(url.rstrip("/") + PING)
+    except httpx.TimeoutException:
+        return f"no answer within {SERVER_SECONDS:g} s"
+    except httpx.HTTPError as error:
+        return str(error) or type(error).__name__
+    return None if answer.status_code == 200 else f"{PING} is answered with status {answer.status_code}, so no Terrapod is there"
 
 
 async def open_doors(database: str, redis: str | None, metadata: Iterable[str]) -> list[str]:

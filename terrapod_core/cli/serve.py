@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import structlog
 import uvloop
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config, Sockets
@@ -24,7 +25,7 @@ from terrapod_core.app import Prepared, Terrapod, prepare
 from terrapod_core.cli import dev_tls
 from terrapod_core.cli.common import UsageProblem, configure_logging, data_dir_option, explained, load_settings
 from terrapod_core.cli.hiding import hide_secrets
-from terrapod_core.cli.network import LOOPBACK, check_network
+from terrapod_core.cli.network import LOOPBACK, check_network, reporting_to, unreachable
 from terrapod_core.settings import Settings
 from terrapod_core.web.listener import HEAD_SECONDS, in_a_hurry
 
@@ -34,6 +35,8 @@ BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
 PR_SET_DUMPABLE: Final = 4
 """linux/prctl.h: no other process of this user reads this one's memory or environment."""
+
+log = structlog.get_logger("terrapod.worker")
 
 
 @click.command()
@@ -68,12 +71,14 @@ def worker(data_dir: Path | None) -> None:
         raise UsageProblem(
             "a worker of its own needs PostgreSQL (setting database.url); on SQLite `terrapod serve` does the background work"
         )
-    if settings.runner.url is None and settings.external_url is None:
+    address = settings.runner.url or settings.external_url
+    if address is None:
         raise UsageProblem("a worker starts runs that report to a server: set runner.url or external_url to that server's address")
+    settings = reporting_to(address, settings)
     configure_logging(settings)
     _keep_to_itself(settings)
     with explained():
-        uvloop.run(_work(settings))
+        uvloop.run(_work(settings, address))
 
 
 def _with_dev_tls(settings: Settings) -> Settings:
@@ -158,10 +163,15 @@ def _listen(settings: Settings) -> Sockets:
         raise click.ClickException(f"cannot listen on {where}: {error.strerror or error}; choose another --port or --host") from error
 
 
-async def _work(settings: Settings) -> None:
+async def _work(settings: Settings, address: str) -> None:
     await prepare(settings)
     terrapod = Terrapod(settings, jobs=True)
     await check_network(settings, terrapod.runner_backend)
+    problem = await unreachable(address)
+    if problem is not None:  # no reason not to start: they may come up together, and runs wait for their server
+        log.warning(
+            "runs of this worker cannot report to their server yet", url=address, reason=problem, setting="runner.url, external_url"
+        )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

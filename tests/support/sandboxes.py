@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+NOBODY = 65_534
+UNCOVER = 'mount --bind "$0" /mnt; mount -t tmpfs -o mode=755 none "$1"; mkdir -p "$0"; mount --bind /mnt "$0"; shift; exec "$@"'
+"""A shell's: show the interpreter's directory to everybody, alone in an otherwise empty `$1`, such as a home that is closed to others."""
+STARTS = "import subprocess, sys, terrapod_core; subprocess.run([sys.executable, '--version'], check=True)"
 USER = 60_650 if os.geteuid() == 0 else None
 """Whom root lets the engine be."""
 
@@ -29,6 +33,23 @@ def order(*, readable: Sequence[Path] = ()) -> dict[str, Any]:
     if problem is not None:
         pytest.skip(f"no sandbox can be made on this machine: {problem}")
     return members
+
+
+def somebody() -> tuple[str, ...]:
+    """What starts a program as an ordinary user: nothing where the tests are one. Skips, with the reason, where such make no sandbox."""
+    if os.geteuid() != 0:
+        starter: tuple[str, ...] = ()
+    else:
+        prefix = Path(sys.base_prefix)
+        closed = next((str(path) for path in reversed((prefix, *prefix.parents)) if not path.stat().st_mode & 0o001), None)
+        become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all")
+        starter = become if closed is None else ("unshare", "--mount", "sh", "-e", "-c", UNCOVER, str(prefix), closed, *become)
+    namespaces = ("unshare", "--user", "--map-root-user", "--mount", "true")
+    for tried in (namespaces, ("bwrap", "--version"), (sys.executable, "-I", "-c", STARTS)):
+        done = subprocess.run([*starter, *tried], cwd="/", capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"an ordinary user cannot do here what this needs ({tried[0]}): {done.stderr.strip()}")
+    return starter
 
 
 def pipe(path: Path) -> Path:

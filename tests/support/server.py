@@ -57,6 +57,8 @@ class Server:
     """The API token of the bootstrap admin."""
     program: tuple[str, ...] = ("-m", "terrapod_core")
     """What the interpreter is given before the command."""
+    starter: tuple[str, ...] = ()
+    """A program that starts the interpreter, where it is to be somebody else's."""
 
     def __init__(
         self, directory: Path, *, database_url: str | None = None, dev_tls: bool = False, settings: Mapping[str, str] | None = None
@@ -175,7 +177,7 @@ class Server:
             "TERRAPOD_BOOTSTRAP__ADMIN_TOKEN": self.token,
         }
         environment |= {f"TERRAPOD_{name}": value for name, value in self._settings.items()}
-        command = [sys.executable, *self.program, *arguments]
+        command = [*self.starter, sys.executable, *self.program, *arguments]
         # In a session of its own, so that a Ctrl-C at the tests' terminal reaches the fixture that stops it, and not the server.
         return subprocess.Popen(
             command,

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from terrapod_core.cli import network
-from terrapod_core.cli.network import check_network, open_doors
+from terrapod_core.cli.network import check_network, open_doors, reporting_to, unreachable
 from terrapod_core.plugin import RunnerBackend, SettingsError
 from terrapod_core.settings import Redis, Runner, Server, Settings
 
@@ -121,8 +121,9 @@ async def test_a_database_behind_a_socket_is_not_open_because_no_sandbox_shows_i
         (Settings(), "refused", False),
         (Settings(runner=Runner(url="https://terrapod.example.com")), "refused", True),
         (Settings(runner=Runner(url="http://localhost:8080")), "refused", False),
+        (reporting_to("https://terrapod.example.com", Settings()), "refused", True),
     ],
-    ids=["for others", "accepted", "loopback", "worker of another server", "worker beside its server"],
+    ids=["for others", "accepted", "loopback", "worker of another server", "worker beside its server", "worker by the external URL"],
 )
 async def test_only_a_server_for_others_is_refused_and_only_until_it_is_accepted(settings: Settings, accepted: str, refused: bool) -> None:
     async with listening(says(b"+PONG\r\n")) as port:
@@ -138,3 +139,22 @@ async def test_a_runner_on_another_network_reaches_nothing_here() -> None:
     async with listening(says(b"+PONG\r\n")) as port:
         settings = Settings(server=Server(host="0.0.0.0"), redis=Redis(url=f"redis://127.0.0.1:{port}"))
         await check_network(settings, cast(RunnerBackend, SimpleNamespace()))
+
+
+def answers(status: str) -> Conversation:
+    """A web server of one answer."""
+    return says(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [("200 OK", None), ("404 Not Found", "/api/v2/ping is answered with status 404, so no Terrapod is there")]
+)
+async def test_a_server_is_reached_when_it_answers_as_terrapod_does(status: str, reason: str | None) -> None:
+    async with listening(answers(status)) as port:
+        assert await unreachable(f"http://127.0.0.1:{port}/") == reason
+
+
+async def test_a_server_that_nobody_listens_for_is_not_reached() -> None:
+    async with listening(answers("200 OK")) as port:
+        pass
+    assert "connection" in (await unreachable(f"http://127.0.0.1:{port}") or "").lower()
