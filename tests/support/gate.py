@@ -29,7 +29,7 @@ class Gate:
 
     def wait(self) -> None:
         """Return when somebody stands before the gate."""
-        until(self._reached, f"somebody to read {self.path}")
+        until(self.is_reached, f"somebody to read {self.path}")
 
     def open(self) -> None:
         """Let those pass who stand before the gate, and everybody who comes later."""
@@ -48,7 +48,8 @@ class Gate:
             os.close(self._writer)
             self._writer = None
 
-    def _reached(self) -> bool:
+    def is_reached(self) -> bool:
+        """Whether somebody stands before the gate."""
         if self._writer is None:
             try:
                 self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)

@@ -42,5 +42,5 @@ def working(server: Server, **settings: str) -> Iterator[Path]:
 
 def _environment(server: Server, settings: Mapping[str, str]) -> dict[str, str]:
     passed = {name: os.environ[name] for name in ("PATH", "CHECKPOINT_DISABLE") if name in os.environ}
-    given = {f"TERRAPOD_{name}": value for name, value in (NO_SANDBOX | settings).items()}
+    given = {f"TERRAPOD_{name}": value for name, value in {**NO_SANDBOX, **settings}.items()}
     return {**passed, "HOME": str(server.directory), "LANG": "C.UTF-8", **server.where, **given}
