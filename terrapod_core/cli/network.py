@@ -15,7 +15,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import asyncpg
-import httpx
 from sqlalchemy import make_url
 
 from terrapod_core.outgoing.addresses import METADATA
@@ -58,15 +57,18 @@ def reporting_to(address: str, settings: Settings) -> Settings:
 
 async def unreachable(url: str) -> str | None:
     """Why runs that are started here cannot report to the server at `url`, as the end of a sentence; `None` when they can."""
+    parts = urlsplit(url)
+    secured = ssl.create_default_context() if parts.scheme == "https" else None  # as the runner program: the system's authorities
+    words = f"GET {parts.path.rstrip('/')}{PING} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode()
     try:
-        # As the runner program asks: the system's authorities, and no proxy.
-        async with httpx.AsyncClient(verify=ssl.create_default_context(), timeout=SERVER_SECONDS, trust_env=False) as client:
-            answer = await client.get(url.rstrip("/") + PING)
-    except httpx.TimeoutException:
+        port = parts.port or (443 if secured else 80)
+        async with asyncio.timeout(SERVER_SECONDS), _spoken(parts.hostname or "", port, words, secured) as said:
+            first = said.partition(b"\r")[0].decode(errors="replace")
+    except TimeoutError:
         return f"no answer within {SERVER_SECONDS:g} s"
-    except httpx.HTTPError as error:
+    except (OSError, ValueError) as error:
         return str(error) or type(error).__name__
-    return None if answer.status_code == 200 else f"{PING} is answered with status {answer.status_code}, so no Terrapod is there"
+    return None if first.split()[1:2] == ["200"] else f"{PING} is not answered as Terrapod does: {first}"
 
 
 async def open_doors(database: str, redis: str | None, metadata: Iterable[str]) -> list[str]:

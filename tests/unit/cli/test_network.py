@@ -147,7 +147,7 @@ def answers(status: str) -> Conversation:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [("200 OK", None), ("404 Not Found", "/api/v2/ping is answered with status 404, so no Terrapod is there")]
+    ("status", "reason"), [("200 OK", None), ("404 Not Found", "/api/v2/ping is not answered as Terrapod does: HTTP/1.1 404 Not Found")]
 )
 async def test_a_server_is_reached_when_it_answers_as_terrapod_does(status: str, reason: str | None) -> None:
     async with listening(answers(status)) as port:
@@ -157,4 +157,4 @@ async def test_a_server_is_reached_when_it_answers_as_terrapod_does(status: str,
 async def test_a_server_that_nobody_listens_for_is_not_reached() -> None:
     async with listening(answers("200 OK")) as port:
         pass
-    assert "connection" in (await unreachable(f"http://127.0.0.1:{port}") or "").lower()
+    assert "Connect call failed" in (await unreachable(f"http://127.0.0.1:{port}") or "")
