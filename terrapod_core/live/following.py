@@ -11,6 +11,7 @@ import msgspec
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.live.guards import Guards
 from terrapod_core.runs import Logs
+from terrapod_core.runs.readable import LONGEST_LINE, complete, readable
 from terrapod_core.runs.tails import Tail
 from terrapod_core.web.streams import event
 
@@ -21,14 +22,18 @@ PIECE_BYTES: Final = 64 * 1024
 class Following:
     """A source of the text of one log."""
 
-    def __init__(self, logs: Logs, authz: Authorizer, guards: Guards, phase_id: str, workspace_id: str, offset: int) -> None:
-        """`offset` is how many bytes of the log the client has."""
+    def __init__(
+        self, logs: Logs, authz: Authorizer, guards: Guards, phase_id: str, workspace_id: str, offset: int, *, in_words: bool = False
+    ) -> None:
+        """`offset` is how many bytes of the log the client has; `in_words` tells structured lines as people read them."""
         self._logs = logs
         self._authz = authz
         self._guards = guards
         self._phase_id = phase_id
         self._workspace_id = workspace_id
         self._offset = offset
+        self._in_words = in_words
+        self._most = LONGEST_LINE if in_words else PIECE_BYTES
         self._tail: Tail | None = None
         self._over = False
         self._wake: Callable[[], None] = lambda: None
@@ -49,11 +54,12 @@ class Following:
                 return b""
             self._over = True
             return event("end", msgspec.json.encode({"phase": self._phase_id}), self._offset)
-        end = min(self._offset + PIECE_BYTES, tail.end)
-        data = tail.cut(self._offset, end) or await self._logs.read(self._phase_id, self._offset, PIECE_BYTES)
+        end = min(self._offset + self._most, tail.end)
+        data = tail.cut(self._offset, end) or await self._logs.read(self._phase_id, self._offset, self._most)
         if not (tail.is_whole and self._offset + len(data) >= tail.end):
+            data = data[: complete(data)] if self._in_words else data
             data = data[: _whole_characters(data)]
-        piece = _told(self._phase_id, self._offset, data) if data else b""
+        piece = _told(self._phase_id, self._offset, data, in_words=self._in_words) if data else b""
         self._offset += len(data)
         return piece
 
@@ -75,9 +81,11 @@ class Following:
 
 
 @lru_cache(maxsize=64)
-def _told(phase_id: str, offset: int, data: bytes) -> bytes:
+def _told(phase_id: str, offset: int, data: bytes, *, in_words: bool) -> bytes:
     """The event of a piece; made once for all who follow, since they are told of the same pieces."""
     text = data.decode("utf-8", "replace")
+    if in_words:
+        text = readable(text)
     return event("log", msgspec.json.encode({"phase": phase_id, "offset": offset, "text": text}), offset + len(data))
 
 

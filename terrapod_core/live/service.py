@@ -58,10 +58,10 @@ class Live:
         return self._following(phase_id, view.workspace.id, offset)
 
     async def run_page(self, actor: Actor, run_id: str, offsets: Mapping[str, int]) -> list[Source]:
-        """What happens in the run's workspace, where other runs hold it up, and those of its logs that `offsets` names."""
+        """What happens in the run's workspace, where other runs hold it up, and those of its logs that `offsets` names, in words."""
         view = await self._runs.show(actor, run_id)
         wanted = [each for each in (view.run.plan_id, view.run.apply_id) if each in offsets]
-        logs = [self._following(each, view.workspace.id, offsets[each]) for each in wanted]
+        logs = [self._following(each, view.workspace.id, offsets[each], in_words=True) for each in wanted]
         return [self._watching(workspace_id=view.workspace.id), *logs]
 
     async def close(self) -> None:

@@ -12,7 +12,6 @@ CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Also STX and ETX, which frame a log."""
 
 
-def plain(data: bytes) -> str:
-    """What a person would read in the terminal, line by line; bytes that are no UTF-8 are shown as such."""
-    text = SEQUENCES.sub("", data.decode("utf-8", "replace")).replace("\r\n", "\n")
-    return CONTROLS.sub("", text)
+def plain(text: str) -> str:
+    """What a person would read in the terminal, line by line."""
+    return CONTROLS.sub("", SEQUENCES.sub("", text).replace("\r\n", "\n"))

@@ -9,16 +9,21 @@ from quart import Blueprint, Response, request
 
 from terrapod_core.authz import Actor
 from terrapod_core.errors import BadRequest, NotFound
+from terrapod_core.runs.logs import ETX
+from terrapod_core.runs.readable import readable
 from terrapod_core.ui.ansi import plain
 from terrapod_core.ui.pages import Pages, go
 from terrapod_core.ui.render import protect
-from terrapod_core.ui.views import RunAction, RunPages, RunView
+from terrapod_core.ui.views import PhaseView, RunAction, RunPages, RunView
 
 LOG_BYTES: Final = 256 * 1024
 """Of one answer to the page's script."""
 
 TAIL_BYTES: Final = 64 * 1024
 """Of a log that stand in the page itself, for browsers without scripts."""
+
+NEXT_OFFSET: Final = "Log-Next-Offset"
+"""Where the log goes on behind what an answer tells of it, in bytes of the log."""
 
 COMMENT_LENGTH: Final = 2000
 PATH: Final = "/app/<org>/<workspace>/runs/<run_id>"
@@ -47,8 +52,12 @@ def run_pages(pages: Pages, runs: RunPages) -> Blueprint:
 
     @blueprint.get(PATH + "/logs/<phase_id>")
     async def read_log(phase_id: str, **_where: str) -> Response:
-        data = await runs.log(await pages.actor(), phase_id, offset(request.args.get("offset", "0")), LOG_BYTES)
-        return _text(Response(data))
+        start = offset(request.args.get("offset", "0"))
+        data = await runs.log(await pages.actor(), phase_id, start, LOG_BYTES)
+        told = data[: _told(data)]
+        response = _text(Response(_words(told)))
+        response.headers[NEXT_OFFSET] = str(start + len(told))
+        return response
 
     @blueprint.get(PATH + "/logs/<phase_id>/raw")
     async def download_log(phase_id: str, **_where: str) -> Response:
@@ -76,11 +85,24 @@ def run_pages(pages: Pages, runs: RunPages) -> Blueprint:
 
 async def _tails(runs: RunPages, actor: Actor, run: RunView) -> dict[str, str]:
     """The end of each log as plain text."""
-    return {
-        phase.id: plain(await runs.log(actor, phase.id, max(0, phase.log_size - TAIL_BYTES), TAIL_BYTES))
-        for phase in run.phases
-        if phase.has_log
-    }
+    return {phase.id: await _tail(runs, actor, phase) for phase in run.phases if phase.has_log}
+
+
+async def _tail(runs: RunPages, actor: Actor, phase: PhaseView) -> str:
+    start = max(0, phase.log_size - TAIL_BYTES)
+    data = await runs.log(actor, phase.id, start, TAIL_BYTES)
+    return plain(_words(data if start == 0 else data[data.find(b"\n") + 1 :]))
+
+
+def _told(data: bytes) -> int:
+    """How many bytes of a part of a log are told now: whole lines, or everything where it ends or no line does."""
+    lines = data.rfind(b"\n") + 1
+    return len(data) if data.endswith(ETX) or (not lines and len(data) == LOG_BYTES) else lines
+
+
+def _words(data: bytes) -> str:
+    """Text and structured lines as people read them; bytes that are no UTF-8 are shown as such."""
+    return readable(data.decode("utf-8", "replace"))
 
 
 async def _whole(runs: RunPages, actor: Actor, phase_id: str, piece: bytes) -> AsyncIterator[bytes]:

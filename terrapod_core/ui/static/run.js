@@ -88,12 +88,10 @@ class Log {
   async look() {
     if (this.isWhole) return;
     const from = this.offset;
-    const piece = new Uint8Array(await (await get(`${this.url}?offset=${from}`)).arrayBuffer());
-    const ends = piece[piece.length - 1] === 3; // ETX
-    // Up to the end of a line: a character may have been cut.
-    const shown = ends ? piece.length : piece.lastIndexOf(10) + 1;
-    this.show(from, new TextDecoder().decode(piece.subarray(0, shown)), from + shown);
-    this.isWhole ||= ends && this.offset === from + shown;
+    const answer = await get(`${this.url}?offset=${from}`);
+    const [text, next] = [await answer.text(), Number(answer.headers.get("Log-Next-Offset"))];
+    this.show(from, text, next);
+    this.isWhole ||= text.endsWith("\x03") && this.offset === next; // ETX
   }
 }
 
