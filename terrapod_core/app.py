@@ -74,7 +74,8 @@ from terrapod_core.storage import Capabilities, Objects, PhaseTokens, Purpose
 from terrapod_core.storage.discards import remove_discarded
 from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.rotation import Rotation
-from terrapod_core.ui.doors import RunDoor, WorkspaceDoor
+from terrapod_core.ui.doors import WorkspaceDoor
+from terrapod_core.ui.run_doors import RunDoor
 from terrapod_core.variables import (
     handlers as variables_handlers,
     resources as variables_resources,
@@ -385,7 +386,7 @@ class Terrapod:
         return ui.Pages(
             self.people,
             self.web,
-            runs=RunDoor(self.runs, self.logs, self.db, self.authz),
+            runs=RunDoor(self.runs, self.again, self.comments, self.logs, self.db, self.authz),
             workspaces=WorkspaceDoor(self.workspaces, self.db, self.conditions),
             live=self.live,
         )

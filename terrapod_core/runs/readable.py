@@ -74,9 +74,8 @@ def _line(line: str) -> str:
 
 
 def _message(said: dict[str, Any]) -> Iterator[str]:
-    level = said.get("@level")
-    message = said["@message"]
-    label = _LABELS.get(level) if isinstance(level, str) else None
+    level, message = str(said.get("@level")), said["@message"]
+    label = _LABELS.get(level)
     if label is None:
         yield message
     elif message.startswith(f"{label}:"):

@@ -12,11 +12,11 @@ from terrapod_core.ui.pages import Pages
 from terrapod_core.ui.run_pages import run_pages
 from terrapod_core.ui.sign_in_pages import SignInPage, sign_in_pages
 from terrapod_core.ui.token_pages import token_pages
-from terrapod_core.ui.views import LivePages, PhaseView, RunAction, RunPages, RunView, WorkspacePages, WorkspaceRow
+from terrapod_core.ui.views import Happening, LivePages, PhaseView, RunAction, RunPages, RunView, WorkspacePages, WorkspaceRow
 from terrapod_core.web import TerrapodQuart
 from terrapod_core.web.failures import Failures
 
-__all__ = ["LivePages", "Pages", "PhaseView", "RunAction", "RunPages", "RunView", "WorkspacePages", "WorkspaceRow", "register"]
+__all__ = ["Happening", "LivePages", "Pages", "PhaseView", "RunAction", "RunPages", "RunView", "WorkspacePages", "WorkspaceRow", "register"]
 
 OURS: Final = ("/app", "/oauth/authorize")
 """Paths that a browser opens: their errors are pages."""

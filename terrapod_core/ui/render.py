@@ -49,7 +49,7 @@ class Renderer:
         self._templates = Environment(
             loader=PackageLoader("terrapod_core.ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._templates.filters |= {"moment": moment, "words": words, "duration": duration}
+        self._templates.filters |= {"moment": moment, "time": time_of_day, "words": words, "duration": duration}
         self._templates.globals |= {"asset": self._asset, "version": __version__}
 
     def page(self, template: str, *, status: int = 200, form_to: str | None = None, **values: Any) -> Response:
@@ -78,6 +78,11 @@ def protect(response: Response, *, form_to: str | None = None) -> Response:
 def moment(value: datetime | None) -> str:
     """A moment as people read it."""
     return f"{value:%Y-%m-%d %H:%M} UTC" if value is not None else "never"
+
+
+def time_of_day(value: datetime) -> str:
+    """A moment of today."""
+    return f"{value:%H:%M:%S} UTC"
 
 
 def words(status: str) -> str:

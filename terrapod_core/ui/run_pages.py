@@ -77,8 +77,8 @@ def run_pages(pages: Pages, runs: RunPages) -> Blueprint:
         comment = fields.get("comment", "").strip()
         if len(comment) > COMMENT_LENGTH:
             raise BadRequest(f"a comment has at most {COMMENT_LENGTH} characters")
-        await runs.act(actor, run_id, RunAction(action), comment or None)
-        return go((await runs.show(actor, run_id)).path)
+        shown = await runs.act(actor, run_id, RunAction(action), comment or None)
+        return go((await runs.show(actor, shown)).path)
 
     return blueprint
 

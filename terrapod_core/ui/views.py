@@ -20,6 +20,21 @@ class RunAction(StrEnum):
     DISCARD = "discard"
     CANCEL = "cancel"
     FORCE_CANCEL = "force-cancel"
+    FORCE_EXECUTE = "force-execute"
+    RETRY = "retry"
+    COMMENT = "comment"
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One thing that happened to a run."""
+
+    at: datetime
+    what: str
+    who: str | None = None
+    """`None` for what the server did, and for users who are gone."""
+    said: str | None = None
+    """What somebody said with it."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,17 @@ class RunView:
     plan_only: bool = False
     engine: str | None = None
     """`terraform 1.11.4`, once known."""
+    waiting_since: datetime | None = None
+    force_from: datetime | None = None
+    """When the one who looks can cancel it by force, while that lies ahead."""
+    force_in: int = 0
+    """The same in seconds from now."""
+    displaces: str | None = None
+    """The run that is discarded when this one is executed by force."""
+    untrusted: str | None = None
+    """Why it can never be applied, as a sentence; `None` when somebody vouches for what it executes."""
+    history: tuple[Happening, ...] = ()
+    """What happened to it, oldest first."""
 
     @property
     def path(self) -> str:
@@ -97,8 +123,8 @@ class RunPages(Protocol):
         """At most `limit` bytes of a phase's log from `offset`; empty past what there is so far."""
         ...
 
-    async def act(self, actor: Actor, run_id: str, action: RunAction, comment: str | None) -> None:
-        """Do it; raises `Conflict` when the run has moved on, `Forbidden` when the actor may not."""
+    async def act(self, actor: Actor, run_id: str, action: RunAction, comment: str | None) -> str:
+        """Do it, and say which run to look at then; raises `Conflict` when the run has moved on, `Forbidden` when the actor may not."""
         ...
 
 

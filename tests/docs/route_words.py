@@ -368,7 +368,7 @@ SECTIONS: Final = (
             "GET /app/stream": "News for the page of workspaces.",
             "GET /app/{org}/{workspace}/runs/{run_id}/logs/{phase_id}": "A part of the log, from `offset`.",
             "GET /app/{org}/{workspace}/runs/{run_id}/logs/{phase_id}/raw": "The whole log as a file.",
-            "POST /app/{org}/{workspace}/runs/{run_id}/actions/{action}": "Confirm, discard or cancel.",
+            "POST /app/{org}/{workspace}/runs/{run_id}/actions/{action}": "Confirm, discard, cancel, try again, or say something about it.",
             "GET /app/settings/tokens": "The caller's API tokens.",
             "POST /app/settings/tokens": "Make an API token; it is shown once.",
             "POST /app/settings/tokens/{token_id}/revoke": "Revoke one.",

@@ -498,11 +498,24 @@ TABLE: Final[dict[str, Row]] = {
     "POST /app/<org>/<workspace>/runs/<run_id>/actions/<action>": Row(
         Page(
             Actions(
-                {"confirm": P.RUN_APPLY, "discard": P.RUN_CANCEL, "cancel": P.RUN_CANCEL, "force-cancel": P.RUN_FORCE_CANCEL},
+                {
+                    "confirm": P.RUN_APPLY,
+                    "discard": P.RUN_CANCEL,
+                    "cancel": P.RUN_CANCEL,
+                    "force-cancel": P.RUN_FORCE_CANCEL,
+                    "force-execute": P.RUN_CANCEL,
+                    "retry": P.RUN_PLAN,
+                    "comment": P.RUN_COMMENT,
+                },
             )
         ),
-        body={},
-        then={"confirm": "is pending", "force-cancel": "can be force-cancelled a minute after"},
+        body={"comment": "text"},
+        then={
+            "confirm": "is pending",
+            "force-cancel": "can be force-cancelled a minute after",
+            "force-execute": "is locked by",
+            "retry": "only a run that has ended",
+        },
     ),
     "GET /app/settings/account": Row(Page(SignedIn("themselves"))),
     "POST /app/settings/account/name": Row(Page(SignedIn("themselves")), body={"username": "{email}"}),

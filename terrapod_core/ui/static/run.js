@@ -102,12 +102,38 @@ async function followProgress() {
   // Somebody who writes a comment, or is about to click, keeps what they see until they are done.
   if (now === shown || progress.querySelector("input[name=comment]:focus, button:focus")) return;
   const comment = progress.querySelector("input[name=comment]")?.value ?? "";
+  const [folded, scrolled] = [progress.querySelector("details.history")?.open === false, progress.querySelector("details.history ol")?.scrollTop ?? 0];
   const page = new DOMParser().parseFromString(now, "text/html");
   progress.replaceChildren(...page.body.childNodes);
+  const history = progress.querySelector("details.history");
+  if (history) {
+    history.open = !folded;
+    history.querySelector("ol").scrollTop = scrolled;
+  }
+  countDown();
   const field = progress.querySelector("input[name=comment]");
   if (field) field.value = comment;
   shown = now;
 }
+
+// Says how long it is until a run can be cancelled by force, and has it offered then.
+let counting = 0;
+function countDown() {
+  clearInterval(counting);
+  const place = progress.querySelector("[data-left]");
+  if (!place) return;
+  const due = performance.now() + 1000 * Number(place.dataset.left);
+  const tell = () => {
+    const left = Math.ceil((due - performance.now()) / 1000);
+    place.textContent = left > 0 ? `, in ${left} s` : "";
+    if (left > 0) return;
+    clearInterval(counting);
+    setTimeout(() => followProgress().catch(console.warn), 1000);
+  };
+  tell();
+  counting = setInterval(tell, 1000);
+}
+countDown();
 
 const logs = [...document.querySelectorAll("[data-log]")].map((place) => new Log(place));
 const unfinished = () => logs.filter((log) => !log.isWhole);

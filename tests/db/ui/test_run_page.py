@@ -9,7 +9,7 @@ import pytest
 from terrapod_core.authz import Actor
 from terrapod_core.errors import Conflict, NotFound
 from terrapod_core.testing.fakes import START
-from terrapod_core.ui import PhaseView, RunAction, RunView
+from terrapod_core.ui import Happening, PhaseView, RunAction, RunView
 from tests.support.people import Browser, People
 
 LOG = "\x02\x1b[1m\x1b[32mPlan:\x1b[0m 1 to add <script>alert(1)</script>\nprüfen\n".encode()
@@ -50,11 +50,12 @@ class Runs:
         self._allowed(actor, phase_id in self.logs)
         return self.logs[phase_id][offset : offset + limit]
 
-    async def act(self, actor: Actor, run_id: str, action: RunAction, comment: str | None) -> None:
+    async def act(self, actor: Actor, run_id: str, action: RunAction, comment: str | None) -> str:
         self._allowed(actor, run_id == self.run.id)
         if self.refusal is not None:
             raise self.refusal
         self.acted.append((actor.name, action, comment))
+        return run_id
 
     def _allowed(self, actor: Actor, there: bool) -> None:
         if not there or actor.name != "alice":
@@ -107,7 +108,7 @@ async def test_only_what_can_be_done_is_offered(browser: Browser, runs: Runs) ->
     assert "/actions/" not in (await browser.open(PATH)).text
 
 
-@pytest.mark.parametrize("action", ["confirm", "discard", "cancel", "force-cancel"])
+@pytest.mark.parametrize("action", ["confirm", "discard", "cancel", "force-cancel", "force-execute", "retry", "comment"])
 async def test_a_button_does_what_it_says_once_and_comes_back(browser: Browser, runs: Runs, action: str) -> None:
     page = await browser.open(PATH)
     done = await browser.send(f"{PATH}/actions/{action}", {**page.hidden(), "comment": " looks good "})
@@ -179,3 +180,25 @@ async def test_nobody_else_sees_anything_of_it(people: People, runs: Runs, path:
     page = await mallorys.open(path)
     assert page.status == 404
     assert "there is no such run" in page.text
+
+
+async def test_the_page_tells_since_when_it_waits_why_it_is_untrusted_and_what_happened(browser: Browser, runs: Runs) -> None:
+    runs.run = replace(
+        RUN,
+        waiting_since=START,
+        untrusted="This run is untrusted: nobody vouches.",
+        history=(Happening(START, "the run was created", "alice"), Happening(START, "said", "bob", "<i>mind</i> this")),
+    )
+    text = (await browser.open(PATH)).text
+    for fact in ("(since 2026-01-01", "untrusted: nobody vouches", "the run was created", "by bob", "&lt;i&gt;mind&lt;/i&gt; this"):
+        assert fact in text, fact
+
+
+async def test_a_cancel_by_force_is_told_of_before_it_is_offered(browser: Browser, runs: Runs) -> None:
+    runs.run = replace(RUN, actions=frozenset(), force_from=START + timedelta(seconds=42), force_in=42)
+    text = (await browser.open(PATH)).text
+    assert "by force from 12:00:42 UTC" in text
+    assert 'data-left="42"' in text
+    assert "/actions/force-cancel" not in text
+    runs.run = replace(RUN, actions=frozenset({RunAction.FORCE_CANCEL}))
+    assert "/actions/force-cancel" in (await browser.open(PATH)).text
