@@ -76,6 +76,7 @@ from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.rotation import Rotation
 from terrapod_core.ui.doors import WorkspaceDoor
 from terrapod_core.ui.run_doors import RunDoor
+from terrapod_core.ui.workspace_doors import WorkspacePageDoor
 from terrapod_core.variables import (
     handlers as variables_handlers,
     resources as variables_resources,
@@ -388,6 +389,7 @@ class Terrapod:
             self.web,
             runs=RunDoor(self.runs, self.again, self.comments, self.logs, self.db, self.authz),
             workspaces=WorkspaceDoor(self.workspaces, self.db, self.conditions),
+            workspace=WorkspacePageDoor(self.workspaces, self.runs, self.states, self.variables, self.conditions, self.live, self.authz),
             live=self.live,
         )
 

@@ -1,4 +1,4 @@
-"""Pages for people: signing in, letting terraform in, tokens, runs. Rendered here, readable without scripts, at home without the net."""
+"""Pages for people: signing in, letting terraform in, tokens, workspaces, runs. Readable without scripts, at home without the net."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from terrapod_core.ui.run_pages import run_pages
 from terrapod_core.ui.sign_in_pages import SignInPage, sign_in_pages
 from terrapod_core.ui.token_pages import token_pages
 from terrapod_core.ui.views import Happening, LivePages, PhaseView, RunAction, RunPages, RunView, WorkspacePages, WorkspaceRow
+from terrapod_core.ui.workspace_pages import workspace_pages
 from terrapod_core.web import TerrapodQuart
 from terrapod_core.web.failures import Failures
 
@@ -35,6 +36,8 @@ def register(app: TerrapodQuart, failures: Failures, pages: Pages) -> None:
     app.register_blueprint(account_pages(pages))
     if pages.runs is not None:
         app.register_blueprint(run_pages(pages, pages.runs))
+    if pages.workspace is not None:
+        app.register_blueprint(workspace_pages(pages, pages.workspace))
     if pages.live is not None:
         app.register_blueprint(live_pages(pages, pages.live))
     for prefix in OURS:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from quart import Blueprint, Response, request
 
 from terrapod_core.errors import NotFound
@@ -32,10 +30,6 @@ def home_pages(pages: Pages) -> Blueprint:
     @blueprint.get("/app/<org>/workspaces")
     async def workspaces(**_where: str) -> Response:
         return go("/app")
-
-    @blueprint.get("/app/<org>/workspaces/<workspace>")
-    async def workspace(workspace: str, **_where: str) -> Response:
-        return go(f"/app?{urlencode({'search': workspace})}")
 
     @blueprint.get("/app/static/<name>")
     async def static(name: str) -> Response:

@@ -16,6 +16,7 @@ from terrapod_core.errors import BadRequest, TerrapodError, Unauthorized
 from terrapod_core.jsonapi import errors_document
 from terrapod_core.ui.render import Renderer
 from terrapod_core.ui.views import LivePages, RunPages, WorkspacePages
+from terrapod_core.ui.workspace_views import WorkspacePage
 from terrapod_core.web import Web
 from terrapod_core.web.streams import Source
 
@@ -23,7 +24,7 @@ FORM_TOKEN: Final = "form-token"  # noqa: S105 - the name of a field
 
 
 class Pages:
-    """The pages of one application. Pages of runs, the list of workspaces and streams are there when their doors are given."""
+    """The pages of one application. Pages of runs and workspaces and streams are there when their doors are given."""
 
     def __init__(
         self,
@@ -32,12 +33,14 @@ class Pages:
         *,
         runs: RunPages | None = None,
         workspaces: WorkspacePages | None = None,
+        workspace: WorkspacePage | None = None,
         live: LivePages | None = None,
     ) -> None:
         self.people = people
         self.web = web
         self.runs = runs
         self.workspaces = workspaces
+        self.workspace = workspace
         self.live = live
         self.doorway = Doorway(web)
         self.renderer = Renderer()

@@ -481,7 +481,30 @@ TABLE: Final[dict[str, Row]] = {
     # -- pages
     "GET /": Row(Open("leads to `/app`")),
     "GET /app/<org>/workspaces": Row(Open("leads to `/app`")),
-    "GET /app/<org>/workspaces/<workspace>": Row(Open("leads to `/app`, whether there is such a workspace or not")),
+    "GET /app/<org>/workspaces/<workspace>": Row(Page(On(P.WORKSPACE_READ))),
+    "GET /app/<org>/workspaces/<workspace>/stream": Row(Page(On(P.WORKSPACE_READ))),
+    "POST /app/<org>/workspaces/<workspace>/actions/<action>": Row(
+        Page(
+            Actions(
+                {
+                    "lock": P.WORKSPACE_LOCK,
+                    "unlock": P.WORKSPACE_LOCK,
+                    "force-unlock": P.WORKSPACE_FORCE_UNLOCK,
+                    "acknowledge": P.WORKSPACE_UPDATE,
+                    "promote": P.WORKSPACE_UPDATE,
+                    "roll-back": P.STATE_WRITE,
+                },
+            )
+        ),
+        body={"code": "state-diverged", "version": "{state}"},
+        then={
+            "lock": "is locked by",
+            "unlock": "is locked by",
+            "acknowledge": "has no condition",
+            "promote": "is locked by",
+            "roll-back": "is locked by",
+        },
+    ),
     "GET /app": Row(Page(SignedIn("the workspaces they may read"))),
     **{
         f"GET /app/<org>/{path}": Row(Page(On(P.RUN_READ)))
