@@ -109,6 +109,8 @@ def test_each_variable_in_force_says_where_it_comes_from(person: Person, api: ht
     expect(page.get_by_role("row", name="shared")).to_contain_text(f"set {varset['attributes']['name']} (workspace)")
     expect(page.get_by_role("row", name="hidden")).to_contain_text("sensitive")
     assert "swordfish" not in page.content()
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 400, "wide tables scroll by themselves"
 
 
 def test_the_runs_of_a_workspace_are_read_page_by_page(plain: Page, person: Person, api: httpx.Client) -> None:
