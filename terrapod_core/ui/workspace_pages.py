@@ -30,7 +30,7 @@ def workspace_pages(pages: Pages, door: WorkspacePage) -> Blueprint:
         organizations.check(org)
         wanted = Paging(_wanted("runs", RUNS), _wanted("resources", RESOURCES), _wanted("states", STATES))
         shown = await door.show(actor, workspace, wanted)
-        return pages.show("workspace.html", actor, workspace=shown, turned=_turned, now=pages.web.db.clock.now())
+        return pages.show("workspace.html", actor, workspace=shown, turned=_turned)
 
     @blueprint.get(PATH + "/stream")
     async def stream_workspace(org: str, workspace: str) -> Response:

@@ -80,8 +80,9 @@ class Place:
         keyring = Keyring(new_key())
         self.here, self.there = Server(process.db, self.storage, keyring), Server(other.db, self.storage, keyring)
 
-    def follow(self, server: Server, offset: int = 0) -> Follower:
-        return Follower(Following(server.logs, Authorizer(), Guards(server.db), self.phase_id, self.workspace_id, offset))
+    def follow(self, server: Server, offset: int = 0, *, in_words: bool = False) -> Follower:
+        guards = Guards(server.db)
+        return Follower(Following(server.logs, Authorizer(), guards, self.phase_id, self.workspace_id, offset, in_words=in_words))
 
 
 class Follower:
@@ -233,6 +234,19 @@ async def test_a_finished_log_is_read_at_an_offset_without_what_came_before(plac
     await follower.now()
     assert follower.ended
     assert follower.text.endswith("\x03")
+
+
+async def test_a_structured_line_is_told_in_words_when_it_is_whole_and_text_at_once(place: Place) -> None:
+    reader, program = place.follow(place.there, in_words=True), place.follow(place.there)
+    await place.here.append("plan-1", b'a prompt: yes\n{"@message":"t')
+    await reader.until("a prompt: yes\n")
+    await place.here.append("plan-1", b'old"}\nno end')
+    await reader.until("a prompt: yes\ntold\nno end")
+    await place.here.append("plan-1", b' yet\n{"@mess', close=True)
+    await reader.until('a prompt: yes\ntold\nno end yet\n{"@mess\x03')
+    await reader.now()
+    assert reader.ended
+    await program.until('a prompt: yes\n{"@message":"told"}\nno end yet\n{"@mess\x03')
 
 
 async def test_an_unknown_log_is_none(place: Place) -> None:
