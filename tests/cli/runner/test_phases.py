@@ -123,7 +123,7 @@ def test_a_configuration_that_prints_without_end_fills_its_log_and_nothing_else(
     runner: RunnerProgram, server: PhaseServer, structured: bool
 ) -> None:
     flood = (
-        'resource "terraform_data" "a" {\n  provisioner "local-exec" {\n    command = "yes it goes on and on | head -c 20000000"\n  }\n}\n'
+        'resource "terraform_data" "a" {\n  provisioner "local-exec" {\n    command = "yes it goes on and on | head -c 1000000"\n  }\n}\n'
     )
     plan(runner, flood)
     report = apply(runner, limits={"log-bytes": 100_000}, **{"structured-output": structured})
