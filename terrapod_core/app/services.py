@@ -1,55 +1,36 @@
-"""The composition root: the only place where rooms meet. Everything is made here and handed to what needs it."""
+"""The services of one process, each made with what it needs of the others."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import structlog
 from sqlalchemy.orm import Session
 
-from terrapod_core import accounts, configurations, organizations, projects, roles, runs, states, ui, variables, workspaces
-from terrapod_core.accounts import handlers as accounts_handlers, key_uses as accounts_key_uses, routes as accounts_routes
-from terrapod_core.admin import routes as admin_routes
-from terrapod_core.audit import AuditLog, Refusals, handlers as audit_handlers, key_uses as audit_key_uses
+from terrapod_core import accounts, configurations, projects, roles, runs, states, variables, workspaces
+from terrapod_core.accounts import handlers as accounts_handlers, key_uses as accounts_key_uses
+from terrapod_core.audit import Refusals, handlers as audit_handlers, key_uses as audit_key_uses
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.clock import Clock, SystemClock
 from terrapod_core.configurations import (
     handlers as configurations_handlers,
     queries as configurations_queries,
-    resources as configurations_resources,
-    routes as configurations_routes,
 )
 from terrapod_core.db import Database
-from terrapod_core.db.migrate import states as schema_states, upgrade
-from terrapod_core.errors import Unavailable
-from terrapod_core.jobs import Jobs, Worker
-from terrapod_core.jsonapi import Includes
-from terrapod_core.live import Live, handlers as live_handlers, routes as live_routes
-from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
+from terrapod_core.jobs import Jobs
+from terrapod_core.live import Live, handlers as live_handlers
 from terrapod_core.outgoing import HTTPClients, own_servers
 from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend
 from terrapod_core.projects import (
     handlers as projects_handlers,
     queries as projects_queries,
-    resources as projects_resources,
-    routes as projects_routes,
 )
-from terrapod_core.roles import routes as roles_routes
 from terrapod_core.runs import (
-    comment_routes as runs_comment_routes,
     conditions as runs_conditions,
-    phase_routes as runs_phase_routes,
-    plan_routes as runs_plan_routes,
     queries as runs_queries,
-    resources as runs_resources,
-    routes as runs_routes,
-    state_routes as runs_state_routes,
 )
 from terrapod_core.runs.engine import ENGINE_PREFIX, Engines
 from terrapod_core.runs.handlers import Handlers as RunHandlers
@@ -63,101 +44,33 @@ from terrapod_core.runs.retention import OldRuns
 from terrapod_core.secrets import Keyring
 from terrapod_core.secrets.providers import SettingsKeys
 from terrapod_core.secrets.watch import KeyWatch
-from terrapod_core.settings import Settings, SettingsError, load
+from terrapod_core.settings import Settings, SettingsError
 from terrapod_core.states import (
     handlers as states_handlers,
     queries as states_queries,
-    resources as states_resources,
-    routes as states_routes,
 )
-from terrapod_core.storage import Capabilities, Objects, PhaseTokens, Purpose
+from terrapod_core.storage import Capabilities, Objects, PhaseTokens
 from terrapod_core.storage.discards import remove_discarded
 from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.rotation import Rotation
-from terrapod_core.ui.doors import WorkspaceDoor
-from terrapod_core.ui.run_doors import RunDoor
-from terrapod_core.ui.workspace_doors import WorkspacePageDoor
 from terrapod_core.variables import (
     handlers as variables_handlers,
-    resources as variables_resources,
-    routes as variables_routes,
-    set_routes as variables_set_routes,
 )
-from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, service as service_routes
-from terrapod_core.web.dress import dress
-from terrapod_core.web.failures import Failures
 from terrapod_core.workspaces import (
     handlers as workspaces_handlers,
-    label_routes as workspaces_label_routes,
     queries as workspaces_queries,
-    resources as workspaces_resources,
-    routes as workspaces_routes,
 )
-from terrapod_core.workspaces.conditions import EXTRA as CONDITIONS, Conditions
+from terrapod_core.workspaces.conditions import Conditions
 from terrapod_core.workspaces.service import Limits as WorkspaceLimits
 
 LOG_MARGIN: Final = 256 * 1024
 """The runner ends its text at the limit; the server leaves room for what it adds itself."""
 
-log = structlog.get_logger("terrapod")
 
+class Services:
+    """Every room's service, and the jobs they have registered. Raises `SettingsError` when a required plugin is not loaded."""
 
-@dataclass(frozen=True)
-class Prepared:
-    """What the first start made."""
-
-    admin_email: str | None = None
-    admin_password: str | None = field(default=None, repr=False)
-    """Shown once; `None` when it was given, or the admin was there already."""
-
-
-async def prepare(settings: Settings, *, bootstrap: bool = True) -> Prepared:
-    """Bring the schema up to date and see to the first admin. Safe to repeat, and for several processes at once.
-
-    Raises `SettingsError` when the schema is old and `database.auto_upgrade` is off, `SchemaNewer` when it is too new.
-    """
-    terrapod = Terrapod(settings, jobs=False)
-    try:
-        migrations = terrapod.plugins.migrations()
-        if settings.database.auto_upgrade:
-            for state in await upgrade(terrapod.db, migrations):
-                log.info("schema upgraded", part=state.owner, before=state.current, now=state.head)
-        else:
-            behind = [state.owner for state in await schema_states(terrapod.db, migrations) if not state.is_current]
-            if behind:
-                raise SettingsError(f"the schema of {', '.join(behind)} is old and database.auto_upgrade is off: run `terrapod db upgrade`")
-        await terrapod.key_watch.check()
-        if not bootstrap:
-            return Prepared()
-        await terrapod.projects.ensure_default()
-        first = await terrapod.people.first_start.apply(settings.bootstrap)
-        return Prepared(first.email, first.password) if first is not None else Prepared()
-    except OSError as error:
-        url = terrapod.db.url
-        where = f"{url.host}:{url.port or 5432}" if url.host else url.query.get("host") or url.database
-        raise Unavailable(f"the database at {where} does not answer: {error.strerror or error}") from error
-    finally:
-        await terrapod.db.close()
-
-
-def create_app(settings: Settings | None = None, *, plugins: Plugins | None = None) -> TerrapodQuart:
-    """The ASGI application, for any server; prepares the database at its startup. Settings are read when none are given."""
-    chosen = settings or load()
-    terrapod = Terrapod(chosen, plugins=plugins)
-
-    @terrapod.app.before_serving
-    async def first() -> None:
-        await prepare(chosen)
-
-    # Quart runs these in order, and the constructor registered `startup` first.
-    terrapod.app.before_serving_funcs.insert(0, terrapod.app.before_serving_funcs.pop())
-    return terrapod.app
-
-
-class Terrapod:
-    """One process's services, its routes, and (with `jobs`) its background work."""
-
-    def __init__(self, settings: Settings, *, plugins: Plugins | None = None, clock: Clock | None = None, jobs: bool = True) -> None:
+    def __init__(self, settings: Settings, plugins: Plugins | None, clock: Clock | None) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.plugins = plugins or Plugins.discover(settings)
@@ -168,12 +81,9 @@ class Terrapod:
         self._open_plugins()
         self._open_rooms()
         self._open_runs()
+        self.conditions = Conditions([runs_conditions.no_isolation(self.trial.isolation, self.clock.now())])
         self.jobs = Jobs()
         self._register_jobs()
-        self.worker = Worker(self.db, self.jobs, self.clock, told=self.live.feed.wake) if jobs else None
-        self.app = self._build()
-
-    # -- making the parts
 
     def _refuse_failed(self) -> None:
         failed = self.plugins.failed_required
@@ -281,7 +191,7 @@ class Terrapod:
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
 
-    async def _authenticate(self, text: str) -> Actor | None:
+    async def authenticate(self, text: str) -> Actor | None:
         """Whose bearer token this is: a person's, or terraform's own during a run."""
         if text.startswith(ENGINE_PREFIX):
             return await self.engines.authenticate(text)
@@ -323,123 +233,9 @@ class Terrapod:
         live_handlers.register(self.jobs, self.db, self.settings.live)
         RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor, self.dispatcher.wake).register(self.jobs)
 
-    # -- the application
-
-    def _build(self) -> TerrapodQuart:
-        app = TerrapodQuart("terrapod_core", static_folder=None)
-        app.url_map.strict_slashes = False
-        app.config["BODY_TIMEOUT"] = None
-        includes = Includes()
-        self.conditions = Conditions([runs_conditions.no_isolation(self.trial.isolation, self.clock.now())])
-        self.web = Web(self.settings, self.db, includes, self._authenticate, extra={CONDITIONS: self.conditions})
-        failures = Failures(app, self.refusals)
-        dress(app, self.settings)
-        self._register_includes(includes)
-        for blueprint in self._api():
-            app.register_blueprint(blueprint, url_prefix="/api/v2")
-        app.register_blueprint(runs_phase_routes.routes(self.phases, self.phase_tokens, self.settings, self.web))
-        app.register_blueprint(accounts_routes.oauth_routes(self.people, self.web))
-        app.register_blueprint(self._capability_routes().routes())
-        app.register_blueprint(service_routes.routes(self._checks(), self._detail))
-        ui.register(app, failures, self._pages())
-        app.before_serving(self.startup)
-        app.after_serving(self.shutdown)
-        return app
-
-    def _api(self) -> list[Any]:
-        return [
-            organizations_routes.routes(organizations.Organizations(), self.web),
-            projects_routes.routes(self.projects, self.web),
-            workspaces_routes.routes(self.workspaces, self.web),
-            workspaces_label_routes.label_routes(self.workspaces, self.web),
-            variables_routes.routes(self.variables, self.web),
-            variables_set_routes.set_routes(self.variable_sets, self.web),
-            configurations_routes.routes(self.configurations, self.web),
-            states_routes.routes(self.states, self.web),
-            runs_routes.routes(self.runs, self.again, self.configurations, self.web),
-            runs_plan_routes.plan_routes(self.runs, self.links, self.objects, self.redactor, self.web),
-            runs_comment_routes.routes(self.runs, self.comments, self.web),
-            runs_state_routes.routes(self.runs, self.states, self.web),
-            live_routes.routes(self.live, self.web),
-            accounts_routes.routes(self.people, self.web),
-            roles_routes.routes(self.roles, self.assignments, self.web),
-            admin_routes.routes(AuditLog(self.db, self.authz), self.web),
-        ]
-
-    def _register_includes(self, includes: Includes) -> None:
-        organizations_resources.includes(includes)
-        projects_resources.includes(includes, self.authz, workspaces_queries.InProjects(self.authz))
-        workspaces_resources.includes(includes, self.authz)
-        variables_resources.includes(includes, self.variable_sets)
-        configurations_resources.includes(includes, self.configurations)
-        states_resources.includes(includes, self.states)
-        accounts.register_includes(includes, self.authz)
-        runs_resources.includes(includes, self.authz, self.links.load)
-
-    def _capability_routes(self) -> CapabilityRoutes:
-        links = CapabilityRoutes(self.capabilities)
-        configurations_routes.links(self.configurations, self.web, links)
-        states_routes.links(self.states, self.web, links)
-        links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(self.logs))
-        return links
-
-    def _pages(self) -> ui.Pages:
-        return ui.Pages(
-            self.people,
-            self.web,
-            runs=RunDoor(self.runs, self.again, self.comments, self.logs, self.db, self.authz),
-            workspaces=WorkspaceDoor(self.workspaces, self.db, self.conditions),
-            workspace=WorkspacePageDoor(self.workspaces, self.runs, self.states, self.variables, self.conditions, self.live, self.authz),
-            live=self.live,
-        )
-
-    def _checks(self) -> dict[str, service_routes.Check]:
-        return {"database": self._ask_database, "redis": self._ask_redis, "storage": service_routes.StorageCheck(self.storage_backend)}
-
-    async def _detail(self) -> dict[str, object]:
-        plugins = {record.name: record.reason for record in self.plugins.records if record.state.value == "failed"}
-        late = await audit_handlers.lateness(self.db)
-        return {**self.trial.detail(), **({"audit": late} if late else {}), **({"failed-plugins": plugins} if plugins else {})}
-
-    async def _ask_database(self) -> str | None:
-        await self.db.ping()
-        return None
-
-    async def _ask_redis(self) -> str | None:
-        return None
-
-    # -- living
-
     def _actor(self, session: Session, user_id: str) -> Actor | None:
         """A user as they are now, for what is done in their name; `None` when disabled or gone."""
         user = session.get(accounts.User, user_id)
         if user is None or user.disabled_at is not None:
             return None
         return self.people.authentication.actor_of(session, user, self.clock.now())
-
-    async def startup(self) -> None:
-        """Begin background work."""
-        await self.trial.once()
-        self.trial.warn()
-        await self.key_watch.look()
-        self.key_watch.start()
-        self.refusals.start()
-        if self.worker is not None:
-            self.worker.start()
-            self.dispatcher.start()
-
-    async def drain(self) -> None:
-        """Take no new work, and end the streams: their clients come back elsewhere."""
-        await self.dispatcher.stop()
-        self.web.streams.close()
-
-    async def shutdown(self) -> None:
-        """End background work and let go of the database. Phases that run go on without the server."""
-        await self.drain()
-        if self.worker is not None:
-            await self.worker.stop(grace=min(10.0, float(self.settings.server.drain_seconds)))
-        await self.live.close()
-        await self.refusals.stop()
-        await self.key_watch.stop()
-        await self.people.authentication.settle()
-        await asyncio.shield(self.db.close())

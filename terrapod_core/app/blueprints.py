@@ -1,0 +1,143 @@
+"""The application: every room's routes, and the pages, over the services."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from terrapod_core import accounts, organizations, ui
+from terrapod_core.accounts import routes as accounts_routes
+from terrapod_core.admin import routes as admin_routes
+from terrapod_core.app.services import Services
+from terrapod_core.audit import AuditLog, handlers as audit_handlers
+from terrapod_core.configurations import (
+    resources as configurations_resources,
+    routes as configurations_routes,
+)
+from terrapod_core.jsonapi import Includes
+from terrapod_core.live import routes as live_routes
+from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
+from terrapod_core.projects import (
+    resources as projects_resources,
+    routes as projects_routes,
+)
+from terrapod_core.roles import routes as roles_routes
+from terrapod_core.runs import (
+    comment_routes as runs_comment_routes,
+    phase_routes as runs_phase_routes,
+    plan_routes as runs_plan_routes,
+    resources as runs_resources,
+    routes as runs_routes,
+    state_routes as runs_state_routes,
+)
+from terrapod_core.states import (
+    resources as states_resources,
+    routes as states_routes,
+)
+from terrapod_core.storage import Purpose
+from terrapod_core.ui.doors import WorkspaceDoor
+from terrapod_core.ui.run_doors import RunDoor
+from terrapod_core.ui.workspace_doors import WorkspacePageDoor
+from terrapod_core.variables import (
+    resources as variables_resources,
+    routes as variables_routes,
+    set_routes as variables_set_routes,
+)
+from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, service as service_routes
+from terrapod_core.web.dress import dress
+from terrapod_core.web.failures import Failures
+from terrapod_core.workspaces import (
+    label_routes as workspaces_label_routes,
+    queries as workspaces_queries,
+    resources as workspaces_resources,
+    routes as workspaces_routes,
+)
+from terrapod_core.workspaces.conditions import EXTRA as CONDITIONS
+
+
+def application(parts: Services) -> tuple[Web, TerrapodQuart]:
+    """The application over these services, and what its routes share."""
+    app = TerrapodQuart("terrapod_core", static_folder=None)
+    app.url_map.strict_slashes = False
+    app.config["BODY_TIMEOUT"] = None
+    web = Web(parts.settings, parts.db, _includes(parts), parts.authenticate, extra={CONDITIONS: parts.conditions})
+    failures = Failures(app, parts.refusals)
+    dress(app, parts.settings)
+    for blueprint in _api(parts, web):
+        app.register_blueprint(blueprint, url_prefix="/api/v2")
+    app.register_blueprint(runs_phase_routes.routes(parts.phases, parts.phase_tokens, parts.settings, web))
+    app.register_blueprint(accounts_routes.oauth_routes(parts.people, web))
+    app.register_blueprint(_capability_routes(parts, web).routes())
+    app.register_blueprint(service_routes.routes(_checks(parts), partial(_detail, parts)))
+    ui.register(app, failures, _pages(parts, web))
+    return web, app
+
+
+def _api(parts: Services, web: Web) -> list[Any]:
+    return [
+        organizations_routes.routes(organizations.Organizations(), web),
+        projects_routes.routes(parts.projects, web),
+        workspaces_routes.routes(parts.workspaces, web),
+        workspaces_label_routes.label_routes(parts.workspaces, web),
+        variables_routes.routes(parts.variables, web),
+        variables_set_routes.set_routes(parts.variable_sets, web),
+        configurations_routes.routes(parts.configurations, web),
+        states_routes.routes(parts.states, web),
+        runs_routes.routes(parts.runs, parts.again, parts.configurations, web),
+        runs_plan_routes.plan_routes(parts.runs, parts.links, parts.objects, parts.redactor, web),
+        runs_comment_routes.routes(parts.runs, parts.comments, web),
+        runs_state_routes.routes(parts.runs, parts.states, web),
+        live_routes.routes(parts.live, web),
+        accounts_routes.routes(parts.people, web),
+        roles_routes.routes(parts.roles, parts.assignments, web),
+        admin_routes.routes(AuditLog(parts.db, parts.authz), web),
+    ]
+
+
+def _includes(parts: Services) -> Includes:
+    includes = Includes()
+    organizations_resources.includes(includes)
+    projects_resources.includes(includes, parts.authz, workspaces_queries.InProjects(parts.authz))
+    workspaces_resources.includes(includes, parts.authz)
+    variables_resources.includes(includes, parts.variable_sets)
+    configurations_resources.includes(includes, parts.configurations)
+    states_resources.includes(includes, parts.states)
+    accounts.register_includes(includes, parts.authz)
+    runs_resources.includes(includes, parts.authz, parts.links.load)
+    return includes
+
+
+def _capability_routes(parts: Services, web: Web) -> CapabilityRoutes:
+    links = CapabilityRoutes(parts.capabilities)
+    configurations_routes.links(parts.configurations, web, links)
+    states_routes.links(parts.states, web, links)
+    links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(parts.logs))
+    return links
+
+
+def _pages(parts: Services, web: Web) -> ui.Pages:
+    return ui.Pages(
+        parts.people,
+        web,
+        runs=RunDoor(parts.runs, parts.again, parts.comments, parts.logs, parts.db, parts.authz),
+        workspaces=WorkspaceDoor(parts.workspaces, parts.db, parts.conditions),
+        workspace=WorkspacePageDoor(parts.workspaces, parts.runs, parts.states, parts.variables, parts.conditions, parts.live, parts.authz),
+        live=parts.live,
+    )
+
+
+def _checks(parts: Services) -> dict[str, service_routes.Check]:
+    async def database() -> str | None:
+        await parts.db.ping()
+        return None
+
+    async def redis() -> str | None:
+        return None
+
+    return {"database": database, "redis": redis, "storage": service_routes.StorageCheck(parts.storage_backend)}
+
+
+async def _detail(parts: Services) -> dict[str, object]:
+    plugins = {record.name: record.reason for record in parts.plugins.records if record.state.value == "failed"}
+    late = await audit_handlers.lateness(parts.db)
+    return {**parts.trial.detail(), **({"audit": late} if late else {}), **({"failed-plugins": plugins} if plugins else {})}
