@@ -14,6 +14,7 @@ instance the sentence a person can act on. Permanent failures are 4xx: the terra
     ├── Conflict                 409
     │   └── InvalidTransition    409  "transition not allowed"
     ├── Gone                     410  it was here, and was removed for good
+    ├── PreconditionFailed       412  the thing must first be in another state, as real clients expect to be told
     ├── TooLarge                 413
     ├── UnsupportedMediaType     415
     ├── Invalid                  422  a well-formed document with a wrong value
@@ -143,6 +144,13 @@ class Gone(TerrapodError):
 
     status = 410
     title = "gone"
+
+
+class PreconditionFailed(TerrapodError):
+    """The thing must first be in another state; for what real clients expect to be refused with this status, else `Conflict`."""
+
+    status = 412
+    title = "precondition failed"
 
 
 class TooLarge(TerrapodError):

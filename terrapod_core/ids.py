@@ -13,6 +13,8 @@ ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 LENGTH: Final = 16
 
 PREFIXES: Final[dict[str, str]] = {
+    "agent": "listeners, and agents, which are the same",
+    "apool": "agent-pools",
     "apply": "applies",
     "at": "authentication-tokens",
     "audit": "audit-entries",

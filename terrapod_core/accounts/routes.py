@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 import msgspec
@@ -23,14 +23,27 @@ from terrapod_core.accounts.service import AccountServices
 from terrapod_core.accounts.sign_in import SIGN_IN_PAGE, Begun, Visitor, Welcome
 from terrapod_core.accounts.terraform_login import OAuthRefused
 from terrapod_core.accounts.tokens import IssuedToken
+from terrapod_core.authz import Actor
 from terrapod_core.errors import BadRequest, Invalid, NotFound
-from terrapod_core.jsonapi import Page
+from terrapod_core.jsonapi import Page, Resource
 from terrapod_core.plugin.auth import Form, Redirect
 from terrapod_core.web import Web
 
 FORM: Final = "application/x-www-form-urlencoded"
 CALLBACK_BYTES: Final = 512 * 1024
 """A SAML response with many groups is far larger than any form of ours."""
+
+
+class OtherTokens(Protocol):
+    """Tokens that are no user's and have the same paths; a room above keeps them."""
+
+    async def show(self, actor: Actor, token_id: str) -> Any:
+        """A token without its text; raises `NotFound`."""
+        ...
+
+    async def revoke(self, actor: Actor, token_id: str) -> None:
+        """End it; raises `NotFound`, or `Forbidden` for one that the actor may only see."""
+        ...
 
 
 class Doorway:
@@ -88,11 +101,12 @@ def wants_html() -> bool:
     return "text/html" in request.headers.get("Accept", "")
 
 
-def routes(services: AccountServices, web: Web) -> Blueprint:
-    """Mounted at `/api/v2`."""
+def routes(services: AccountServices, web: Web, others: OtherTokens, other: Resource) -> Blueprint:
+    """Mounted at `/api/v2`. `other` is what one of the `others` looks like."""
     accounts = Blueprint("accounts", __name__)
     _users(accounts, services, web)
     _tokens(accounts, services, web)
+    _any_tokens(accounts, services, web, others, other)
     _sign_in(accounts, services, web)
     _sessions(accounts, services, web)
     admin_users(accounts, services, web)
@@ -159,15 +173,6 @@ def _tokens(accounts: Blueprint, services: AccountServices, web: Web) -> None:
         page = query.page if query.paginated else None
         return await web.listing(AUTHENTICATION_TOKEN, await services.tokens.list(await web.actor(), user_id, page))
 
-    @accounts.get("/authentication-tokens/<token_id>")
-    async def show_token(token_id: str) -> Response:
-        return await web.document(AUTHENTICATION_TOKEN, await services.tokens.show(await web.actor(), token_id))
-
-    @accounts.delete("/authentication-tokens/<token_id>")
-    async def delete_token(token_id: str) -> Response:
-        await services.tokens.revoke(await web.actor(), token_id)
-        return web.empty()
-
     async def absent(**_where: str) -> Response:
         await web.actor()
         raise NotFound(
@@ -184,6 +189,25 @@ def _tokens(accounts: Blueprint, services: AccountServices, web: Web) -> None:
         )
     ):
         accounts.add_url_rule(path, endpoint=f"no_token_{number}", view_func=absent, methods=["GET", "POST", "DELETE"])
+
+
+def _any_tokens(accounts: Blueprint, services: AccountServices, web: Web, others: OtherTokens, other: Resource) -> None:
+    @accounts.get("/authentication-tokens/<token_id>")
+    async def show_token(token_id: str) -> Response:
+        actor = await web.actor()
+        try:
+            return await web.document(AUTHENTICATION_TOKEN, await services.tokens.show(actor, token_id))
+        except NotFound:
+            return await web.document(other, await others.show(actor, token_id))
+
+    @accounts.delete("/authentication-tokens/<token_id>")
+    async def delete_token(token_id: str) -> Response:
+        actor = await web.actor()
+        try:
+            await services.tokens.revoke(actor, token_id)
+        except NotFound:
+            await others.revoke(actor, token_id)
+        return web.empty()
 
 
 def _sign_in(accounts: Blueprint, services: AccountServices, web: Web) -> None:

@@ -9,6 +9,9 @@ from terrapod_core import accounts, organizations, ui
 from terrapod_core.accounts import routes as accounts_routes
 from terrapod_core.admin import routes as admin_routes
 from terrapod_core.app.services import Services
+from terrapod_core.agents import routes as agents_routes
+from terrapod_core.agents.resources import POOL_TOKEN
+from terrapod_core.agents.signed_routes import SignedRoutes
 from terrapod_core.audit import AuditLog, handlers as audit_handlers
 from terrapod_core.configurations import (
     resources as configurations_resources,
@@ -77,6 +80,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
     return [
         organizations_routes.routes(organizations.Organizations(), web),
         projects_routes.routes(parts.projects, web),
+        agents_routes.routes(parts.pools, parts.pool_tokens, parts.listeners, SignedRoutes(parts.listeners, web), web),
         workspaces_routes.routes(parts.workspaces, web),
         workspaces_label_routes.label_routes(parts.workspaces, web),
         variables_routes.routes(parts.variables, web),
@@ -88,7 +92,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
         runs_comment_routes.routes(parts.runs, parts.comments, web),
         runs_state_routes.routes(parts.runs, parts.states, web),
         live_routes.routes(parts.live, web),
-        accounts_routes.routes(parts.people, web),
+        accounts_routes.routes(parts.people, web, parts.pool_tokens, POOL_TOKEN),
         roles_routes.routes(parts.roles, parts.assignments, web),
         admin_routes.routes(AuditLog(parts.db, parts.authz), web),
     ]

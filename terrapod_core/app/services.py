@@ -10,8 +10,9 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from terrapod_core import accounts, configurations, projects, roles, runs, states, variables, workspaces
+from terrapod_core import accounts, agents, configurations, projects, roles, runs, states, variables, workspaces
 from terrapod_core.accounts import handlers as accounts_handlers, key_uses as accounts_key_uses
+from terrapod_core.agents import handlers as agents_handlers, key_uses as agents_key_uses
 from terrapod_core.audit import Refusals, handlers as audit_handlers, key_uses as audit_key_uses
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.clock import Clock, SystemClock
@@ -107,7 +108,8 @@ class Services:
             self.plugins.runner_backends(contexts), self.settings.runner.backend, "runner.backend"
         )
         self.objects = Objects(self.storage_backend, self.keyring)
-        self.key_uses = KeyUses(self.db, self.keyring, self.objects, accounts_key_uses.HASHES, audit_key_uses.SIGNED)
+        hashes = {**accounts_key_uses.HASHES, **agents_key_uses.HASHES}
+        self.key_uses = KeyUses(self.db, self.keyring, self.objects, hashes, audit_key_uses.SIGNED)
         self.key_watch = KeyWatch(self.db, self.keyring, self.key_uses.needed, self.key_uses.hashed)
         self.rotation = Rotation(self.db, self.keyring, self.objects)
         self.capabilities = Capabilities(self.keyring, self.clock)
@@ -127,6 +129,9 @@ class Services:
         self.roles = roles.Roles(self.db, self.authz, holders.forget)
         self.assignments = roles.Assignments(self.db, self.authz, holders)
         self.projects = projects.Projects(self.db, self.authz, workspaces_queries.InProjects(self.authz))
+        self.pools = agents.Pools(self.db, self.authz)
+        self.pool_tokens = agents.PoolTokens(self.db, self.authz, self.keyring, self.pools, settings.tokens)
+        self.listeners = agents.Listeners(self.db, self.authz, self.keyring, self.pools, self.pool_tokens)
         self.workspaces = workspaces.Workspaces(
             self.db,
             self.authz,
@@ -226,6 +231,7 @@ class Services:
         configurations_handlers.register(self.jobs, self.configurations, self.settings.retention)
         states_handlers.register(self.jobs, self.states)
         projects_handlers.handlers(self.jobs, self.projects)
+        agents_handlers.register(self.jobs, self.listeners)
         workspaces_handlers.handlers(self.jobs, self.workspaces)
         variables_handlers.handlers(self.jobs, self.variables)
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)

@@ -15,6 +15,7 @@ class ActorKind(StrEnum):
 
     USER = "user"
     PHASE = "phase"
+    LISTENER = "listener"
     SYSTEM = "system"
 
 
@@ -55,7 +56,7 @@ class Actor:
 
     kind: ActorKind
     id: str
-    """The user's id; for a phase, the id of its plan or apply; for the system, `system`."""
+    """The user's id; for a phase, the id of its plan or apply; for a listener, its own; for the system, `system`."""
     name: str
     """What people call it: the user name, in audit entries and lock messages."""
     email: str | None = None

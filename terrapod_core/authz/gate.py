@@ -63,7 +63,8 @@ class Guard:
 
     kind: GuardKind
     id: Column
-    owner_id: Column
+    owner_id: Column | None
+    """`None` for a kind that nobody owns."""
     name: Column | None = None
     labels: LabelColumns | None = None
     """Both `None` for `GuardKind.OWNED`, which no role is about."""
@@ -144,7 +145,8 @@ class Authorizer:
             return within if actor.kind is ActorKind.SYSTEM else false()
         if PlatformRole.ADMIN in actor.platform or (at_least <= Level.READ and PlatformRole.AUDIT in actor.platform):
             return within
-        reached = or_(guard.owner_id == actor.user_id, *_by_roles(actor, guard, at_least))
+        owned = guard.owner_id == actor.user_id if guard.owner_id is not None else false()
+        reached = or_(owned, *_by_roles(actor, guard, at_least))
         return reached if within is None else and_(within, reached)
 
     def _within(self, actor: Actor, guard: Guard, at_least: Level) -> ColumnElement[bool] | None:

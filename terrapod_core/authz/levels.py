@@ -59,6 +59,7 @@ class Permission(StrEnum):
     CONFIGURATION_DOWNLOAD = "configuration:download"
     PROJECT_READ = "project:read"
     PROJECT_UPDATE = "project:update"
+    POOL_READ = "agent-pool:read"
 
 
 NEEDS: Final[dict[Permission, Level]] = {
@@ -68,6 +69,7 @@ NEEDS: Final[dict[Permission, Level]] = {
     Permission.STATE_READ: Level.READ,
     Permission.CONFIGURATION_READ: Level.READ,
     Permission.PROJECT_READ: Level.READ,
+    Permission.POOL_READ: Level.READ,
     Permission.RUN_PLAN: Level.PLAN,
     Permission.RUN_COMMENT: Level.PLAN,
     Permission.WORKSPACE_LOCK: Level.PLAN,

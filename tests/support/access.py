@@ -169,6 +169,27 @@ class Reached:
 
 
 @dataclass(frozen=True)
+class Pool(Reached):
+    """An agent pool: who reads it sees what is in it, and platform admins change it. The walk's carries its label."""
+
+    def words(self) -> str:
+        return "platform role `admin`" if self.change else "`read` on the pool, by a role; platform role `admin` or `audit`"
+
+
+@dataclass(frozen=True)
+class Listening:
+    """For listeners, which hold nothing that others hold."""
+
+    by: str
+
+    def words(self) -> str:
+        return f"a listener, {self.by}"
+
+    def gets(self, who: Who) -> Gets:
+        return Gets.UNKNOWN
+
+
+@dataclass(frozen=True)
 class Runner:
     """For the supervisor of one phase, and for that phase alone."""
 
@@ -210,7 +231,7 @@ class Page:
         return needs.gets(who)
 
 
-Needs = Open | SignedIn | On | Platform | Owned | Reached | Runner | Page
+Needs = Open | SignedIn | On | Platform | Owned | Reached | Listening | Runner | Page
 
 
 @dataclass(frozen=True)
@@ -239,6 +260,10 @@ _VAR = wire.document(
     "vars", {"workspace": {"type": "workspaces", "id": "{workspace}"}}, key="never_made_2", value="text", category="terraform"
 )
 _VARSET = wire.document("varsets", name="of {name}")
+_POOL = wire.document("agent-pools", name="of-{name}")
+_POOL_CHANGE = wire.document("agent-pools", service_account_name="runner")
+_POOL_TOKEN = wire.document("authentication-tokens", description="text")
+_JOIN = wire.document("listeners", name="never-made", csr="none", version="1")
 _OF_VARSET = wire.document("vars", key="never_made", value="text", category="terraform")
 
 _LOGIN = {
@@ -389,6 +414,28 @@ TABLE: Final[dict[str, Row]] = {
         for kind in ("workspace", "project")
         for method in ("POST", "PATCH", "DELETE")
     },
+    # -- agent pools
+    "GET /api/v2/organizations/<org>/agent-pools": Row(SignedIn("those they may read")),
+    "POST /api/v2/organizations/<org>/agent-pools": Row(Platform(admin=True), _POOL),
+    "PATCH /api/v2/agent-pools/<pool_id>": Row(Pool(change=True), _POOL_CHANGE),
+    "DELETE /api/v2/agent-pools/<pool_id>": Row(Pool(change=True)),
+    "POST /api/v2/agent-pools/<pool_id>/authentication-tokens": Row(Pool(change=True), _POOL_TOKEN),
+    "DELETE /api/v2/agents/<listener_id>": Row(Pool(change=True)),
+    **{f"POST /api/v2/listeners/<listener_id>/actions/{action}": Row(Pool(change=True)) for action in ("drain", "undrain", "revoke")},
+    **{
+        f"GET /api/v2/{path}": Row(Pool())
+        for path in (
+            "agent-pools/<pool_id>",
+            "agent-pools/<pool_id>/authentication-tokens",
+            "agent-pools/<pool_id>/listeners",
+            "agent-pools/<pool_id>/agents",
+            "listeners/<listener_id>",
+            "agents/<listener_id>",
+        )
+    },
+    "POST /api/v2/agent-pools/<pool_id>/listeners/join": Row(Listening("by a join token of the pool"), _JOIN),
+    "POST /api/v2/listeners/<listener_id>/heartbeat": Row(Listening("by its own signature"), {}),
+    "POST /api/v2/listeners/<listener_id>/renew": Row(Listening("by its own signature, with an expired certificate too"), {}),
     # -- its configurations
     "GET /api/v2/workspaces/<workspace_id>/configuration-versions": _read(P.CONFIGURATION_READ),
     "GET /api/v2/configuration-versions/<version_id>": _read(P.CONFIGURATION_READ),
@@ -586,6 +633,8 @@ LATER: Final[dict[str, str]] = {
     "GET /app/static/<name>": "there is no such file",
     "POST /app/sign-in": "this form did not come from a page of",
     "PATCH /api/v2/account/password": "password_confirmation is not the same",
+    "DELETE /api/v2/agent-pools/<pool_id>": "has listeners that count",
+    "DELETE /api/v2/agents/<listener_id>": "is idle",
     "POST /api/v2/configuration-versions/<version_id>/actions/archive": "because it is current",
     "POST /api/v2/organizations/<org>/workspaces/<name>/actions/safe-delete": _LOCKED,
     "POST /api/v2/workspaces/<workspace_id>/actions/safe-delete": _LOCKED,

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from tests.support import wire
+from tests.support.listeners import make_listener, make_pool
 
 
 class Body(StrEnum):
@@ -176,6 +177,10 @@ class World:
     """A variable set that reaches `workspace`; an id that none has, where the one who makes the world may make none."""
     shared: str
     """The variable in it."""
+    pool: str
+    """An agent pool; likewise an id that none has."""
+    listener: str
+    """The listener in it."""
     sensitive: str
     """The value of the sensitive variable `hidden`."""
 
@@ -212,6 +217,7 @@ def make_world(api: httpx.Client) -> World:
     project = wire.data(api.post("organizations/default/projects", json=wire.document("projects", name=wire.fresh("project"))), 201)
     token = wire.data(api.post("authentication-tokens", json=wire.document("authentication-tokens", description="of the world")), 201)
     varset, shared = _make_varset(api, ident)
+    pool, listener = _make_pool(api)
     return World(
         name=workspace["attributes"]["name"],
         workspace=ident,
@@ -230,6 +236,8 @@ def make_world(api: httpx.Client) -> World:
         token=token["id"],
         varset=varset,
         shared=shared,
+        pool=pool,
+        listener=listener,
         sensitive=secret,
     )
 
@@ -240,3 +248,11 @@ def _make_varset(api: httpx.Client, workspace: str) -> tuple[str, str]:
         return f"varset-{wire.UNKNOWN}", f"var-{wire.UNKNOWN}"
     made = wire.make_varset(api, {"shared": "text"}, workspaces=[workspace])
     return made["id"], made["relationships"]["vars"]["data"][0]["id"]
+
+
+def _make_pool(api: httpx.Client) -> tuple[str, str]:
+    """An agent pool and a listener in it; platform admins alone make one."""
+    if not wire.attributes(api.get(wire.ORG))["permissions"]["can-manage-varsets"]:
+        return f"apool-{wire.UNKNOWN}", f"agent-{wire.UNKNOWN}"
+    pool = make_pool(api)["id"]
+    return pool, make_listener(api, str(api.base_url).split("/api/")[0], pool).id

@@ -17,6 +17,8 @@ from werkzeug.datastructures import Headers
 
 from terrapod_core import ui
 from terrapod_core.accounts import AccountServices, UserPasswords, Visitor, open_accounts, register_includes, routes
+from terrapod_core.agents import Pools, PoolTokens
+from terrapod_core.agents.resources import POOL_TOKEN
 from terrapod_core.audit import AuditEntry, Refusals
 from terrapod_core.authz import SYSTEM, Actor, Authorizer, PlatformRole
 from terrapod_core.db import Database
@@ -155,7 +157,8 @@ class People:
         failures = Failures(app, self.refusals)
         dress(app, self.settings)
         register_includes(includes, Authorizer())
-        app.register_blueprint(routes.routes(self.services, web), url_prefix="/api/v2")
+        pool_tokens = PoolTokens(self.db, Authorizer(), self.keyring, Pools(self.db, Authorizer()), self.settings.tokens)
+        app.register_blueprint(routes.routes(self.services, web, pool_tokens, POOL_TOKEN), url_prefix="/api/v2")
         app.register_blueprint(routes.oauth_routes(self.services, web))
         ui.register(app, failures, ui.Pages(self.services, web, runs=self.runs, workspaces=self.workspaces))
         return app

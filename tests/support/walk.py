@@ -55,6 +55,7 @@ class Walk:
         world = make_world(self.server.api)
         for ident in (world.workspace, world.other):
             wire.data(self.server.api.patch(f"workspaces/{ident}", json=document("workspaces", labels=LABEL)))
+        wire.data(self.server.api.patch(f"agent-pools/{world.pool}", json=document("agent-pools", labels=LABEL)))
         return world
 
     def ask(self, who: Who, route: str, row: Row, world: World) -> httpx.Response:
@@ -74,6 +75,7 @@ class Walk:
         named = {
             "org": "default", "workspace": world.name, "workspace_id": world.workspace, "varset_id": world.varset,
             "variable_id": world.shared if "/varsets/" in path else world.variable,
+            "pool_id": world.pool, "listener_id": world.listener,
             "project_id": world.project, "run_id": world.run, "plan_id": world.plan, "apply_id": world.apply,
             "event_id": world.event, "comment_id": world.comment, "phase_id": world.plan, "artifact": "plan-file",
             "version_id": versions, "code": "state-diverged",

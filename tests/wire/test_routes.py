@@ -37,6 +37,8 @@ def concrete(path: str, world: World) -> str:
         "varset_id": world.varset,
         "var_id": world.variable,
         "project_id": world.project,
+        "pool_id": world.pool,
+        "listener_id": world.listener,
         "run_id": world.run,
         "plan_id": world.plan,
         "apply_id": world.apply,

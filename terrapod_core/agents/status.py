@@ -1,0 +1,61 @@
+"""What a listener is up to, told from when it was last heard: the words of go-tfe."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, or_
+
+from terrapod_core.agents.models import Listener
+
+SILENT_AFTER: Final = timedelta(minutes=1)
+LOST_AFTER: Final = timedelta(hours=2)
+
+
+class ListenerStatus(StrEnum):
+    """How it goes with a listener."""
+
+    IDLE = "idle"
+    """Heard within the last minute."""
+    UNKNOWN = "unknown"
+    """Not heard for a minute."""
+    ERRORED = "errored"
+    """Not heard for two hours. It may still come back: its key is good."""
+    EXITED = "exited"
+    """It said that it leaves, or was revoked: its key is good no more."""
+
+
+REMOVABLE: Final = frozenset({ListenerStatus.UNKNOWN, ListenerStatus.ERRORED, ListenerStatus.EXITED})
+"""In which `DELETE /agents/{id}` removes one."""
+
+
+def status_of(listener: Listener, now: datetime) -> ListenerStatus:
+    """Its status at this moment."""
+    if not listener.is_trusted:
+        return ListenerStatus.EXITED
+    silent = now - listener.last_seen_at
+    if silent < SILENT_AFTER:
+        return ListenerStatus.IDLE
+    return ListenerStatus.UNKNOWN if silent < LOST_AFTER else ListenerStatus.ERRORED
+
+
+def counts(now: datetime) -> ColumnElement[bool]:
+    """Whether a listener counts for its pool: idle or unknown."""
+    return and_(_trusted(), Listener.last_seen_at > now - LOST_AFTER)
+
+
+def has_status(status: str, now: datetime) -> ColumnElement[bool] | None:
+    """The same as `status_of`, as a condition; `None` for a word that no listener has."""
+    conditions: dict[str, ColumnElement[bool]] = {
+        ListenerStatus.IDLE: and_(_trusted(), Listener.last_seen_at > now - SILENT_AFTER),
+        ListenerStatus.UNKNOWN: and_(counts(now), Listener.last_seen_at <= now - SILENT_AFTER),
+        ListenerStatus.ERRORED: and_(_trusted(), Listener.last_seen_at <= now - LOST_AFTER),
+        ListenerStatus.EXITED: or_(Listener.revoked_at.is_not(None), Listener.exited_at.is_not(None)),
+    }
+    return conditions.get(status)
+
+
+def _trusted() -> ColumnElement[bool]:
+    return and_(Listener.revoked_at.is_(None), Listener.exited_at.is_(None))
