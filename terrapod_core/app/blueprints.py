@@ -8,10 +8,10 @@ from typing import Any
 from terrapod_core import accounts, organizations, ui
 from terrapod_core.accounts import routes as accounts_routes
 from terrapod_core.admin import routes as admin_routes
-from terrapod_core.app.services import Services
 from terrapod_core.agents import routes as agents_routes
 from terrapod_core.agents.resources import POOL_TOKEN
 from terrapod_core.agents.signed_routes import SignedRoutes
+from terrapod_core.app.services import Services
 from terrapod_core.audit import AuditLog, handlers as audit_handlers
 from terrapod_core.configurations import (
     resources as configurations_resources,

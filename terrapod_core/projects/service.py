@@ -194,7 +194,7 @@ def _check(sent: UpdateProject) -> None:
     if sent.default_execution_mode not in (UNSET, None, "remote"):
         problems.add("Set the execution mode on each workspace; projects have none of their own", attribute="default-execution-mode")
     if sent.default_agent_pool_id:
-        problems.add("No agent pool is configured here", attribute="default-agent-pool-id")
+        problems.add("Agent pools take no runs here yet", attribute="default-agent-pool-id")
     if sent.tag_bindings:
         problems.add("Tag bindings are kept on workspaces; projects have none", relationship="tag-bindings")
     problems.refuse()

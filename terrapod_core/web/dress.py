@@ -54,6 +54,7 @@ RUNNER: Final = "/api/runner/"
 LINKS: Final = "/c/"
 ENGINE_PREFIX: Final = PREFIXES[Holder.ENGINE]
 
+_KEY_ID = re.compile(r';keyid="([0-9a-f]{1,40})"')
 _ACCEPTABLE_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 
 log = structlog.get_logger("terrapod.access")
@@ -139,6 +140,10 @@ def credential_of(asked: Request, path: str) -> Credential | None:
     if token and scheme.lower() == "bearer":
         kind = CredentialKind.ENGINE if token.strip().startswith(ENGINE_PREFIX) else CredentialKind.TOKEN
         return Credential.of(CredentialKind.PHASE if path.startswith(RUNNER) else kind, token.strip())
+    signed = _KEY_ID.search(asked.headers.get("Signature-Input", "")[:2048])
+    if signed is not None:
+        # A listener's certificate: what is signed changes with every request. Only the listener and the server know its number.
+        return Credential.of(CredentialKind.TOKEN, signed[1])
     cookies = "" if path.startswith(API) else asked.headers.get("Cookie", "")
     return Credential.of(CredentialKind.TOKEN, cookies) if cookies else None
 

@@ -115,7 +115,7 @@ DEFAULTS: Final[dict[str, object]] = {
 """Settings of a workspace that was sent with a name and nothing else, as terraform sends it. A `null` means these too."""
 
 _VCS: Final = "No VCS plugin is configured on this server"
-_POOL: Final = "No agent pool is configured here"
+_POOL: Final = "Agent pools take no runs here yet"
 _UNAVAILABLE: Final[dict[str, str]] = {
     "vcs_repo": _VCS,
     "vcs_repo_url": _VCS,

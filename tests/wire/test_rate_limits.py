@@ -8,6 +8,7 @@ import httpx
 import pytest
 from pytfe import TFEClient, TFEConfig
 
+from tests.support.listeners import make_listener, make_pool
 from tests.support.server import Server
 from tests.support.wire import attributes, document, refused
 
@@ -133,3 +134,13 @@ def test_what_no_route_answers_proves_nothing(limited: Server, method: str, path
 
         guesses = (guess(n) for n in range(2000))
         until_refused(lambda: next(guesses))
+
+
+def test_a_listener_is_counted_for_itself_and_not_for_its_address(limited: Server) -> None:
+    pool = make_pool(limited.api)["id"]
+    listener = make_listener(limited.api, limited.url, pool, base="http://localhost:8080")
+    address = {"X-Forwarded-For": "203.0.113.90"}
+    assert listener.send("heartbeat", signed=listener.sign("heartbeat") | address).status_code == 200
+    with httpx.Client(base_url=limited.url, trust_env=False) as client:
+        until_refused(lambda: client.get("/api/v2/account/details", headers=address))
+    assert listener.send("heartbeat", signed=listener.sign("heartbeat") | address).status_code == 200

@@ -98,7 +98,7 @@ def test_a_wrong_value_is_refused_where_it_stands(attributes: dict[str, Any], po
 
 
 def test_an_agent_pool_is_told_to_be_missing() -> None:
-    with pytest.raises(Invalid, match="No agent pool is configured here"):
+    with pytest.raises(Invalid, match="Agent pools take no runs here yet"):
         settings(sent(execution_mode="agent"))
 
 
