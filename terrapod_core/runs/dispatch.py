@@ -40,6 +40,8 @@ A clock that was put forward looks the same.
 PHASE_LIFE: Final = timedelta(days=2)
 """How long a phase's token is good; its lease ends it earlier."""
 
+Act = Callable[[UnitOfWork, Workspace, Run, Phase], Awaitable[None]]
+
 log = structlog.get_logger("terrapod.dispatch")
 
 
@@ -219,13 +221,13 @@ class Dispatcher:
     async def _watch(self, phase: Phase, now: datetime) -> None:
         if now - self._leases[phase.id].since >= LEASE:
             log.warning("a runner was not heard for a lease period", phase=phase.id, run=phase.run_id)
-            await self._lost(phase)
+            await self._lost(phase, self._outcomes.unheard)
             return
         if phase.handle is None and not await self._find(phase):
             return
         if not (await self._backend.poll(phase.handle or {})).running:
             log.warning("a runner ended without a report", phase=phase.id, run=phase.run_id)
-            await self._lost(phase)
+            await self._lost(phase, self._outcomes.lost)
 
     async def _find(self, phase: Phase) -> bool:
         """Give the phase the handle that a server had no time to keep, because it was killed right after the launch."""
@@ -238,15 +240,15 @@ class Dispatcher:
         phase.handle = dict(handle)
         return True
 
-    async def _lost(self, phase: Phase) -> None:
-        if await self._locked(phase.id, phase.epoch, self._outcomes.lost, lease=phase) and phase.handle is not None:
+    async def _lost(self, phase: Phase, act: Act) -> None:
+        if await self._locked(phase.id, phase.epoch, act, lease=phase) and phase.handle is not None:
             await self._backend.cancel(phase.handle, force=True)
 
     async def _locked(
         self,
         phase_id: str,
         epoch: int,
-        act: Callable[[UnitOfWork, Workspace, Run, Phase], Awaitable[None]],
+        act: Act,
         *,
         lease: Phase | None = None,
     ) -> bool:
@@ -277,6 +279,11 @@ class Dispatcher:
             return
         await self._backend.forget(phase.handle)
         async with self._db.uow() as uow:
+            run = await uow.session.get(Run, phase.run_id) if phase.kind == "apply" else None
+            if run is not None:
+                workspace = await uow.run(lambda session: workspaces_queries.for_update(session, run.workspace_id))
+                if workspace is not None:
+                    await self._outcomes.gone(uow, workspace, run)
             await uow.session.execute(update(Phase).where(Phase.id == phase.id).values(handle=None))
             await uow.commit()
 

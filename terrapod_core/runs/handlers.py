@@ -66,6 +66,7 @@ class Handlers:
         """Listen."""
         jobs.on(WorkspaceUnlocked, "runs.admit", self.admit)
         jobs.every("runs.admit-overlooked", OVERLOOKED_EVERY, self.admit_overlooked)
+        jobs.every("runs.release-awaited", OVERLOOKED_EVERY, self.release_awaited)
         jobs.on(StateVersionFinalized, "runs.discard-stale", self.discard_stale)
         jobs.on(RunStatusChanged, "runs.seal-logs", self.seal_logs)
         jobs.on(ConfigurationUploaded, "runs.queue-run", self.queue_run)
@@ -83,6 +84,18 @@ class Handlers:
         """Let runs have workspaces that are free, should the news of it have been laid aside."""
         for workspace_id in await self._db.read(queue.overlooked):
             await self.admit(WorkspaceUnlocked(workspace_id=workspace_id))
+
+    async def release_awaited(self) -> None:
+        """Free the workspaces whose last run's state was awaited for long enough."""
+        for workspace_id in await self._db.read(lambda session: queue.overdue(session, self._db.clock.now())):
+            async with self._db.uow() as uow:
+                workspace = await uow.run(lambda session, of=workspace_id: workspaces_queries.for_update(session, of))  # type: ignore[misc]
+                if workspace is None or workspace.lock_until is None or workspace.lock_until > uow.now():
+                    continue
+                self._workspaces.release_from_run(uow, workspace, workspace.lock_holder_id or "")
+                await queue.admit(uow, self._workspaces, workspace)
+                await uow.commit()
+            self._wake()
 
     async def discard_stale(self, event: StateVersionFinalized) -> None:
         """Give up saved plans that were made from a state which is no longer the workspace's."""

@@ -123,9 +123,3 @@ def _queued(column: InstrumentedAttribute[T]) -> Select[T]:
     """A column of the runs whose phase waits for a runner."""
     queued = (Phase.status == PhaseStatus.QUEUED.value) & Phase.lease_expires_at.is_(None)
     return select(column).join(Phase, Phase.run_id == Run.id).where(queued)
-
-
-def held_workspaces(session: Session, workspace_ids: Collection[str]) -> set[str]:
-    """Those of the workspaces in which a run waits because nothing would keep it from the server; for their health."""
-    query = _queued(Run.workspace_id).where(Run.held_for == NO_ISOLATION, Run.workspace_id.in_(workspace_ids))
-    return set(session.execute(query.distinct()).scalars())

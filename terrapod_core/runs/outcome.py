@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -25,6 +26,11 @@ MAX_PLAN_LAUNCHES: Final = 2
 """A lost plan is tried once more; then something is wrong that a third try will not mend."""
 
 MAX_UNCLAIMED_LAUNCHES: Final = 3
+
+AWAITED: Final = timedelta(minutes=10)
+"""How long a cancelled apply that is not heard keeps its workspace. A network or a machine that comes back at all is back by then;
+the half hour in which a late state is taken is too long to keep everybody else waiting.
+"""
 
 ActorOf = Callable[[Session, str], Actor | None]
 """Finds a user as they are now; `None` for one who is disabled or gone."""
@@ -85,6 +91,12 @@ class Outcomes:
     async def canceled(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
         """End a phase that was cancelled before it had begun."""
         await self._ended(uow, workspace, run, phase, RunStatus.CANCELED, None)
+
+    async def unheard(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
+        """The runner is lost, but may still be at work: a cancelled apply keeps the workspace for a while, so that its state can come."""
+        if phase.kind == "apply" and phase.claimed_by is not None and phase.cancel != Cancel.NONE:
+            self._workspaces.hold_for_state(uow, workspace, run.id, uow.now() + AWAITED)
+        await self.lost(uow, workspace, run, phase)
 
     async def lost(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
         """The runner is gone. A plan is tried once more; an apply is not, because it may have changed things."""
@@ -163,7 +175,13 @@ class Outcomes:
         queue.move(uow, run, status)
         note(uow, run, status.value, why or f"the {phase.kind} ended: {status.value}")
         await end_phases(uow, self._logs, run, PhaseStatus.UNREACHABLE)
-        await queue.release(uow, self._workspaces, workspace, run)
+        if not (workspace.awaits_state and workspace.is_held_by(run.id)):
+            await queue.release(uow, self._workspaces, workspace, run)
+
+    async def gone(self, uow: UnitOfWork, workspace: Workspace, run: Run) -> None:
+        """The runner of a run that is over is known to be gone, or its time is over: no state of it is awaited any more."""
+        if workspace.awaits_state and workspace.is_held_by(run.id):
+            await queue.release(uow, self._workspaces, workspace, run)
 
     def _close(self, uow: UnitOfWork, phase: Phase, status: PhaseStatus, line: str = "") -> None:
         phase.status = status.value

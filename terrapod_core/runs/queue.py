@@ -46,6 +46,12 @@ def overlooked(session: Session) -> list[str]:
     return list(session.execute(free.distinct()).scalars())
 
 
+def overdue(session: Session, now: datetime) -> list[str]:
+    """Workspaces that a run which is over has kept for its state until now."""
+    query = select(Workspace.id).where(Workspace.lock_until <= now, Workspace.deleted_at.is_(None))
+    return list(session.execute(query).scalars())
+
+
 def next_pending(session: Session, workspace_id: str) -> Run | None:
     """The oldest run that waits for the workspace."""
     waiting = (

@@ -47,6 +47,10 @@ def _for_the_workspace(run: Run, workspace: Workspace) -> WaitingOn:
     if workspace.lock_kind == LockKind.USER:
         why = f": {workspace.lock_reason}" if workspace.lock_reason else ""
         return WaitingOn("workspace_locked", f"the workspace is locked by {workspace.lock_holder_name}{why}", since)
+    if workspace.lock_kind == LockKind.RUN and workspace.lock_until is not None:
+        until = workspace.lock_until.strftime("%H:%M UTC")
+        detail = f"{workspace.lock_holder_id} was cancelled and its runner is not heard; its state is awaited until {until}"
+        return WaitingOn("queued_behind", detail, run.created_at)
     if workspace.lock_kind == LockKind.RUN:
         return WaitingOn("queued_behind", f"{workspace.lock_holder_id} has the workspace", run.created_at)
     return WaitingOn("queued_behind", "the workspace has just become free; who has waited longest takes it in a moment", run.created_at)

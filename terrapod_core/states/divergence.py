@@ -22,7 +22,7 @@ def lost(run_id: str, now: datetime) -> Condition:
         f"the runner of the apply of {run_id} was lost while it may have been changing things; "
         "what it did after the last state it handed in is not recorded"
     )
-    return _condition(detail, f"{COMPARE} If the runner comes back within half an hour, its state is kept as a rescued one.", now, run_id)
+    return _condition(detail, f"{COMPARE} If the runner comes back within half an hour, its state is kept.", now, run_id)
 
 
 def incomplete(run_id: str, why: str | None, now: datetime) -> Condition:

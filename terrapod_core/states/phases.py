@@ -21,7 +21,7 @@ from terrapod_core.states.succession import check_follows, is_same as is_same_st
 from terrapod_core.states.writing import Arrived, StateWriter, is_same
 from terrapod_core.storage import Objects
 from terrapod_core.storage.claims import Claim, Claims
-from terrapod_core.workspaces import Workspace, queries as workspaces_queries
+from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
 from terrapod_core.workspaces.conditions import raise_on
 
 
@@ -73,8 +73,9 @@ class _Declared:
 class Deposits:
     """Takes states from the runners of applies."""
 
-    def __init__(self, db: Database, writer: StateWriter, objects: Objects) -> None:
+    def __init__(self, db: Database, workspaces: Workspaces, writer: StateWriter, objects: Objects) -> None:
         self._db = db
+        self._workspaces = workspaces
         self._writer = writer
         self._claims = Claims(objects)
 
@@ -95,7 +96,7 @@ class Deposits:
         From the apply's holder it becomes current, which needs the run to hold the workspace, the serial to be above the current
         one, and its lineage unless there is no state yet; it is intermediate until `end` says that it was the last. From a runner
         whose lease is over it is kept as rescued, and a condition tells of it; it becomes current only if the run was cancelled,
-        still holds the workspace, and the current state is of the same lineage and a lower serial.
+        still holds the workspace, and the current state is of the same lineage and a lower serial. With it the run lets the workspace go.
         """
         if actor.kind not in (ActorKind.PHASE, ActorKind.SYSTEM):
             raise Forbidden("only the runner of a run leaves its state this way")
@@ -105,6 +106,7 @@ class Deposits:
         if known is not None:
             if not await is_same(chunks, size=known.size or 0, md5=known.md5):
                 raise Conflict("the run left another state with this serial and hash before")
+            await self._had(workspace_id, run_id)
             return known
         version_id = ids.new("sv")
         arrived = await self._writer.store(version_id, chunks)
@@ -131,6 +133,8 @@ class Deposits:
             if standing is Standing.HOLDER:
                 self._check(workspace, current, declared)
             if current is not None and is_same_state(current, declared.serial, declared.lineage, declared.md5):
+                self._release(uow, workspace, declared.run_id)
+                await uow.commit()
                 return current
             becomes = standing is Standing.HOLDER or (standing is Standing.CANCELED and _fits(workspace, current, declared))
             version = declared.version(uow.now(), current=becomes, holder=standing is Standing.HOLDER)
@@ -142,10 +146,22 @@ class Deposits:
             else:
                 raise_on(uow, workspace, divergence.rescued(version, uow.now()))
             verb = "create" if becomes else "rescue"
+            self._release(uow, workspace, declared.run_id)
             self._writer.note(uow, declared.actor, verb, version, workspace, run=declared.run_id, size=version.size)
             claim.make()
             await uow.commit()
             return version
+
+    async def _had(self, workspace_id: str, run_id: str) -> None:
+        """What is there already may be all that was awaited: the answer to it was lost."""
+        async with self._db.uow() as uow:
+            workspace = await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id))
+            if workspace is not None and self._release(uow, workspace, run_id):
+                await uow.commit()
+
+    def _release(self, uow: UnitOfWork, workspace: Workspace, run_id: str) -> bool:
+        """The state of a run that is over has come, and with it the end of its lock; whether it had one."""
+        return workspace.awaits_state and self._workspaces.release_from_run(uow, workspace, run_id)
 
     def _check(self, workspace: Workspace, current: StateVersion | None, declared: _Declared) -> None:
         require_lock(workspace, "run", declared.run_id)
@@ -156,4 +172,4 @@ class Deposits:
 def _fits(workspace: Workspace, current: StateVersion | None, declared: _Declared) -> bool:
     """Whether the state of a cancelled run may become current by itself: nobody came in between, and it goes on from the current one."""
     follows = current is None or (current.lineage == declared.lineage and declared.serial > current.serial)
-    return follows and workspace.is_held_by(declared.run_id)
+    return follows and workspace.awaits_state and workspace.is_held_by(declared.run_id)

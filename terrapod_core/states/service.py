@@ -55,7 +55,7 @@ class States:
         self._objects = objects
         writer = StateWriter(workspaces, objects, keyring, limits.state_bytes)
         self._creation = Creation(db, authz, writer, objects, workspace_of_run)
-        self.deposits = Deposits(db, writer, objects)
+        self.deposits = Deposits(db, workspaces, writer, objects)
         """What the runners of applies hand in."""
         self._views = Views(authz, capabilities, keyring, db.clock)
         self.uploads = Uploads(db, writer, objects, limits.state_bytes)

@@ -200,6 +200,8 @@ class FakeRunnerBackend:
     isolation: Literal["none", "sandbox"] = "sandbox"
     """A test may say otherwise, as it may of `allow_unisolated_users`."""
     allow_unisolated_users = False
+    out_of_reach = False
+    """Whether its programs run somewhere where nothing stops them."""
 
     def __init__(self, capacity: int = 2) -> None:
         self.capacity = capacity
@@ -230,7 +232,7 @@ class FakeRunnerBackend:
         phase = self._phase(handle)
         if phase is not None and phase.running:
             phase.canceled.append(force)
-            phase.running = not force
+            phase.running = not force or self.out_of_reach
 
     async def forget(self, handle: Handle) -> None:
         self.phases.pop(self._number(handle), None)

@@ -61,6 +61,27 @@ Check: TypeAlias = Callable[[Workspace], Condition | None]
 """Works one condition out from the workspace's row; it may not ask the database, because it is called for each row of a list."""
 
 
+def state_awaited(workspace: Workspace) -> Condition | None:
+    """`state-awaited`: a cancelled run keeps the workspace a while, because its runner may still hand in a state."""
+    if workspace.lock_until is None or workspace.locked_at is None:
+        return None
+    until = workspace.lock_until.strftime("%Y-%m-%d %H:%M UTC")
+    return Condition(
+        code="state-awaited",
+        severity=Severity.WARNING,
+        detail=(
+            f"the apply of {workspace.lock_holder_id} was cancelled and its runner is not heard, but may still run: "
+            f"the workspace stays locked until {until}, so that the state it holds can become the current one"
+        ),
+        remedy=(
+            "Wait: the lock ends when the state has come, when the runner is known to be gone, or at that time. An admin who knows "
+            "that nothing will come unlocks the workspace by force; a state that comes after that is kept as a rescued one."
+        ),
+        since=workspace.locked_at,
+        run_id=workspace.lock_holder_id,
+    )
+
+
 class Conditions:
     """The conditions of workspaces: those that are written down, and those that the checks of other rooms find."""
 

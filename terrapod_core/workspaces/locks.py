@@ -64,12 +64,15 @@ class Locks:
         return workspace
 
     async def force_unlock(self, actor: Actor, workspace_id: str) -> Workspace:
-        """Take a lock from the person who has it. `Conflict` when it is free; `Invalid` when a run has it."""
+        """Take a lock from the person who has it, or from a run that is over and whose state is awaited.
+
+        `Conflict` when it is free; `Invalid` when a run has it that goes on.
+        """
         async with self._door.db.uow() as uow:
             workspace = await self._door.taken(uow, actor, Permission.WORKSPACE_FORCE_UNLOCK, workspace_id)
             if not workspace.locked:
                 raise Conflict(f"the workspace {workspace.name} is not locked")
-            if workspace.lock_kind == LockKind.RUN:
+            if workspace.lock_kind == LockKind.RUN and not workspace.awaits_state:
                 # Not a 409: terraform would say that the workspace is unlocked. Two runs at once would write one state.
                 raise Invalid(f"the workspace {workspace.name} {holder(workspace)}; cancel or discard that run, and the lock goes with it")
             was = workspace.lock_holder_name

@@ -91,6 +91,8 @@ class Workspace(Base):
     lock_holder_name: Mapped[str | None]
     lock_reason: Mapped[str | None]
     locked_at: Mapped[datetime | None]
+    lock_until: Mapped[datetime | None]
+    """When the lock of a run that is over ends by itself; `None` for every other lock."""
     current_run_id: Mapped[str | None]
     """The run that took the workspace last, also after it ended."""
     current_state_version_id: Mapped[str | None]
@@ -114,6 +116,11 @@ class Workspace(Base):
         """The keys of its labels; terraform wants every binding's key among them, or it binds again with each command."""
         return list(self.labels)
 
+    @property
+    def awaits_state(self) -> bool:
+        """Whether the run that holds it is over, and holds it only because its state may still come (`lock_until`)."""
+        return self.lock_until is not None
+
     def is_held_by(self, run_id: str) -> bool:
         """Whether this run has the lock."""
         return self.lock_kind == LockKind.RUN and self.lock_holder_id == run_id
@@ -121,11 +128,11 @@ class Workspace(Base):
     def lock(self, kind: LockKind, holder_id: str, holder_name: str, reason: str | None, now: datetime) -> None:
         """Give the lock away; the caller has made sure that it is free."""
         self.lock_kind, self.lock_holder_id, self.lock_holder_name = kind.value, holder_id, holder_name
-        self.lock_reason, self.locked_at = reason, now
+        self.lock_reason, self.locked_at, self.lock_until = reason, now, None
 
     def unlock(self) -> None:
         """Take the lock from whoever has it."""
-        self.lock_kind = self.lock_holder_id = self.lock_holder_name = self.lock_reason = self.locked_at = None
+        self.lock_kind = self.lock_holder_id = self.lock_holder_name = self.lock_reason = self.locked_at = self.lock_until = None
 
 
 class Label(Base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -241,6 +241,14 @@ class Workspaces:
             workspace.lock(LockKind.RUN, run_id, run_id, f"Locked by run {run_id}", uow.now())
             uow.emit(WorkspaceLocked(workspace_id=workspace.id))
         workspace.current_run_id = run_id
+
+    def hold_for_state(self, uow: UnitOfWork, workspace: Workspace, run_id: str, until: datetime) -> bool:
+        """Let a run that is over keep the workspace until then, because its state may still come; `False` when it does not hold it."""
+        if not workspace.is_held_by(run_id):
+            return False
+        workspace.lock_reason = f"The runner of {run_id}, which was cancelled, is not heard: the state it holds is awaited"
+        workspace.locked_at, workspace.lock_until = uow.now(), until
+        return True
 
     def release_from_run(self, uow: UnitOfWork, workspace: Workspace, run_id: str) -> bool:
         """Free the workspace if it is this run that holds it, and tell; `False`, and no change, when it is not."""

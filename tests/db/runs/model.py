@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 LEASE = timedelta(seconds=60)
+AWAITED = timedelta(minutes=10)
 DEAF = timedelta(seconds=15)
 FINAL = {"planned_and_finished", "applied", "discarded", "canceled", "errored"}
 PERSON = "a person"
@@ -71,6 +72,8 @@ class ModelWorkspace:
     number: int
     holder: ModelRun | str | None = None
     serial: int = 0
+    until: datetime | None = None
+    """How long its holder, a cancelled run that is over, may wait for its state."""
 
 
 class Refused(Exception):
@@ -85,6 +88,8 @@ class Model:
         self.now = now
         self.looked_at = now
         self.runs: list[ModelRun] = []
+        self.out_of_reach = False
+        """Whether the runners cannot be killed from here."""
 
     # -- what people do
 
@@ -146,6 +151,11 @@ class Model:
             raise Refused
         workspace.holder = PERSON
 
+    def force_unlock(self, workspace: ModelWorkspace) -> None:
+        if workspace.holder is None or (workspace.holder != PERSON and workspace.until is None):
+            raise Refused
+        self._free(workspace)
+
     def unlock(self, workspace: ModelWorkspace) -> None:
         if workspace.holder != PERSON:
             raise Refused
@@ -180,6 +190,15 @@ class Model:
                 run.status, run.apply.status = "apply_queued", "queued"
             self._stale(run.workspace)
 
+    def late_state(self, run: ModelRun) -> bool:
+        """A runner whose lease is over brings a newer state; whether it becomes the current one."""
+        if run.workspace.holder is not run or run.workspace.until is None:
+            return False
+        run.workspace.serial += 1
+        self._stale(run.workspace)
+        self._free(run.workspace)
+        return True
+
     def state_written(self, run: ModelRun) -> None:
         run.workspace.serial += 1
         self._stale(run.workspace)
@@ -188,6 +207,7 @@ class Model:
 
     def look(self) -> int:
         """One pass of the dispatcher; how many phases it launches. Which ones, the test tells by `launched`."""
+        ended = [space for space in {run.workspace for run in self.runs} if space.until is not None and self._ended(space)]
         deaf = not timedelta(0) <= self.now - self.looked_at <= DEAF
         self.looked_at = self.now
         leased = [(run, phase) for run in self.runs for phase in (run.plan, run.apply) if phase.leased]
@@ -195,17 +215,39 @@ class Model:
         for run, phase in leased:
             if deaf or phase.seen is None or phase.seen[0] != phase.lease:
                 phase.seen = (phase.lease, self.now)
-            if self.now - phase.seen[1] >= LEASE or phase.dead or phase.cancel == "force":
+            if self.now - phase.seen[1] >= LEASE:
+                self._lost(run, phase, unheard=True)
+            elif phase.dead or (phase.cancel == "force" and not self.out_of_reach):
                 self._lost(run, phase)
+        for workspace in ended:
+            self._free(workspace)
         return max(0, min(self.capacity - len(leased), len(queued)))
 
     def launched(self, phase: ModelPhase) -> None:
         phase.status, phase.lease, phase.seen, phase.dead = "launched", self.now, None, False
         phase.launches += 1
 
-    def _lost(self, run: ModelRun, phase: ModelPhase) -> None:
+    def sweep(self) -> None:
+        """The clock's work."""
+        for workspace in {run.workspace for run in self.runs}:
+            if workspace.until is not None and workspace.until <= self.now:
+                self._free(workspace)
+
+    def _ended(self, workspace: ModelWorkspace) -> bool:
+        """Whether the runner that the workspace waits for has ended, and is known to have."""
+        assert isinstance(workspace.holder, ModelRun)
+        return workspace.holder.apply.dead or not self.out_of_reach
+
+    def _free(self, workspace: ModelWorkspace) -> None:
+        workspace.holder = workspace.until = None
+        self._admit(workspace)
+
+    def _lost(self, run: ModelRun, phase: ModelPhase, *, unheard: bool = False) -> None:
         claimed = phase.status == "running"
-        if phase.cancel != "none":
+        if unheard and phase.kind == "apply" and claimed and phase.cancel != "none":
+            run.status, run.plan.status, run.apply.status = "canceled", "over", "over"
+            run.workspace.until = self.now + AWAITED
+        elif phase.cancel != "none":
             self._end(run, "canceled")
         elif (not claimed and phase.launches < 3) or (phase.kind == "plan" and phase.launches < 2):
             run.status = "plan_queued" if phase.kind == "plan" else run.status

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import delete
 
-from terrapod_core.errors import Conflict, InvalidTransition
+from terrapod_core.errors import Conflict, InvalidTransition, TerrapodError
 from terrapod_core.jsonapi import PageRequest
 from terrapod_core.runs import Run
 from terrapod_core.runs.filters import OPERATIONS, RunFilters
@@ -83,6 +83,7 @@ class Lives(RuleBasedStateMachine):
         self.do(self.engine.dispatch())
         self.model = Model(self.engine.backend.capacity, self.stage.clock.now())
         chosen = random.Random(seed)
+        self.model.out_of_reach = self.engine.backend.out_of_reach = chosen.random() < 0.5
         for _ in range(4):
             self.create(chosen.randrange(2), chosen.choice(sorted(KINDS)))
         self.runners_at_work(chosen.randrange(1, 4), seed)
@@ -206,6 +207,15 @@ class Lives(RuleBasedStateMachine):
         model, workspace, _ = self.places[place]
         self.both(lambda: self.model.unlock(model), self.engine.terrapod.workspaces.locks.unlock(self.engine.admin, workspace.id), Conflict)
 
+    @rule(place=st.integers(0, 1))
+    def force_unlock(self, place: int) -> None:
+        model, workspace, _ = self.places[place]
+        self.both(
+            lambda: self.model.force_unlock(model),
+            self.engine.terrapod.workspaces.locks.force_unlock(self.engine.admin, workspace.id),
+            TerrapodError,
+        )
+
     # -- runners
 
     @precondition(lambda self: self.shown)
@@ -261,18 +271,16 @@ class Lives(RuleBasedStateMachine):
         self.both(lambda: self.model.report(run, phase, status, changes=changes), self.engine.phases.report(claim, said), LeaseLost)
         self.do(self.engine.phases.report(claim, said))  # once more, because the answer was lost
 
-    def past(self) -> list[tuple[ModelPhase, PhaseClaim]]:
+    def past(self) -> list[tuple[ModelRun, ModelPhase, PhaseClaim]]:
         """Claims that hold nothing any more: the phase is over, or was launched anew since."""
-        return [
-            (phase, claim) for _, phase, claim in self.claims if not phase.leased or claim.epoch < self.engine.claim(claim.phase_id).epoch
-        ]
+        return [each for each in self.claims if not each[1].leased or each[2].epoch < self.engine.claim(each[2].phase_id).epoch]
 
     @precondition(lambda self: self.past())
     @rule(at=choices)
     def late(self, at: int) -> None:
         """A runner that lost its phase, or has reported, says more."""
-        again = [each for each in self.past() if each[0].leased]
-        phase, claim = self.pick(at, again or self.past())
+        again = [each for each in self.past() if each[1].leased]
+        run, phase, claim = self.pick(at, again or self.past())
         offers: list[Awaitable[Any]] = [
             self.engine.phases.renew(claim),
             self.engine.phases.append_log(claim, 0, b"late"),
@@ -284,8 +292,10 @@ class Lives(RuleBasedStateMachine):
                 self.do(offer)
                 raise AssertionError("a late runner was heard")
         if phase.kind == "apply":
-            answer = self.do(self.engine.put_state(claim, 1000 + at))
-            assert answer["rescued"] is True
+            fits = self.model.late_state(run)
+            answer = self.do(self.engine.put_state(claim, run.workspace.serial if fits else 1000 + at))
+            assert answer["rescued"] is not fits
+            self.do(self._jobs())
 
     @precondition(lambda self: self.phases("launched", "running"))
     @rule(at=choices)
@@ -329,6 +339,14 @@ class Lives(RuleBasedStateMachine):
                     self.do(self.engine.phases.renew(self.engine.claim(ident)))
                     phase.lease = self.model.now
             self.look()
+
+    @rule()
+    def sweep(self) -> None:
+        self.both(self.model.sweep, self._sweep())
+
+    async def _sweep(self) -> None:
+        (sweep,) = [each for each in self.engine.terrapod.jobs.periodic if each.name == "runs.release-awaited"]
+        await sweep.run()
 
     @rule(minutes=st.sampled_from([-60, 1, 60]))
     def outage(self, minutes: int) -> None:
@@ -377,12 +395,14 @@ class Lives(RuleBasedStateMachine):
             assert workspace.lock_kind == "user"
         elif isinstance(model.holder, ModelRun):
             assert (workspace.lock_kind, workspace.lock_holder_id) == ("run", self._id_of(model.holder))
+            explained = "state-awaited" in [each["code"] for each in self.engine.terrapod.conditions.of(workspace)]
+            assert explained is model.holder.is_final is (model.until is not None)
         else:
             assert workspace.lock_kind is None
         going = {*CANCELABLE, "planned"} - {"pending"}
         holders = [view.id for view in views if view.run.holds_workspace and view.run.status in going]
         holders += [view.id for view in views if view.run.save_plan and view.run.status in ("apply_queued", "applying")]
-        assert holders == ([self._id_of(model.holder)] if isinstance(model.holder, ModelRun) else [])
+        assert holders == ([self._id_of(model.holder)] if isinstance(model.holder, ModelRun) and model.until is None else [])
 
     def _id_of(self, run: ModelRun) -> str:
         return next(ident for ident, (each, _) in self.shown.items() if each is run)

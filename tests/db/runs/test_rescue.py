@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from terrapod_core.errors import Invalid
 from terrapod_core.runs.phases import LeaseLost
 from terrapod_core.runs.queries import RunView
 from terrapod_core.runs.requests import Report
 from terrapod_core.storage import PhaseClaim
 from terrapod_core.workspaces import Workspace
-from tests.db.runs.conftest import Engine
+from tests.db.runs.conftest import LINEAGE, Engine
 from tests.db.runs.test_losses import quiet
 
 
@@ -148,12 +149,109 @@ async def test_the_last_state_of_an_apply_that_ended_by_itself_is_final_and_no_c
     assert await conditions(engine, workspace) == []
 
 
-async def test_a_run_that_was_cancelled_and_lost_tells_of_the_divergence_too(engine: Engine) -> None:
-    workspace = await engine.workspace()
+async def awaited(engine: Engine, workspace: Workspace) -> tuple[RunView, PhaseClaim]:
+    """A cancelled apply whose runner is not heard, although it still runs as far as anybody knows."""
+    engine.backend.out_of_reach = True
     run, claim = await applying(engine, workspace)
+    await engine.put_state(claim, 1)
     await engine.runs.cancel(engine.admin, run.id)
     await quiet(engine, 80)
     assert await engine.status(run) == "canceled"
+    return run, claim
+
+
+async def codes(engine: Engine, workspace: Workspace) -> list[str]:
+    seen = await engine.terrapod.workspaces.read(engine.admin, workspace.id)
+    return [each["code"] for each in engine.terrapod.conditions.of(seen)]
+
+
+async def holder(engine: Engine, workspace: Workspace) -> str | None:
+    return (await engine.terrapod.workspaces.read(engine.admin, workspace.id)).lock_holder_id
+
+
+async def test_the_state_of_a_cancelled_apply_that_was_not_heard_becomes_current_and_frees_the_workspace(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run, claim = await awaited(engine, workspace)
+    behind = await engine.run(workspace)
+    assert await holder(engine, workspace) == run.id
+    assert await codes(engine, workspace) == ["state-diverged", "state-awaited"]
+    waiting = (await engine.show(behind)).waiting_on
+    assert waiting is not None
+    assert (waiting.code, "its state is awaited until" in waiting.detail) == ("queued_behind", True)
+    answer = await engine.put_state(claim, 2)
+    assert answer["rescued"] is False
+    current = await engine.terrapod.states.read_current(engine.admin, workspace.id)
+    assert (current.serial, current.intermediate) == (2, False)
+    assert await codes(engine, workspace) == ["state-diverged"]
+    assert await engine.put_state(claim, 2) == answer  # once more, because the answer was lost
+    await engine.look()
+    assert (await holder(engine, workspace), await engine.status(behind)) == (behind.id, "plan_queued")
+    assert (await engine.put_state(claim, 3))["rescued"] is True  # the workspace is not the run's any more
+
+
+@pytest.mark.parametrize(("serial", "lineage", "rescued"), [(1, LINEAGE, False), (0, LINEAGE, True), (2, "another", True)])
+async def test_any_state_of_an_awaited_run_frees_the_workspace_though_it_does_not_become_current(
+    engine: Engine, serial: int, lineage: str, rescued: bool
+) -> None:
+    workspace = await engine.workspace()
+    _, claim = await awaited(engine, workspace)
+    assert (await engine.put_state(claim, serial, lineage))["rescued"] is rescued
+    assert await current_serial(engine, workspace) == 1
+    assert await holder(engine, workspace) is None
+
+
+async def test_a_workspace_whose_state_does_not_come_is_free_after_ten_minutes_also_after_a_restart(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run, claim = await awaited(engine, workspace)
+    behind = await engine.run(workspace)
+    engine.clock.advance(minutes=8)
+    await engine.look()
+    assert await holder(engine, workspace) == run.id
+    engine.clock.advance(minutes=3)  # the server was away: the rows alone tell
+    (sweep,) = [each for each in engine.terrapod.jobs.periodic if each.name == "runs.release-awaited"]
+    await sweep.run()
+    await sweep.run()
+    assert (await holder(engine, workspace), await engine.status(behind)) == (behind.id, "plan_queued")
+    assert await codes(engine, workspace) == ["state-diverged"]
+    assert (await engine.put_state(claim, 2))["rescued"] is True
+
+
+async def test_an_admin_who_unlocks_by_force_waits_for_no_state(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run, claim = await applying(engine, workspace)
+    locks = engine.terrapod.workspaces.locks
+    with pytest.raises(Invalid, match="is locked by Run"):
+        await locks.force_unlock(engine.admin, workspace.id)
+    await engine.runs.cancel(engine.admin, run.id)
+    engine.backend.out_of_reach = True
+    await quiet(engine, 80)
+    behind = await engine.run(workspace)
+    await locks.force_unlock(engine.admin, workspace.id)
+    assert await codes(engine, workspace) == ["state-diverged"]
+    await engine.look()
+    assert await engine.status(behind) == "plan_queued"
+    assert (await engine.put_state(claim, 2))["rescued"] is True
+
+
+async def test_a_workspace_is_free_at_once_when_the_runner_of_the_awaited_state_is_known_to_be_gone(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run, _ = await awaited(engine, workspace)
+    handle = (await engine.phase(run.run.apply_id)).handle
+    assert handle is not None
+    engine.backend.end(handle)
+    await engine.look()
+    assert await holder(engine, workspace) is None
+
+
+async def test_a_run_that_was_cancelled_and_whose_runner_is_gone_keeps_nothing(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    run, claim = await applying(engine, workspace)
+    await engine.runs.cancel(engine.admin, run.id)
+    handle = (await engine.phase(run.run.apply_id)).handle
+    assert handle is not None
+    engine.backend.end(handle)
+    await engine.terrapod.dispatcher.look()
+    assert (await engine.status(run), await holder(engine, workspace)) == ("canceled", None)
     assert [each["run-id"] for each in await conditions(engine, workspace)] == [run.id]
     assert (await engine.put_state(claim, 1))["rescued"] is True  # the workspace is not the run's any more
     assert await current_serial(engine, workspace) is None
