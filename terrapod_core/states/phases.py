@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,11 @@ from terrapod_core.storage import Objects
 from terrapod_core.storage.claims import Claim, Claims
 from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
 from terrapod_core.workspaces.conditions import raise_on
+
+STOPPING: Final = timedelta(minutes=1)
+"""A runner that is back may hand in a snapshot before it hears that its phase is over. Then it gives terraform half a minute, and hands in
+the last state.
+"""
 
 
 class Standing(Enum):
@@ -96,7 +101,7 @@ class Deposits:
         From the apply's holder it becomes current, which needs the run to hold the workspace, the serial to be above the current
         one, and its lineage unless there is no state yet; it is intermediate until `end` says that it was the last. From a runner
         whose lease is over it is kept as rescued, and a condition tells of it; it becomes current only if the run was cancelled,
-        still holds the workspace, and the current state is of the same lineage and a lower serial. With it the run lets the workspace go.
+        still holds the workspace, and the current state is of the same lineage and a lower serial; it holds it a minute longer then.
         """
         if actor.kind not in (ActorKind.PHASE, ActorKind.SYSTEM):
             raise Forbidden("only the runner of a run leaves its state this way")
@@ -133,8 +138,8 @@ class Deposits:
             if standing is Standing.HOLDER:
                 self._check(workspace, current, declared)
             if current is not None and is_same_state(current, declared.serial, declared.lineage, declared.md5):
-                self._release(uow, workspace, declared.run_id)
-                await uow.commit()
+                if self._hurry(uow, workspace, declared.run_id):
+                    await uow.commit()
                 return current
             becomes = standing is Standing.HOLDER or (standing is Standing.CANCELED and _fits(workspace, current, declared))
             version = declared.version(uow.now(), current=becomes, holder=standing is Standing.HOLDER)
@@ -146,22 +151,25 @@ class Deposits:
             else:
                 raise_on(uow, workspace, divergence.rescued(version, uow.now()))
             verb = "create" if becomes else "rescue"
-            self._release(uow, workspace, declared.run_id)
+            self._hurry(uow, workspace, declared.run_id)
             self._writer.note(uow, declared.actor, verb, version, workspace, run=declared.run_id, size=version.size)
             claim.make()
             await uow.commit()
             return version
 
     async def _had(self, workspace_id: str, run_id: str) -> None:
-        """What is there already may be all that was awaited: the answer to it was lost."""
+        """What is there already may be all that was awaited."""
         async with self._db.uow() as uow:
             workspace = await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id))
-            if workspace is not None and self._release(uow, workspace, run_id):
+            if workspace is not None and self._hurry(uow, workspace, run_id):
                 await uow.commit()
 
-    def _release(self, uow: UnitOfWork, workspace: Workspace, run_id: str) -> bool:
-        """The state of a run that is over has come, and with it the end of its lock; whether it had one."""
-        return workspace.awaits_state and self._workspaces.release_from_run(uow, workspace, run_id)
+    def _hurry(self, uow: UnitOfWork, workspace: Workspace, run_id: str) -> bool:
+        """The runner of a run that is over is back, so its lock need not last much longer; whether that was news."""
+        until = uow.now() + STOPPING
+        if workspace.lock_until is None or workspace.lock_until <= until:
+            return False
+        return self._workspaces.hold_for_state(uow, workspace, run_id, until)
 
     def _check(self, workspace: Workspace, current: StateVersion | None, declared: _Declared) -> None:
         require_lock(workspace, "run", declared.run_id)

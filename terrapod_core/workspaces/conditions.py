@@ -74,7 +74,7 @@ def state_awaited(workspace: Workspace) -> Condition | None:
             f"the workspace stays locked until {until}, so that the state it holds can become the current one"
         ),
         remedy=(
-            "Wait: the lock ends when the state has come, when the runner is known to be gone, or at that time. An admin who knows "
+            "Wait: the lock ends a minute after a state has come, when the runner is known to be gone, or at that time. An admin who knows "
             "that nothing will come unlocks the workspace by force; a state that comes after that is kept as a rescued one."
         ),
         since=workspace.locked_at,

@@ -247,7 +247,9 @@ class Workspaces:
         if not workspace.is_held_by(run_id):
             return False
         workspace.lock_reason = f"The runner of {run_id}, which was cancelled, is not heard: the state it holds is awaited"
-        workspace.locked_at, workspace.lock_until = uow.now(), until
+        if workspace.lock_until is None:
+            workspace.locked_at = uow.now()
+        workspace.lock_until = until
         return True
 
     def release_from_run(self, uow: UnitOfWork, workspace: Workspace, run_id: str) -> bool:

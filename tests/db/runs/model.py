@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 LEASE = timedelta(seconds=60)
 AWAITED = timedelta(minutes=10)
+STOPPING = timedelta(minutes=1)
 DEAF = timedelta(seconds=15)
 FINAL = {"planned_and_finished", "applied", "discarded", "canceled", "errored"}
 PERSON = "a person"
@@ -196,7 +197,7 @@ class Model:
             return False
         run.workspace.serial += 1
         self._stale(run.workspace)
-        self._free(run.workspace)
+        run.workspace.until = min(run.workspace.until, self.now + STOPPING)
         return True
 
     def state_written(self, run: ModelRun) -> None:
