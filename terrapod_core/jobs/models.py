@@ -25,7 +25,7 @@ class Job(Base):
     """Not before."""
     attempts: Mapped[int] = mapped_column(default=0)
     claimed_until: Mapped[datetime | None]
-    """A worker has it until then; past that moment anybody may take it (the worker died)."""
+    """A worker has it, and writes another moment every few seconds. Only whether it changes counts: see `claims`."""
     last_error: Mapped[str | None]
     dead_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

@@ -6,27 +6,26 @@ Truth is in the tables. A wake-up after a commit makes it quick; a look every se
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import Delete, Update, delete, or_, select, text, update
+from sqlalchemy import ColumnElement, Delete, Update, delete, select, text, update
 from sqlalchemy.orm import Session
 
 from terrapod_core import ids
 from terrapod_core.clock import Clock
 from terrapod_core.db import HEAD_ID, Database, EventHead, OutboxRow, ToldEvent
 from terrapod_core.errors import Unavailable
+from terrapod_core.jobs.claims import CLAIM_SECONDS, Claim, Claims
 from terrapod_core.jobs.leader import Leader
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.jobs.models import Job
 from terrapod_core.jobs.registry import Jobs, Periodic
 
 LOOK_SECONDS: Final = 1.0
-CLAIM: Final = timedelta(seconds=20)
-"""A worker that was not heard for this long is taken for dead, and its jobs are given to another."""
-
 RENEW_SECONDS: Final = 5.0
 """How often a running job's claim is renewed: three renewals may be late before somebody else takes it."""
 
@@ -41,11 +40,20 @@ log = structlog.get_logger("terrapod.jobs")
 class Worker:
     """Runs the jobs of one process until stopped. `told` is called when events were told that people may watch."""
 
-    def __init__(self, db: Database, jobs: Jobs, clock: Clock, told: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        db: Database,
+        jobs: Jobs,
+        clock: Clock,
+        told: Callable[[], None] = lambda: None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._db = db
         self._told = told
         self._jobs = jobs
         self._clock = clock
+        self._claims = Claims(monotonic)
         self._leader = Leader(db)
         self._looking = Looking("jobs", LOOK_SECONDS, self._look)
         self._stopping = False
@@ -130,27 +138,32 @@ class Worker:
         return True
 
     async def _claim(self) -> Job | None:
-        now = self._clock.now()
-        free = or_(Job.claimed_until.is_(None), Job.claimed_until < now)
-        due = select(Job.id).where(Job.dead_at.is_(None), Job.run_at <= now, free).order_by(Job.run_at).limit(1)
+        """Take a job that is due, or one whose worker is gone; `None` when there is none or others were quicker."""
+        alive = Job.dead_at.is_(None)
+        due = select(Job.id).where(alive, Job.run_at <= self._clock.now(), Job.claimed_until.is_(None)).order_by(Job.run_at).limit(1)
+        claimed = select(Job.id, Job.attempts, Job.claimed_until).where(alive, Job.claimed_until.is_not(None))
 
-        def waiting(session: Session) -> bool:
-            return session.execute(due).first() is not None
+        def look(session: Session) -> tuple[bool, list[Claim]]:
+            return session.execute(due).first() is not None, [Claim(*row) for row in session.execute(claimed)]
 
         # A look by the readers first: most looks find nothing, and SQLite's one writer is not for looking.
-        if not await self._db.read(waiting):
-            return None
+        waiting, claims = await self._db.read(look)
+        for lost in self._claims.lost(claims):
+            unchanged = (Job.id == lost.job_id) & (Job.attempts == lost.attempts) & (Job.claimed_until == lost.claimed_until)
+            if job := await self._take(unchanged):
+                return job
+        return await self._take(Job.id == due.with_for_update(skip_locked=True).scalar_subquery()) if waiting else None
+
+    async def _take(self, which: ColumnElement[bool]) -> Job | None:
+        claim = update(Job).where(which).values(claimed_until=self._until(), attempts=Job.attempts + 1).returning(Job)
         async with self._db.uow() as uow:
-            claim = (
-                update(Job)
-                .where(Job.id == due.with_for_update(skip_locked=True).scalar_subquery())
-                .values(claimed_until=now + CLAIM, attempts=Job.attempts + 1)
-                .returning(Job)
-                .execution_options(synchronize_session=False)
-            )
-            job = (await uow.session.execute(claim)).scalar_one_or_none()
+            found = await uow.session.execute(claim.execution_options(synchronize_session=False))
+            job: Job | None = found.scalar_one_or_none()
             await uow.commit()
             return job
+
+    def _until(self) -> datetime:
+        return self._clock.now() + timedelta(seconds=CLAIM_SECONDS)
 
     async def _carry_out(self, job: Job) -> None:
         renewing = asyncio.create_task(self._renew(job), name=f"claim:{job.name}")
@@ -167,7 +180,7 @@ class Worker:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 async with self._db.uow() as uow:
-                    await uow.session.execute(mine.values(claimed_until=self._clock.now() + CLAIM))
+                    await uow.session.execute(mine.values(claimed_until=self._until()))
                     await uow.commit()
             except Unavailable as error:
                 log.warning("a claim could not be renewed", job=job.name, id=job.id, error=error.detail)

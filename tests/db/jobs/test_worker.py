@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from terrapod_core.db import Base, Database, OutboxRow, UnitOfWork
 from terrapod_core.errors import Unavailable
 from terrapod_core.jobs import Job, Jobs, Worker, worker as worker_module
+from terrapod_core.jobs.claims import CLAIM_SECONDS
 from terrapod_core.jobs.leader import Leader
-from terrapod_core.jobs.worker import CLAIM
 from terrapod_core.plugin import WorkspaceDeleted, WorkspaceUnlocked
 from terrapod_core.testing import FakeClock
 
@@ -39,6 +39,18 @@ async def unlock(db: Database, *ids: str) -> None:
 
 async def count(db: Database, table: type[Base]) -> int:
     return await db.read(lambda session: session.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def worker_of(db: Database, jobs: Jobs, clock: FakeClock, time: FakeClock) -> Worker:
+    """A worker of a server with this clock; `time` is how it measures what passes."""
+    return Worker(db, jobs, clock, monotonic=lambda: time.now().timestamp())
+
+
+async def look_on(worker: Worker, time: FakeClock, seconds: float) -> None:
+    """Let time pass while the worker looks again and again."""
+    for _ in range(round(seconds)):
+        time.advance(timedelta(seconds=1))
+        await worker.drain()
 
 
 async def test_each_listener_hears_each_event_once(db: Database, clock: FakeClock) -> None:
@@ -144,15 +156,58 @@ async def test_the_job_of_a_worker_that_died_is_taken_over(db: Database, clock: 
         heard.append(event.workspace_id)
 
     jobs.on(WorkspaceUnlocked, "test.hear", hear)
-    dead, alive = Worker(db, jobs, clock), Worker(db, jobs, clock)
+    dead, alive = worker_of(db, jobs, clock, clock), worker_of(db, jobs, clock, clock)
     await unlock(db, "ws-1")
     await dead.relay()
     assert await dead._claim() is not None  # and nothing after it: the process is gone
     await alive.drain()
+    await look_on(alive, clock, CLAIM_SECONDS - 1)
     assert heard == []
-    clock.advance(CLAIM + timedelta(seconds=1))
-    await alive.drain()
+    await look_on(alive, clock, 1)
     assert heard == ["ws-1"]
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=-1), timedelta(hours=1)])
+async def test_clocks_that_differ_neither_take_a_job_away_nor_keep_it(db: Database, clock: FakeClock, skew: timedelta) -> None:
+    heard: list[str] = []
+    jobs = Jobs()
+
+    async def hear(event: WorkspaceUnlocked) -> None:
+        heard.append(event.workspace_id)
+
+    jobs.on(WorkspaceUnlocked, "test.hear", hear)
+    other_clock = FakeClock(clock.now() + skew)
+    busy, other = worker_of(db, jobs, clock, clock), worker_of(db, jobs, other_clock, clock)
+    await unlock(db, "ws-1")
+    await busy.relay()
+    job = await busy._claim()
+    assert job is not None
+    for _ in range(4):
+        await look_on(other, clock, CLAIM_SECONDS - 1)
+        async with db.uow() as uow:
+            await uow.session.execute(update(Job).values(claimed_until=busy._until()))
+            await uow.commit()
+    assert heard == []
+    await look_on(other, clock, CLAIM_SECONDS + 1)
+    assert heard == ["ws-1"]
+
+
+async def test_a_worker_that_was_away_itself_takes_nobody_for_dead(db: Database, clock: FakeClock) -> None:
+    jobs = Jobs()
+
+    async def ignore(_event: WorkspaceUnlocked) -> None: ...
+
+    jobs.on(WorkspaceUnlocked, "test.ignore", ignore)
+    busy, away = worker_of(db, jobs, clock, clock), worker_of(db, jobs, clock, clock)
+    await unlock(db, "ws-1")
+    await busy.relay()
+    assert await busy._claim() is not None
+    await away.drain()
+    clock.advance(timedelta(seconds=CLAIM_SECONDS + 1))  # its database was away, and the other's too
+    await away.drain()
+    assert await count(db, Job) == 1
+    await look_on(away, clock, CLAIM_SECONDS)
+    assert await count(db, Job) == 0
 
 
 async def test_a_long_job_is_kept_by_the_worker_that_is_at_it(db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,13 +225,13 @@ async def test_a_long_job_is_kept_by_the_worker_that_is_at_it(db: Database, cloc
     await unlock(db, "ws-1")
     busy = asyncio.create_task(Worker(db, jobs, clock).drain())
     await asyncio.wait_for(begun.wait(), 30)
+    other = worker_of(db, jobs, clock, clock)
     for _ in range(3):
-        clock.advance(CLAIM - timedelta(seconds=1))
-        until = clock.now() + CLAIM
+        await look_on(other, clock, CLAIM_SECONDS - 1)
+        until = clock.now() + timedelta(seconds=CLAIM_SECONDS)
         async with asyncio.timeout(30):
             while await db.read(lambda session: session.execute(select(Job.claimed_until)).scalar_one()) != until:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        await Worker(db, jobs, clock).drain()
     end.set()
     await busy
     assert tries == 1
@@ -188,8 +243,10 @@ async def test_a_worker_that_lost_its_job_does_not_account_for_it(db: Database, 
     taken: list[Job | None] = []
 
     async def stand_still(event: WorkspaceUnlocked) -> None:
-        clock.advance(CLAIM + timedelta(seconds=1))
-        taken.append(await Worker(db, jobs, clock)._claim())
+        other = worker_of(db, jobs, clock, clock)
+        while not (job := await other._claim()):
+            clock.advance(timedelta(seconds=1))
+        taken.append(job)
 
     jobs.on(WorkspaceUnlocked, "test.work", stand_still)
     await unlock(db, "ws-1")
