@@ -38,7 +38,7 @@ class Holders:
         """Raise `Conflict` when nobody who can sign in would be platform admin without this user; hold that until the commit."""
         user = await uow.session.get(User, user_id)
         if user is not None:
-            await keep_an_admin(uow, user)
+            await keep_an_admin(uow, user, self._providers)
 
     def forget(self) -> None:
         """Resolve everybody's roles anew at their next request to this process."""

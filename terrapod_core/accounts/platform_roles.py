@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -47,23 +47,24 @@ async def _add(uow: UnitOfWork, user: User, role: PlatformRole) -> None:
         raise Conflict(f"the role {role} given to {user.email} is another user's, who had that address; take it away first") from None
 
 
-async def withdraw(uow: UnitOfWork, actor: Actor, user: User, role: PlatformRole) -> None:
-    """Take a role away in the caller's transaction; raises `Conflict` when nobody would be admin then."""
+async def withdraw(uow: UnitOfWork, actor: Actor, user: User, role: PlatformRole, loaded: Collection[str]) -> None:
+    """Take a role away in the caller's transaction; raises `Conflict` as `keep_an_admin` does, of which `loaded` is."""
     if role is PlatformRole.ADMIN:
-        await keep_an_admin(uow, user)
+        await keep_an_admin(uow, user, loaded)
     held = RoleAssignment
     taken = await uow.session.execute(delete(held).where(held.user_id == user.id, held.role == role.value).returning(held.id))
     if taken.first() is not None:
         record(uow, actor, "user.withdraw-role", "users", user.id, role=role.value)
 
 
-async def keep_an_admin(uow: UnitOfWork, without: User) -> None:
+async def keep_an_admin(uow: UnitOfWork, without: User, loaded: Collection[str]) -> None:
     """Refuse what would leave the installation without anybody who can sign in and do everything.
 
-    Roles that a sign-in brought do not count: the other side may take them back. Nor do service accounts.
+    `loaded` are the names of the auth providers that are in use: nobody signs in with another. Roles that a sign-in brought do
+    not count: the other side may take them back. Nor do service accounts.
     """
     held = RoleAssignment
-    can_sign_in = or_(User.provider != LOCAL, User.password_hash.is_not(None))
+    can_sign_in = User.provider.in_(loaded) & or_(User.provider != LOCAL, User.password_hash.is_not(None))
     admins = (
         select(held.user_id, can_sign_in)
         .join(User, User.id == held.user_id)

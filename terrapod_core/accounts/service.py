@@ -57,16 +57,16 @@ def open_accounts(
         raise SettingsError(f"an auth provider is called {SERVICE}, which is the provider of service accounts: give it another name")
     authentication = Authentication(db, keyring, settings.sessions, settings.auth)
     passwords = PasswordChanges(db, authz, authentication, providers)
-    accounts = Accounts(db, authz, authentication, passwords)
     tokens = Tokens(db, authz, keyring, authentication, settings.tokens, readable)
     sessions = Sessions(db, authz, keyring, authentication, settings.sessions)
+    sign_in = SignIn(db, keyring, sessions, authentication, providers, settings.auth, refusals)
     return AccountServices(
         authentication=authentication,
-        accounts=accounts,
+        accounts=Accounts(db, authz, authentication, passwords, sign_in.providers),
         passwords=passwords,
         tokens=tokens,
         sessions=sessions,
-        sign_in=SignIn(db, keyring, sessions, authentication, providers, settings.auth, refusals),
+        sign_in=sign_in,
         terraform_login=TerraformLogin(db, tokens, authentication),
         first_start=FirstStart(db, keyring, passwords, authentication),
         form_tokens=FormTokens(keyring),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sqlalchemy import delete
@@ -37,8 +37,12 @@ _EMAIL: Final = "/data/attributes/email"
 class Accounts:
     """Everybody who may sign in, and service accounts. `who` is a user's id or e-mail address, or a service account's name."""
 
-    def __init__(self, db: Database, authz: Authorizer, authentication: Authentication, passwords: PasswordChanges) -> None:
+    def __init__(
+        self, db: Database, authz: Authorizer, authentication: Authentication, passwords: PasswordChanges, providers: Collection[str]
+    ) -> None:
+        """`providers` are the names of those that people can sign in with."""
         self._db = db
+        self._providers = frozenset(providers)
         self._authz = authz
         self._authentication = authentication
         self._passwords = passwords
@@ -177,7 +181,7 @@ class Accounts:
         async with self._db.uow() as uow:
             user = await self._taken(uow, who)
             if user.disabled_at is None:
-                await keep_an_admin(uow, user)
+                await keep_an_admin(uow, user, self._providers)
                 user.disabled_at = uow.now()
                 record(uow, actor, "user.disable", "users", user.id)
                 await uow.flush()  # the user before what hangs on them, as everybody locks them
@@ -206,7 +210,7 @@ class Accounts:
         self._require_admin(actor, "delete users")
         async with self._db.uow() as uow:
             user = await self._taken(uow, who)
-            await keep_an_admin(uow, user)
+            await keep_an_admin(uow, user, self._providers)
             if user.is_service_account:
                 await reserve(uow, user)
             record(uow, actor, "user.delete", "users", user.id, provider=user.provider, name=user.username, email=user.email)
@@ -232,7 +236,7 @@ class Accounts:
         """Take a platform role away. Raises `Conflict` when nobody would be admin then."""
         self._require_admin(actor, "take platform roles")
         async with self._db.uow() as uow:
-            await withdraw(uow, actor, await self._taken(uow, who), role)
+            await withdraw(uow, actor, await self._taken(uow, who), role, self._providers)
             await uow.commit()
         self._authentication.forget()
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import update
 
-from terrapod_core.accounts import APIToken, FirstAdmin, User
+from terrapod_core.accounts import APIToken, FirstAdmin, Holders, User
 from terrapod_core.authz import SYSTEM, PlatformRole
 from terrapod_core.errors import Conflict, Forbidden, Invalid, NotFound
 from terrapod_core.plugin import Identity
@@ -84,6 +85,29 @@ async def test_the_last_admin_cannot_be_shut_out(people: People) -> None:
         await people.services.accounts.disable(SYSTEM, root)
     with pytest.raises(Conflict, match="last platform admin"):
         await people.services.accounts.withdraw(SYSTEM, root, PlatformRole.ADMIN)
+
+
+async def test_an_admin_whose_provider_is_not_loaded_is_nobody_to_rely_on(people: People) -> None:
+    root = await people.user("root", PlatformRole.ADMIN)
+    other = await people.user("other", PlatformRole.ADMIN)
+
+    async def comes_from(provider: str) -> None:
+        async with people.db.uow() as uow:
+            await uow.session.execute(update(User).where(User.id == other).values(provider=provider))
+            await uow.commit()
+
+    await comes_from("switched-off")
+    holders = Holders(people.services.sign_in.providers, people.services.authentication)
+    for take in (people.services.accounts.disable, people.services.accounts.delete):
+        with pytest.raises(Conflict, match="last platform admin"):
+            await take(SYSTEM, root)
+    with pytest.raises(Conflict, match="last platform admin"):
+        await people.services.accounts.withdraw(SYSTEM, root, PlatformRole.ADMIN)
+    with pytest.raises(Conflict, match="last platform admin"):
+        async with people.db.uow() as uow:
+            await holders.keep_an_admin(uow, root)
+    await comes_from("corporate")
+    await people.services.accounts.disable(SYSTEM, root)
 
 
 async def test_two_admins_cannot_shut_each_other_out_at_once(people: People) -> None:
