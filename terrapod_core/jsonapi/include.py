@@ -25,6 +25,14 @@ class Loader(Protocol):
         ...
 
 
+class Bringer(Protocol):
+    """Loads what a relationship leads to whose ids the things themselves do not have."""
+
+    def __call__(self, session: Any, actor: Any, objs: Sequence[Any], /) -> Sequence[Any]:
+        """What `objs` point to and the actor may see; `objs` name their ids from then on. One query, synchronous."""
+        ...
+
+
 @dataclass
 class _Tree:
     """Paths folded together: `plan`, `current_run.plan` share no node, `workspace` and `workspace.project` share one."""
@@ -56,12 +64,17 @@ class Includes:
 
     def __init__(self) -> None:
         self._types: dict[str, tuple[Resource, Loader]] = {}
+        self._bringers: dict[tuple[str, str], Bringer] = {}
 
     def add(self, resource: Resource, loader: Loader) -> None:
         """Let things of the resource's type be included; `ValueError` when the type is there already."""
         if resource.type in self._types:
             raise ValueError(f"{resource.type} can be included already")
         self._types[resource.type] = (resource, loader)
+
+    def bring(self, resource: Resource, relationship: str, bringer: Bringer) -> None:
+        """Ask `bringer` when the relationship of primary data shall be included; things of its type are included as `add` says."""
+        self._bringers[resource.type, relationship] = bringer
 
     def resolve(
         self,
@@ -80,10 +93,21 @@ class Includes:
         start = [(resource, obj) for obj in objs]
         walk.known = {(resource.type, resource.id_of(obj, rendering)): obj for obj in objs} if start else {}
         primary = frozenset(walk.known)
-        steps = [(_Tree.of(include_paths), start)] if start else []
+        tree = _Tree.of(include_paths)
+        if start:
+            self._bring(walk, resource, tree.below, [obj for _, obj in start])
+        steps = [(tree, start)] if start else []
         while steps:
             steps = self._step(walk, primary, steps)
         return list(walk.rendered.values())
+
+    def _bring(self, walk: _Walk, resource: Resource, names: Iterable[str], objs: Sequence[Any]) -> None:
+        for name in names:
+            relationship = resource.relationship(name)
+            if relationship is not None and (bringer := self._bringers.get((resource.type, relationship.name))):
+                target = self._types[relationship.type][0]
+                for obj in bringer(walk.session, walk.rendering.actor, objs):
+                    walk.known[target.type, target.id_of(obj, walk.rendering)] = obj
 
     def _step(
         self, walk: _Walk, primary: frozenset[Key], steps: list[tuple[_Tree, list[tuple[Resource, Any]]]]

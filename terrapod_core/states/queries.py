@@ -108,6 +108,19 @@ def outputs(session: Session, version_id: str, page: PageRequest | None = None) 
     return Page(session.execute(ordered.offset(page.offset).limit(page.size)).scalars().all(), page.number, page.size, total)
 
 
+def current_outputs(
+    session: Session, authz: Authorizer, actor: Actor, workspaces: Sequence[Workspace]
+) -> Mapping[str, Sequence[StateVersionOutput]]:
+    """The outputs of the current states of those workspaces whose state the actor may read, by workspace, in the order of their names."""
+    readable = [one for one in workspaces if authz.allows(actor, Permission.STATE_READ, one)]
+    by_version = {one.current_state_version_id: one.id for one in readable if one.current_state_version_id is not None}
+    found: dict[str, list[StateVersionOutput]] = {one.id: [] for one in readable}
+    query = select(StateVersionOutput).where(StateVersionOutput.state_version_id.in_(by_version)).order_by(StateVersionOutput.name)
+    for output in session.execute(query).scalars() if by_version else ():
+        found[by_version[output.state_version_id]].append(output)
+    return found
+
+
 def output_by_id(session: Session, output_id: str) -> tuple[StateVersionOutput, StateVersion] | None:
     """An output and the version it belongs to."""
     query = select(StateVersionOutput, StateVersion).join(StateVersion, StateVersion.id == StateVersionOutput.state_version_id)

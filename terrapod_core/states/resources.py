@@ -9,6 +9,8 @@ from terrapod_core.jsonapi import Includes, Rendering, Resource, attr, to_many, 
 from terrapod_core.states.models import StateStatus, StateVersion, StateVersionOutput
 from terrapod_core.states.reading import INDICES
 from terrapod_core.states.service import States
+from terrapod_core.workspaces import Workspace
+from terrapod_core.workspaces.resources import WORKSPACE
 
 
 def _url(path: str) -> Callable[[StateVersion, Rendering], str | None]:
@@ -77,6 +79,18 @@ STATE_VERSION_OUTPUT: Final = Resource(
     links={"self": "/api/v2/state-version-outputs/{id}"},
 )
 
+WORKSPACE_OUTPUT: Final = Resource(
+    type="workspace-outputs",
+    attributes=[
+        attr("name"),
+        attr("sensitive"),
+        attr("output_type", from_=lambda output: output.type),
+        attr("value", from_=lambda output: output.shown_value),
+    ],
+    links={"self": "/api/v2/state-version-outputs/{id}"},
+)
+"""The same as a relationship of the workspace shows them, in go-tfe's words."""
+
 RESOURCE: Final = Resource(
     type="resources",
     attributes=[
@@ -95,7 +109,7 @@ RESOURCE: Final = Resource(
 
 
 def includes(registry: Includes, states: States) -> None:
-    """Let `include=current_state_version` and `include=outputs` work everywhere."""
+    """Let `include=current_state_version` and `include=outputs` work everywhere, of state versions and of workspaces."""
 
     def load(session: Any, actor: Any, wanted: Sequence[str]) -> Sequence[StateVersion]:
         return states.load(session, actor, wanted)
@@ -104,4 +118,10 @@ def includes(registry: Includes, states: States) -> None:
         return states.load_outputs(session, actor, wanted)
 
     registry.add(STATE_VERSION, load)
+
+    def bring_outputs(session: Any, actor: Any, workspaces: Sequence[Workspace]) -> Sequence[StateVersionOutput]:
+        return states.bring_outputs(session, actor, workspaces)
+
     registry.add(STATE_VERSION_OUTPUT, load_outputs)
+    registry.add(WORKSPACE_OUTPUT, load_outputs)
+    registry.bring(WORKSPACE, "outputs", bring_outputs)

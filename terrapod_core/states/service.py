@@ -210,6 +210,13 @@ class States:
         """Those of `wanted` that the actor may see, values of sensitive ones left out; for `include=outputs`."""
         return self._views.outputs(queries.visible_outputs(session, self._authz, actor, wanted))
 
+    def bring_outputs(self, session: Session, actor: Actor, workspaces: Sequence[Workspace]) -> Sequence[StateVersionOutput]:
+        """The outputs of these workspaces that the actor may see, values of sensitive ones left out; the workspaces name them then."""
+        found = queries.current_outputs(session, self._authz, actor, workspaces)
+        for workspace in workspaces:
+            workspace.output_ids = [output.id for output in found.get(workspace.id, ())]
+        return self._views.outputs([output for outputs in found.values() for output in outputs])
+
     # -- for rooms above
 
     async def left_by(self, run_id: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final
@@ -43,6 +43,7 @@ class Workspace(Base):
     """One workspace. A deleted one keeps its row for a while, unseen, so that what hangs on it can be put away in order."""
 
     __tablename__ = "workspaces"
+    __allow_unmapped__ = True
     __table_args__ = (
         Index("uq_workspaces_name", "name", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index("ix_workspaces_owner_id", "owner_id", "name"),
@@ -110,6 +111,9 @@ class Workspace(Base):
     def locked(self) -> bool:
         """Whether somebody or some run holds it."""
         return self.lock_kind is not None
+
+    output_ids: Sequence[str] | None = None
+    """The ids of the outputs of its current state, where somebody asked for them; set by the room of states, not a column."""
 
     @property
     def tag_names(self) -> list[str]:

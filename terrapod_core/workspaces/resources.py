@@ -147,6 +147,12 @@ WORKSPACE: Final = Resource(
         ),
         to_one("agent_pool", "agent-pools", id_from=_none),
         to_many(
+            "outputs",
+            "workspace-outputs",
+            ids_from=lambda workspace: ABSENT if workspace.output_ids is None else workspace.output_ids,
+            related="/api/v2/workspaces/{id}/current-state-version-outputs",
+        ),
+        to_many(
             "remote_state_consumers",
             "workspaces",
             ids_from=lambda _workspace: ABSENT,

@@ -138,6 +138,29 @@ def test_the_resources_of_the_current_state_are_listed(api: httpx.Client, mine: 
     assert data(api.get(f"workspaces/{mine}"))["attributes"]["resource-count"] == 1
 
 
+def test_a_workspace_names_and_brings_its_outputs_when_asked(api: httpx.Client, mine: str) -> None:
+    wire.put_state(api, mine, state(1, outputs={"said": "first"}))
+    wire.put_state(api, mine, state(2, outputs={"said": "hello", "hidden": "xyzzy-output"}))
+    name = data(api.get(f"workspaces/{mine}"))["attributes"]["name"]
+    for path in (f"workspaces/{mine}", f"organizations/default/workspaces/{name}", f"organizations/default/workspaces?search[name]={name}"):
+        found = api.get(path, params={"include": "outputs"} if "?" not in path else {"search[name]": name, "include": "outputs"}).json()
+        workspace = found["data"][0] if isinstance(found["data"], list) else found["data"]
+        values = {one["attributes"]["name"]: one["attributes"]["value"] for one in found["included"]}
+        assert values == {"said": "hello", "hidden": None}
+        assert {(one["type"], one["attributes"]["output-type"]) for one in found["included"]} == {("workspace-outputs", "string")}
+        assert workspace["relationships"]["outputs"]["data"] == [
+            ref("workspace-outputs", one["id"]) for one in sorted(found["included"], key=lambda one: one["attributes"]["name"])
+        ]
+    plain = data(api.get(f"workspaces/{mine}"))["relationships"]["outputs"]
+    assert plain == {"links": {"related": f"/api/v2/workspaces/{mine}/current-state-version-outputs"}}
+
+
+def test_a_workspace_without_a_state_brings_no_outputs(api: httpx.Client, mine: str) -> None:
+    found = api.get(f"workspaces/{mine}", params={"include": "outputs"}).json()
+    assert found["data"]["relationships"]["outputs"]["data"] == []
+    assert not found.get("included")
+
+
 def test_outputs_come_with_what_includes_them(api: httpx.Client, mine: str) -> None:
     made = wire.put_state(api, mine, state(1, outputs={"said": "hello", "hidden": "xyzzy-output"}))
     for path, include in (
