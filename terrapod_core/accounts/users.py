@@ -153,8 +153,9 @@ class Accounts:
             await self._rename(uow, actor, user, username, email)
             if admin:
                 _check_named(user, who)
-            if admin is not None:
-                await (grant if admin else withdraw)(uow, actor, user, PlatformRole.ADMIN)
+                await grant(uow, actor, user, PlatformRole.ADMIN)
+            elif admin is not None:
+                await withdraw(uow, actor, user, PlatformRole.ADMIN, self._providers)
             await uow.commit()
         self._authentication.forget()
         return user
