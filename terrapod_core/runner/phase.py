@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from terrapod_core import __version__
 
-from . import engines, environment, workdir
+from . import engines, environment, size, workdir
 from .client import Server
 from .failures import Interrupted, PhaseFailed, PhaseGone, Refused
 from .interruption import Interruption
@@ -237,6 +237,7 @@ class Phase:
     def run(self, arguments: Sequence[str], sink: Callable[[bytes], None]) -> int:
         """Run the engine in the working directory with the workspace's environment; nothing starts once the run was cancelled."""
         self.interruption.check()
+        size.check((str(self.engine.path), *arguments), self.env)
         start = self.room.carrying_out(self.engine, arguments, relative=self.relative, env=self.env)
         code = stream(start, interruption=self.interruption, sink=sink)
         if self.interruption.gone is not None and code != 0:

@@ -166,3 +166,25 @@ def test_generated_configuration_is_reported(runner: RunnerProgram) -> None:
     imported = 'import {\n  to = terraform_data.a\n  id = "known"\n}\n'
     report = plan(runner, imported, operation={"generate-config": True})
     assert (report["generated-configuration"], report["imports"]) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        (
+            [("OLD", 140_000)],
+            "The environment variable OLD is too large: it has 140005 bytes with its name, and Linux passes at most 131072.",
+        ),
+        ([(f"V{number}", 100_000) for number in range(70)], "The environment variables are too large together"),
+    ],
+    ids=["one", "all"],
+)
+def test_an_environment_that_linux_does_not_pass_on_ends_the_run_with_a_sentence(
+    runner: RunnerProgram, server: PhaseServer, environment: list[tuple[str, int]], says: str
+) -> None:
+    server.configuration = archive({"main.tf": THREE})
+    server.begin("plan", environment=[{"key": key, "value": "x" * size, "sensitive": False} for key, size in environment])
+    report = runner.carry_out()
+    assert report["status"] == "errored"
+    assert says in report["message"]
+    assert says in server.text
