@@ -167,7 +167,7 @@ class Services:
         self.logs = runs.Logs(self.db, self.objects, self.keyring)
         self.links = Links(self.capabilities, self.clock, self.authz)
         self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
-        holding = Holding(self.db, self.trial.isolation, self._actor)
+        holding = Holding(self.db, self.logs, self.trial.isolation, self._actor)
         self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door, holding)
         self.runs = runs.Runs(
             self.db,

@@ -11,11 +11,13 @@ from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from terrapod_core.authz import Actor
-from terrapod_core.db import Database
+from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Forbidden
 from terrapod_core.plugin import RunnerBackend, SupportsIsolation, SupportsSelfTest
+from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import PhaseStatus
+from terrapod_core.runs.waiting import HELD
 
 NO_ISOLATION: Final = "no_isolation"
 """The word in `Run.held_for`, and the code of `waiting-on`."""
@@ -94,20 +96,30 @@ class RunnerTrial:
 class Holding:
     """Keeps phases of others than platform admins from being launched while nothing would keep them from the server."""
 
-    def __init__(self, db: Database, isolation: Callable[[], Isolation], find: FindActor) -> None:
+    def __init__(self, db: Database, logs: Logs, isolation: Callable[[], Isolation], find: FindActor) -> None:
         self._db = db
+        self._logs = logs
         self._isolation = isolation
         self._find = find
 
     async def creators(self) -> Collection[str] | None:
-        """Whose queued phases may be launched now, by user id; `None`: everybody's. Notes on the other runs what they wait for."""
+        """Whose queued phases may be launched now, by user id; `None`: everybody's. Other runs, and their logs, say why they wait."""
         allowed, wrong = await self._db.read(self._look)
         if wrong:
             word = None if allowed is None else NO_ISOLATION
             async with self._db.uow() as uow:
                 await uow.session.execute(update(Run).where(Run.id.in_(wrong)).values(held_for=word))
+                if word is not None:
+                    await self._say(uow, wrong)
                 await uow.commit()
         return allowed
+
+    async def _say(self, uow: UnitOfWork, run_ids: list[str]) -> None:
+        """Say it in the logs of plans. Not for an apply: terraform's CLI swallows the first three lines of its log."""
+        queued = (Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None))
+        plans = select(Phase).where(Phase.run_id.in_(run_ids), Phase.kind == "plan", *queued).with_for_update()
+        for phase in (await uow.session.execute(plans)).scalars():
+            self._logs.say(uow, phase, f"Waiting: {HELD}.\n")
 
     def _look(self, session: Session) -> tuple[Collection[str] | None, list[str]]:
         isolation = self._isolation()

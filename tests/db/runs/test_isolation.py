@@ -21,6 +21,8 @@ async def test_a_run_of_anybody_but_an_admin_waits_for_a_sandbox_and_says_so(eng
     assert waiting is not None
     assert waiting.code == "no_isolation"
     assert "allow_unisolated_users" in waiting.detail
+    await engine.look()
+    assert await engine.log(hers.run.plan_id) == f"\x02Waiting: {waiting.detail}.\n".encode()
 
     engine.backend.isolation = "sandbox"
     await engine.look()
