@@ -292,10 +292,29 @@ class Lives(RuleBasedStateMachine):
                 self.do(offer)
                 raise AssertionError("a late runner was heard")
         if phase.kind == "apply":
-            fits = self.model.late_state(run)
-            answer = self.do(self.engine.put_state(claim, run.workspace.serial if fits else 1000 + at))
-            assert answer["rescued"] is not fits
-            self.do(self._jobs())
+            self._bring(run, claim, at)
+
+    def _bring(self, run: ModelRun, claim: PhaseClaim, at: int) -> None:
+        """The state that a late runner holds: kept beside, or awaited."""
+        fits = self.model.late_state(run)
+        answer = self.do(self.engine.put_state(claim, run.workspace.serial if fits else 1000 + at))
+        assert answer["rescued"] is not fits
+        self.do(self._jobs())
+
+    @precondition(lambda self: any(phase.kind == "apply" for _, phase, _ in self.phases("running")))
+    @rule(at=choices, comes=st.booleans())
+    def cut_off(self, at: int, comes: bool) -> None:
+        """The runner of an apply that is cancelled is not heard any more; perhaps it is back in time."""
+        run, _, ident = self.pick(at, [each for each in self.phases("running") if each[1].kind == "apply"])
+        claim = self.engine.claim(ident)
+        if run.canceled_at is None:
+            self.both(lambda: self.model.cancel(run), self.engine.runs.cancel(self.engine.admin, self._id_of(run)))
+        while not run.is_final:
+            self.stage.clock.advance(seconds=10)
+            self.model.now = self.stage.clock.now()
+            self.look()
+        if comes:
+            self._bring(run, claim, at)
 
     @precondition(lambda self: self.phases("launched", "running"))
     @rule(at=choices)
