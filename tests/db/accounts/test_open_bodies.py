@@ -120,7 +120,7 @@ async def test_a_download_ends_when_its_user_may_less_than_before(people: People
 
     async def demote() -> None:
         async with people.db.uow() as uow:
-            await withdraw(uow, SYSTEM, await uow.session.get_one(User, alice), PlatformRole.AUDIT)
+            await withdraw(uow, SYSTEM, await uow.session.get_one(User, alice), PlatformRole.AUDIT, {"local"})
             await uow.commit()
 
     assert await received(people, token, seconds=30, change=demote) == b"1234"
