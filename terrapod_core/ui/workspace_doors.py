@@ -107,10 +107,11 @@ class WorkspacePageDoor:
         may_lock = self.authz.allows(actor, Permission.WORKSPACE_LOCK, workspace) and actor.user_id is not None
         own = _has_lock(actor, workspace)
         may_take = self.authz.allows(actor, Permission.WORKSPACE_FORCE_UNLOCK, workspace)
+        can_be_taken = workspace.lock_kind == LockKind.USER or workspace.awaits_state
         possible = {
             WorkspaceAction.LOCK: may_lock and not workspace.locked,
             WorkspaceAction.UNLOCK: may_lock and own,
-            WorkspaceAction.FORCE_UNLOCK: may_take and not own and workspace.lock_kind == LockKind.USER,
+            WorkspaceAction.FORCE_UNLOCK: may_take and not own and can_be_taken,
         }
         return frozenset(action for action, offered in possible.items() if offered)
 

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from terrapod_core.errors import Invalid
+from terrapod_core.jsonapi import PageRequest
 from terrapod_core.runs.phases import LeaseLost
 from terrapod_core.runs.queries import RunView
 from terrapod_core.runs.requests import Report
 from terrapod_core.storage import PhaseClaim
+from terrapod_core.ui.workspace_doors import WorkspacePageDoor
+from terrapod_core.ui.workspace_views import Paging, WorkspaceAction
 from terrapod_core.workspaces import Workspace
 from tests.db.runs.conftest import LINEAGE, Engine
 from tests.db.runs.test_losses import quiet
@@ -226,16 +229,26 @@ async def test_a_workspace_whose_state_does_not_come_is_free_after_ten_minutes_a
     assert (await engine.put_state(claim, 2))["rescued"] is True
 
 
+async def offered(engine: Engine, workspace: Workspace) -> frozenset[WorkspaceAction]:
+    """What the workspace's page lets an admin do with the lock."""
+    of = engine.terrapod
+    door = WorkspacePageDoor(of.workspaces, of.runs, of.states, of.variables, of.conditions, of.live, of.authz)
+    first = PageRequest(1, 20)
+    return (await door.show(engine.admin, workspace.name, Paging(first, first, first))).actions
+
+
 async def test_an_admin_who_unlocks_by_force_waits_for_no_state(engine: Engine) -> None:
     workspace = await engine.workspace()
     run, claim = await applying(engine, workspace)
     locks = engine.terrapod.workspaces.locks
+    assert await offered(engine, workspace) == frozenset()
     with pytest.raises(Invalid, match="is locked by Run"):
         await locks.force_unlock(engine.admin, workspace.id)
     await engine.runs.cancel(engine.admin, run.id)
     engine.backend.out_of_reach = True
     await quiet(engine, 80)
     behind = await engine.run(workspace)
+    assert await offered(engine, workspace) == {WorkspaceAction.FORCE_UNLOCK}
     await locks.force_unlock(engine.admin, workspace.id)
     assert await codes(engine, workspace) == ["state-diverged"]
     await engine.look()
