@@ -15,7 +15,7 @@ from terrapod_core.runs import Run
 from terrapod_core.runs.phases import LeaseLost
 from terrapod_core.runs.requests import Claim, Report, RunVariable, Started
 from terrapod_core.storage import ObjectKind
-from tests.db.runs.conftest import Engine, make_user, pieces
+from tests.db.runs.conftest import Engine, make_person, make_user, pieces
 
 
 async def test_a_run_is_planned_confirmed_and_applied(engine: Engine) -> None:
@@ -51,12 +51,13 @@ async def test_auto_apply_goes_on_alone(engine: Engine) -> None:
 
 
 async def test_auto_apply_waits_for_a_person_when_its_creator_lost_the_right(engine: Engine) -> None:
-    run = await engine.run(await engine.workspace(), auto_apply=True)
-    other = await make_user(engine.terrapod, "second@example.com", PlatformRole.ADMIN)
+    workspace, root = await engine.workspace(), engine.admin
+    engine.admin = await make_person(engine, workspace, "write")
+    run = await engine.run(workspace, auto_apply=True)
     claim = await engine.begin(run.run.plan_id)
-    await engine.terrapod.accounts.disable(other, engine.admin.id)
+    await engine.terrapod.accounts.disable(root, engine.admin.id)
     await engine.phases.report(claim, Report(status="finished", has_changes=True))
-    shown = await engine.runs.show(other, run.id)
+    shown = await engine.runs.show(root, run.id)
     assert shown.run.status == "planned"
     assert shown.waiting_on is not None
     assert shown.waiting_on.code == "approval"

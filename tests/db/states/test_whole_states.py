@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -237,6 +238,12 @@ async def test_the_late_state_of_a_cancelled_run_becomes_current_while_it_holds_
     workspace = await shelf.workspace()
     await shelf.given_to_run(workspace, RUN)
     await put(shelf, workspace, state(5), 5)
+    assert (await put(shelf, workspace, state(6, note="too early"), 6, standing=Standing.CANCELED)).rescued  # the run goes on
+    async with shelf.db.uow() as uow:
+        row = await uow.run(lambda session: workspaces_queries.for_update(session, workspace.id))
+        assert row is not None
+        assert shelf.workspaces.hold_for_state(uow, row, RUN, uow.now() + timedelta(minutes=10))
+        await uow.commit()
     kept = await put(shelf, workspace, state(7), 7, standing=Standing.CANCELED)
     assert (kept.rescued, (await shelf.now(workspace)).current_state_version_id) == (False, kept.id)
     for content, serial, lineage in ((state(6, note="older"), 6, LINEAGE), (state(8, lineage="another"), 8, "another")):
