@@ -127,9 +127,9 @@ def test_a_setting_that_cannot_be_honoured_is_422_and_never_stored(
 
 
 def test_a_pool_or_connection_in_the_relationships_is_422(api: httpx.Client) -> None:
-    for name, kind in (("vcs-connection", "vcs-connections"), ("agent-pool", "agent-pools")):
-        sent = document("workspaces", {name: ref(kind, "x-" + wire.UNKNOWN)}, name=wire.fresh("no"))
-        refused(api.post(f"{wire.ORG}/workspaces", json=sent), 422, pointer=f"/data/relationships/{name}", says="configured")
+    for name, says in (("vcs-connection", "configured"), ("agent-pool", "take no runs here yet")):
+        sent = document("workspaces", {name: ref(f"{name}s", "x-" + wire.UNKNOWN)}, name=wire.fresh("no"))
+        refused(api.post(f"{wire.ORG}/workspaces", json=sent), 422, pointer=f"/data/relationships/{name}", says=says)
 
 
 def test_a_name_that_is_taken_is_422(api: httpx.Client, alice: Person, world: World) -> None:
