@@ -1,7 +1,7 @@
 """What runs cost and whom they keep waiting: `nox -s bench -- runs`, some ten minutes.
 
     nox -s bench -- runs --quick                 a look: fewer and shorter rounds
-    nox -s bench -- runs --only queue            one part: queue, first-byte, live, plans
+    nox -s bench -- runs --only queue            one part: queue, first-byte, and those of `live` and `plans`
 
 It needs a terraform on PATH and a machine with nothing else to do. The aims hold for medians; what was measured how is in
 docs/explanation/performance.md.
@@ -9,17 +9,13 @@ docs/explanation/performance.md.
 
 from __future__ import annotations
 
-import importlib
-from importlib.util import find_spec
 from pathlib import Path
 
+from tests.bench import live, plans
 from tests.bench.parts import queue
 from tests.bench.tools.program import Part, run
 from tests.bench.tools.report import Report
 from tests.support.postgres import PostgresServer
-
-MODULES = ("live", "plans")
-"""Parts that bring their own `measure(report, directory, postgres, quick)`."""
 
 
 def _queue(report: Report, directory: Path, _postgres: PostgresServer, quick: bool) -> None:
@@ -30,14 +26,8 @@ def _first_byte(report: Report, directory: Path, postgres: PostgresServer, quick
     queue.first_byte(report, directory, postgres, rounds=5 if quick else 40)
 
 
-def parts() -> dict[str, Part]:
-    """Every part that is there, by name."""
-    found: dict[str, Part] = {"queue": _queue, "first-byte": _first_byte}
-    for name in MODULES:
-        if find_spec(f"tests.bench.parts.{name}") is not None:
-            found[name] = importlib.import_module(f"tests.bench.parts.{name}").measure
-    return found
+PARTS: dict[str, Part] = {"queue": _queue, "first-byte": _first_byte, **live.PARTS, **plans.PARTS}
 
 
 if __name__ == "__main__":
-    run("runs", parts())
+    run("runs", PARTS)
