@@ -88,14 +88,17 @@ class Handlers:
     async def release_awaited(self) -> None:
         """Free the workspaces whose last run's state was awaited for long enough."""
         for workspace_id in await self._db.read(lambda session: queue.overdue(session, self._db.clock.now())):
-            async with self._db.uow() as uow:
-                workspace = await uow.run(lambda session, of=workspace_id: workspaces_queries.for_update(session, of))  # type: ignore[misc]
-                if workspace is None or workspace.lock_until is None or workspace.lock_until > uow.now():
-                    continue
-                self._workspaces.release_from_run(uow, workspace, workspace.lock_holder_id or "")
-                await queue.admit(uow, self._workspaces, workspace)
-                await uow.commit()
-            self._wake()
+            await self._release_awaited(workspace_id)
+
+    async def _release_awaited(self, workspace_id: str) -> None:
+        async with self._db.uow() as uow:
+            workspace = await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id))
+            if workspace is None or workspace.lock_until is None or workspace.lock_until > uow.now():
+                return
+            self._workspaces.release_from_run(uow, workspace, workspace.lock_holder_id or "")
+            await queue.admit(uow, self._workspaces, workspace)
+            await uow.commit()
+        self._wake()
 
     async def discard_stale(self, event: StateVersionFinalized) -> None:
         """Give up saved plans that were made from a state which is no longer the workspace's."""
