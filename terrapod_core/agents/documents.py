@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from terrapod_core.authz import labels
 from terrapod_core.errors import Problems
 from terrapod_core.jsonapi import Ref
 
@@ -18,9 +19,6 @@ LISTENER_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 """A host's name will do."""
 SERVICE_ACCOUNT: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 """As Kubernetes names things: a DNS subdomain."""
-LABEL_KEY: Final = re.compile(r"[A-Za-z0-9_.=+\-@:/]{1,255}")
-LABEL_VALUE: Final = re.compile(r"[A-Za-z0-9_.=+\-@:/ ]{0,256}")
-MOST_LABELS: Final = 50
 MOST_USES: Final = 1000
 MOST_CAPACITY: Final = 1000
 LONGEST_VERSION: Final = 64
@@ -118,10 +116,10 @@ def _check_report(version: str | UnsetType, capacity: int | UnsetType, problems:
         problems.add(f"Capacity must be between 1 and {MOST_CAPACITY}", attribute="capacity")
 
 
-def _check_labels(labels: Mapping[str, str | None], problems: Problems) -> None:
-    if len(labels) > MOST_LABELS:
-        problems.add(f"A pool may have at most {MOST_LABELS} labels", attribute="labels")
-    for key, value in labels.items():
-        if LABEL_KEY.fullmatch(key) is None or LABEL_VALUE.fullmatch(value or "") is None:
+def _check_labels(sent: Mapping[str, str | None], problems: Problems) -> None:
+    if len(sent) > labels.MOST:
+        problems.add(f"A pool may have at most {labels.MOST} labels", attribute="labels")
+    for key, value in sent.items():
+        if labels.KEY.fullmatch(key) is None or labels.VALUE.fullmatch(value or "") is None:
             problems.add("Keys and values of labels are letters, digits and _ . = + - @ : /; values may hold spaces", attribute="labels")
             return

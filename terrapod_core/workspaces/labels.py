@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from terrapod_core.authz.labels import KEY, MOST, VALUE
 from terrapod_core.errors import Problems
 from terrapod_core.jsonapi import Ref
 
-MOST: Final = 50
-"""Labels of one workspace."""
-
-KEY: Final = re.compile(r"[A-Za-z0-9_.=+\-@:/]{1,255}")
-VALUE: Final = re.compile(r"[A-Za-z0-9_.=+\-@:/ ]{0,256}")
 RESERVED: Final = ("hc:", "hcp:")
 """Prefixes of keys that HashiCorp keeps for itself."""
 
