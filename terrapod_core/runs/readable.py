@@ -42,11 +42,13 @@ _REASONS: Final = {
 
 
 def complete(data: bytes) -> int:
-    """How many bytes of a log's newest piece can be told: the beginning of a JSON line waits for its end, text does not."""
+    """How many bytes of a log's newest piece can be told: the beginning of a message waits for its end, text does not."""
     start = data.rfind(b"\n") + 1
-    rest = data[start:]
-    opens = rest.startswith(_OPENING) or (bool(rest) and _OPENING.startswith(rest))
-    return start if opens and len(rest) < LONGEST_LINE else len(data)
+    opening = data.find(_OPENING, start)
+    if opening < 0:
+        # Its first bytes may be all there is of it.
+        opening = next((len(data) - n for n in (2, 1) if data[start:].endswith(_OPENING[:n])), len(data))
+    return opening if len(data) - opening < LONGEST_LINE else len(data)
 
 
 def readable(text: str) -> str:
@@ -55,10 +57,11 @@ def readable(text: str) -> str:
 
 
 def _line(line: str) -> str:
-    """A line without its end."""
-    bare = line.strip(_FRAME)
-    if not bare.startswith("{"):
+    """A line without its end; a message may follow text that somebody did not end, as it would in a terminal."""
+    before, opening, rest = line.partition(_OPENING.decode())
+    if not opening:
         return line
+    bare = (opening + rest).rstrip(_FRAME)
     try:
         said = msgspec.json.decode(bare)
         if not isinstance(said, dict) or not isinstance(said.get("@message"), str):
@@ -70,7 +73,7 @@ def _line(line: str) -> str:
     except (AttributeError, KeyError, TypeError, ValueError):
         # A type that is known, in a form that is not: of another engine, or a later one.
         told = list(_message(said))
-    return line.replace(bare, "\n".join(told))
+    return before + "\n".join(told) + line[len(before) + len(bare) :]
 
 
 def _message(said: dict[str, Any]) -> Iterator[str]:

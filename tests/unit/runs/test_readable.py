@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from terrapod_core.runs.readable import LONGEST_LINE, complete, readable
 
@@ -100,11 +100,20 @@ def test_the_frame_of_a_log_stays_around_what_is_told() -> None:
     assert words("\x02" + line("log", "all of it").rstrip("\n") + "\x03") == "\x02all of it\x03"
 
 
-@given(st.lists(st.sampled_from([line("log", "ü told"), "text\n", "no end {", line("outputs", outputs={})])), st.data())
-def test_a_log_that_is_told_in_pieces_reads_as_if_told_at_once(lines: list[str], data: st.DataObject) -> None:
+def test_a_message_after_text_that_nobody_ended_is_told_behind_it() -> None:
+    assert words("Waiting... " + line("log", "Done")) == "Waiting... Done\n"
+    assert complete(b'Waiting... {"') == complete(b'Waiting... {"@level": "in') == len(b"Waiting... ")
+
+
+@example(["no end {", line("log", "ü told")], [8])
+@given(
+    st.lists(st.sampled_from([line("log", "ü told"), "text\n", "no end {", 'and "', "@not", line("outputs", outputs={})])),
+    st.lists(st.integers(0, 500), max_size=8),
+)
+def test_a_log_that_is_told_in_pieces_reads_as_if_told_at_once(lines: list[str], cuts: list[int]) -> None:
     log = "".join(lines)
     whole, told, start = log.encode(), "", 0
-    for end in sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8))):
+    for end in sorted(min(cut, len(whole)) for cut in cuts):
         piece = whole[start:end]
         piece = piece[: complete(piece)]
         if not _is_text(piece):
