@@ -26,6 +26,13 @@ class LaunchFailed(Exception):
     """The program could not be started; nothing of it is left behind. The text is the run's error message."""
 
 
+class LaunchPostponed(Exception):
+    """The program cannot be started now, for a reason that passes by itself; nothing of it is left behind.
+
+    The phase stays in the queue and is launched again, so that a backend whose machines are away for a while costs nobody a run.
+    """
+
+
 @dataclass(frozen=True)
 class PhaseSpec:
     """A phase to run."""
@@ -49,6 +56,12 @@ class PhaseSpec:
     organization: str
     workspace: str
     """Names, for labels a person reads."""
+    cpu: str | None = None
+    """What the workspace asks for: processors (`0.5`, `500m`); `None` leaves it to the backend."""
+    memory: str | None = None
+    """Bytes, with a unit or without (`512Mi`, `2G`); `None` leaves it to the backend."""
+    service_account: str | None = None
+    """The cloud or cluster identity that the run's pool asks for; `None`: terraform gets none."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,9 @@ class PhaseState:
     running: bool
     detail: str
     """For people: `running`, `ended with exit code 1: …`."""
+    waiting: bool = False
+    """The place it is to run in is still made ready (a machine is found, an image fetched), so nobody can have heard of it yet.
+    Its lease does not run out meanwhile: the backend says when it has waited for too long, by `running` being false."""
 
 
 @runtime_checkable
@@ -74,7 +90,7 @@ class RunnerBackend(Protocol):
 
         The program reads one JSON object from its standard input: `url`, `token`, `phase-id`, `run-id`, `certificate`,
         `work-dir`, `engines-dir`, `state-transport`, and `sandbox` where it shall keep terraform apart itself. It outlives the
-        server. Raises `LaunchFailed`.
+        server. Raises `LaunchFailed`, or `LaunchPostponed` for what another try may mend.
         """
         ...
 

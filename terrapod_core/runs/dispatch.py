@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.jobs.looking import Looking
-from terrapod_core.plugin import Handle, LaunchFailed, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding
+from terrapod_core.plugin import Handle, LaunchFailed, LaunchPostponed, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding
 from terrapod_core.runs import turns
 from terrapod_core.runs.cancels import Cancels
 from terrapod_core.runs.isolation import Holding
@@ -152,8 +152,8 @@ class Dispatcher:
                 await self._tell_waiting(waiting[index:], capacity)
                 return
             spec = await self._take(phase.id)
-            if spec is not None:
-                await self._start(spec)
+            if spec is not None and not await self._start(spec):
+                return
             self._hear()
 
     async def _take(self, phase_id: str) -> PhaseSpec | None:
@@ -186,17 +186,32 @@ class Dispatcher:
             engines_dir=door.engines_dir,
             organization="default",
             workspace=workspace.name,
+            cpu=workspace.resource_cpu,
+            memory=workspace.resource_memory,
         )
 
-    async def _start(self, spec: PhaseSpec) -> None:
+    async def _start(self, spec: PhaseSpec) -> bool:
+        """Launch it; whether the backend takes more at the moment."""
         try:
             handle = await self._backend.launch(spec)
+        except LaunchPostponed as error:
+            log.warning("a phase waits for its runner backend", phase=spec.phase_id, error=str(error))
+            await self._put_back(spec)
+            return False
         except LaunchFailed as error:
             log.warning("a phase could not be started", phase=spec.phase_id, error=str(error))
             why = f"the runner could not be started: {error}"
             await self._locked(spec.phase_id, spec.epoch, partial(self._outcomes.failed, why=why))
-            return
+            return True
         await self._keep(spec.phase_id, spec.epoch, handle)
+        return True
+
+    async def _put_back(self, spec: PhaseSpec) -> None:
+        """Let it wait again as if it had never been taken; the token that was made for it is of no epoch to come."""
+        async with self._db.uow() as uow:
+            mine = (Phase.id == spec.phase_id) & (Phase.epoch == spec.epoch) & Phase.claimed_by.is_(None)
+            await uow.session.execute(update(Phase).where(mine).values(lease_expires_at=None, launches=Phase.launches - 1))
+            await uow.commit()
 
     async def _keep(self, phase_id: str, epoch: int, handle: Handle) -> None:
         async with self._db.uow() as uow:
@@ -219,15 +234,24 @@ class Dispatcher:
     # -- watching
 
     async def _watch(self, phase: Phase, now: datetime) -> None:
-        if now - self._leases[phase.id].since >= LEASE:
+        state = await self._backend.poll(phase.handle or {}) if phase.handle is not None or await self._find(phase) else None
+        if state is not None and state.running and state.waiting and phase.claimed_by is None:
+            await self._extend(phase, now)
+        elif now - self._leases[phase.id].since >= LEASE:
             log.warning("a runner was not heard for a lease period", phase=phase.id, run=phase.run_id)
-            await self._lost(phase, self._outcomes.unheard)
+            await self._lost(phase, self._outcomes.unheard, state.detail if state is not None else None)
+        elif state is not None and not state.running:
+            log.warning("a runner ended without a report", phase=phase.id, run=phase.run_id, state=state.detail)
+            await self._lost(phase, self._outcomes.lost, state.detail)
+
+    async def _extend(self, phase: Phase, now: datetime) -> None:
+        """Give a program that cannot have begun yet a lease anew, in time."""
+        if now - self._leases[phase.id].since < LEASE / 2:
             return
-        if phase.handle is None and not await self._find(phase):
-            return
-        if not (await self._backend.poll(phase.handle or {})).running:
-            log.warning("a runner ended without a report", phase=phase.id, run=phase.run_id)
-            await self._lost(phase, self._outcomes.lost)
+        async with self._db.uow() as uow:
+            mine = (Phase.id == phase.id) & (Phase.epoch == phase.epoch) & Phase.claimed_by.is_(None) & Phase.finished_at.is_(None)
+            await uow.session.execute(update(Phase).where(mine).values(lease_expires_at=uow.now() + LEASE))
+            await uow.commit()
 
     async def _find(self, phase: Phase) -> bool:
         """Give the phase the handle that a server had no time to keep, because it was killed right after the launch."""
@@ -240,8 +264,9 @@ class Dispatcher:
         phase.handle = dict(handle)
         return True
 
-    async def _lost(self, phase: Phase, act: Act) -> None:
-        if await self._locked(phase.id, phase.epoch, act, lease=phase) and phase.handle is not None:
+    async def _lost(self, phase: Phase, act: Callable[..., Awaitable[None]], why: str | None) -> None:
+        """`why` is the backend's word about the program; `None` when it knows none."""
+        if await self._locked(phase.id, phase.epoch, partial(act, why=why), lease=phase) and phase.handle is not None:
             await self._backend.cancel(phase.handle, force=True)
 
     async def _locked(

@@ -92,14 +92,18 @@ class Outcomes:
         """End a phase that was cancelled before it had begun."""
         await self._ended(uow, workspace, run, phase, RunStatus.CANCELED, None)
 
-    async def unheard(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
+    async def unheard(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, *, why: str | None = None) -> None:
         """The runner is lost, but may still be at work: a cancelled apply keeps the workspace for a while, so that its state can come."""
         if phase.kind == "apply" and phase.claimed_by is not None and phase.cancel != Cancel.NONE:
             self._workspaces.hold_for_state(uow, workspace, run.id, uow.now() + AWAITED)
-        await self.lost(uow, workspace, run, phase)
+        await self.lost(uow, workspace, run, phase, why=why)
 
-    async def lost(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
-        """The runner is gone. A plan is tried once more; an apply is not, because it may have changed things."""
+    async def lost(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, *, why: str | None = None) -> None:
+        """The runner is gone. A plan is tried once more; an apply is not, because it may have changed things.
+
+        `why` is what the runner backend says of it.
+        """
+        told = f" ({why})" if why and why not in ("running", "ended") else ""
         phase.epoch += 1
         claimed = phase.claimed_by is not None
         if phase.kind == "apply" and claimed:
@@ -113,13 +117,13 @@ class Outcomes:
         elif phase.kind == "plan" and claimed and phase.launches < MAX_PLAN_LAUNCHES:
             self._retry_plan(uow, run, phase)
         elif phase.kind == "plan" or not claimed:
-            await self.failed(uow, workspace, run, phase, f"the runner of this {phase.kind} was lost; start a new run")
+            await self.failed(uow, workspace, run, phase, f"the runner of this {phase.kind} was lost{told}; start a new run")
         else:
-            why = (
-                "the runner of this apply was lost while it may have been changing things; check the workspace's state against what exists "
-                "(a refresh-only run shows the difference) before the next apply"
+            advice = (
+                f"the runner of this apply was lost{told} while it may have been changing things; check the workspace's state against "
+                "what exists (a refresh-only run shows the difference) before the next apply"
             )
-            await self.failed(uow, workspace, run, phase, why)
+            await self.failed(uow, workspace, run, phase, advice)
 
     def _retry_plan(self, uow: UnitOfWork, run: Run, phase: Phase) -> None:
         note(uow, run, "retried", "the runner of the plan was lost; the plan is made again")
