@@ -1,0 +1,85 @@
+"""A cluster on paper for each test, and the plugin's backend in it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from terrapod_core.clock import SystemClock
+from terrapod_core.plugin import PhaseSpec
+from terrapod_core.testing.runners import SCRIPT
+from terrapod_runner_kubernetes.backend import KubernetesRunner
+from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings
+from tests.support.kubelet import Kubelet, PaperCluster, paper_cluster
+
+TOKEN = "phase-token-that-nobody-may-see"
+
+
+@pytest_asyncio.fixture
+async def place(tmp_path: Path) -> AsyncIterator[tuple[PaperCluster, Path]]:
+    async with paper_cluster(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def cluster(place: tuple[PaperCluster, Path]) -> PaperCluster:
+    return place[0]
+
+
+@pytest.fixture
+def settings(place: tuple[PaperCluster, Path]) -> KubernetesRunnerSettings:
+    return KubernetesRunnerSettings(image="registry.example.com/runner:1", kubeconfig=place[1], force_seconds=1)
+
+
+@pytest_asyncio.fixture
+async def runner(settings: KubernetesRunnerSettings) -> AsyncIterator[KubernetesRunner]:
+    made = KubernetesRunner(settings, clock=SystemClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes"))
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture
+async def again(settings: KubernetesRunnerSettings) -> AsyncIterator[KubernetesRunner]:
+    """The backend of a server that came back: nothing of the other one's is in it."""
+    made = KubernetesRunner(settings, clock=SystemClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes"))
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture
+async def kubelet(cluster: PaperCluster, runner: KubernetesRunner, again: KubernetesRunner, tmp_path: Path) -> AsyncIterator[Kubelet]:
+    """The node; its image holds the kit's script in place of the runner program."""
+    script = tmp_path / "program.py"
+    script.write_text(SCRIPT)
+    program = (sys.executable, "-I", "-S", str(script), str(tmp_path), "waiting")
+    async with Kubelet(cluster, program, grace=0.5).at_work() as kubelet:
+        yield kubelet
+
+
+@pytest.fixture
+def phase() -> PhaseSpec:
+    return PhaseSpec(
+        run_id="run-2uPXtbAVfmCkwGsT",
+        phase_id="plan-9kPXtbAVfmCkwGsT",
+        phase="plan",
+        epoch=1,
+        url="https://terrapod.example.com",
+        token=TOKEN,
+        certificate=None,
+        program=("python", "-m", "terrapod_core.runner"),
+        engines_dir=None,
+        organization="acme",
+        workspace="network",
+    )
+
+
+@pytest.fixture
+def whole(phase: PhaseSpec) -> PhaseSpec:
+    """A phase of which everything is asked."""
+    return replace(phase, cpu="1.5", memory="3ki", service_account="terrapod-runner-aws", certificate="-----BEGIN CERTIFICATE-----")

@@ -1,0 +1,245 @@
+"""A cluster of Kubernetes on paper: kmock keeps its objects, and one loop plays Job controller, scheduler and node.
+
+It knows of both what the published API says and no more: a suspended or deleted Job's pods get SIGTERM and their grace, a pod's
+program is a process of this machine that reads its order from the Secret, and a Job is Complete or Failed when its pod is.
+Containers, mounts and users it does not play: no program here runs in an image.
+"""
+
+# ruff: noqa: ASYNC220 - nobody waits for the event loop of a test
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import subprocess
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kmock import KubernetesEmulator, Server, resource
+from kmock._internal.k8s import KubernetesError
+
+JOBS, PODS, SECRETS, EVENTS = (resource(each) for each in ("batch/v1/jobs", "v1/pods", "v1/secrets", "v1/events"))
+NAMESPACE = "runs"
+UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient memory."
+
+
+class PaperCluster(KubernetesEmulator):
+    """The emulator, with what it lacks: selectors, uids, times, versions, refusals, and watches that break."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.numbers = itertools.count(1)
+        self.forbidden: set[tuple[str, str]] = set()
+        """(verb, resource) that the role of the server lacks."""
+        self.broken: int | None = None
+        """A status that everything is answered with."""
+        self.gone: set[str] = set()
+        """Versions that watches cannot go on from."""
+        self.watched: list[tuple[str, str | None]] = []
+        """Each watch: of what, and from which version."""
+        self.cut = asyncio.Event()
+        """Set, it ends the watches that stand."""
+        self.bodies: list[str] = []
+        """All that was ever written, but Secrets."""
+        for each in (JOBS, PODS, SECRETS, EVENTS):
+            self.resources[each] = {"namespaced": True}
+
+    async def _handle(self, request: Any) -> Any:
+        if request.resource is not None:
+            self._refuse(request)
+            if request.resource != SECRETS:
+                self.bodies.append(request.text)
+            if request.action is self.action.CREATE:
+                number = next(self.numbers)
+                made = {"uid": f"uid-{number}", "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+                request.data["metadata"] = {**made, "namespace": request.namespace, **request.data["metadata"]}
+            if request.action in (self.action.CREATE, self.action.UPDATE):
+                request.data.setdefault("metadata", {})["resourceVersion"] = str(next(self.numbers))
+        return await super()._handle(request)
+
+    def _refuse(self, request: Any) -> None:
+        verb = {"FETCH": "get", "UPDATE": "patch"}.get(request.action.value, request.action.value.lower())
+        what = request.resource.plural + (f"/{request.subresource}" if request.subresource else "")
+        if self.broken is not None and request.headers.get("X-Kubelet") is None:
+            raise KubernetesError(status=self.broken, reason="Broken", message="etcdserver: leader changed", details={})
+        if (verb, what) in self.forbidden:
+            words = f'{what} is forbidden: User "system:serviceaccount:terrapod:terrapod" cannot {verb} resource "{what}"'
+            raise KubernetesError(status=403, reason="Forbidden", message=words, details={})
+
+    async def _serve_list(self, request: Any) -> Any:
+        answer: Any = await super()._serve_list(request)
+        answer["metadata"]["resourceVersion"] = str(next(self.numbers))
+        answer["items"] = [each for each in answer["items"] if chosen(request, each)]
+        return answer
+
+    async def _serve_watch(self, request: Any) -> AsyncIterator[Any]:
+        version = request.params.get("resourceVersion")
+        self.watched.append((request.resource.plural, version))
+        if version in self.gone:
+            status = {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410, "message": "too old resource version"}
+            yield {"type": "ERROR", "object": status}
+            return
+        events = super()._serve_watch(request)
+        cut = asyncio.create_task(self.cut.wait())
+        try:
+            while True:
+                following = asyncio.ensure_future(anext(events))
+                await asyncio.wait((following, cut), return_when=asyncio.FIRST_COMPLETED)
+                if cut.done():
+                    following.cancel()
+                    return
+                event = following.result()
+                if not isinstance(event, Mapping) or chosen(request, event["object"]):
+                    yield event
+        finally:
+            cut.cancel()
+
+
+def chosen(request: Any, thing: Mapping[str, Any]) -> bool:
+    """Whether the label selector takes it; only `key=value` is written here."""
+    labels = thing.get("metadata", {}).get("labels", {})
+    wanted = [each.split("=") for each in request.params.get("labelSelector", "").split(",") if each]
+    return all(labels.get(key) == value for key, value in wanted)
+
+
+class Kubelet:
+    """Starts and stops the programs of pods; `program` is what the image has in place of the runner."""
+
+    def __init__(self, cluster: PaperCluster, program: Sequence[str], *, grace: float = 5.0) -> None:
+        self.cluster = cluster
+        self.program = list(program)
+        self.grace = grace
+        self.schedules = True
+        """False: no node takes the pod."""
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._told: dict[str, float] = {}
+        self._ended: set[str] = set()
+
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncIterator[Kubelet]:
+        """While the block runs; what it started ends with it."""
+        work = asyncio.create_task(self._work())
+        try:
+            yield self
+            assert not work.done(), work.exception()
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            for name in self.processes.keys() - self._ended:
+                self.processes[name].kill()
+                self.processes[name].communicate()
+
+    async def _work(self) -> None:
+        while True:
+            for (kind, _, name), job in list(self.cluster.objects.items()):
+                if kind == JOBS:
+                    await self._reconcile(name, None if job.deleted else job.raw)
+            await asyncio.sleep(0.01)
+
+    async def _reconcile(self, name: str, job: Mapping[str, Any] | None) -> None:
+        pod = self.pod(name)
+        finished = any(each["status"] == "True" for each in (job or {}).get("status", {}).get("conditions", []))
+        if job is not None and pod is None and not (job["spec"]["suspend"] or finished or name in self.processes):
+            await self._make_pod(name, job)
+        elif pod is not None and name not in self.processes:
+            await self._start(name, pod, wanted=job is not None and not job["spec"]["suspend"])
+        elif pod is not None:
+            stop = job is None or job["spec"]["suspend"] or "deletionTimestamp" in pod["metadata"]
+            if name not in self._ended:
+                await self._watch(name, pod, job, stop=stop)
+            elif stop:
+                await self._drop(name)
+
+    def pod(self, name: str) -> Mapping[str, Any] | None:
+        """The pod of a Job."""
+        key = (PODS, NAMESPACE, f"{name}-x7k2p")
+        found = self.cluster.objects[key] if key in self.cluster.objects else None  # noqa: SIM401 - it has no `get`
+        return None if found is None or found.deleted else found.raw
+
+    async def _make_pod(self, name: str, job: Mapping[str, Any]) -> None:
+        template = job["spec"]["template"]
+        metadata = {**template["metadata"], "name": f"{name}-x7k2p", "finalizers": ["batch.kubernetes.io/job-tracking"]}
+        await self._send("post", "pods", {"metadata": metadata, "spec": template["spec"], "status": {"phase": "Pending"}})
+
+    async def _start(self, name: str, pod: Mapping[str, Any], *, wanted: bool) -> None:
+        if not wanted or "deletionTimestamp" in pod["metadata"]:
+            await self._drop(name)
+            return
+        if not self.schedules:
+            no = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": UNSCHEDULABLE}
+            if pod["status"].get("conditions") != [no]:
+                await self._status("pods", f"{name}-x7k2p", {"phase": "Pending", "conditions": [no]})
+            return
+        volume = next(each["secret"]["secretName"] for each in pod["spec"]["volumes"] if "secret" in each)
+        order = self.cluster.objects[SECRETS, NAMESPACE, volume].raw["stringData"]["order.json"]
+        process = subprocess.Popen(self.program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.processes[name] = process
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(order.encode())
+            process.stdin.close()
+        process.stdin = None
+        await self._status("pods", f"{name}-x7k2p", {"phase": "Running", "containerStatuses": [container({"running": {}})]})
+
+    async def _watch(self, name: str, pod: Mapping[str, Any], job: Mapping[str, Any] | None, *, stop: bool) -> None:
+        process, now = self.processes[name], asyncio.get_running_loop().time()
+        if stop and name not in self._told:
+            process.terminate()
+            self._told[name] = now
+        elif stop and now - self._told[name] > self.grace and "deletionTimestamp" in pod["metadata"]:
+            process.kill()
+        code = process.poll()
+        if code is None:
+            return
+        self._ended.add(name)
+        words = process.communicate()[0].decode()
+        ended = container({"terminated": {"exitCode": code if code >= 0 else 128 - code, "message": words}})
+        await self._status("pods", f"{name}-x7k2p", {"phase": "Failed" if code else "Succeeded", "containerStatuses": [ended]})
+        if job is not None and not job["spec"]["suspend"]:
+            condition = {"type": "Failed" if code else "Complete", "status": "True", "reason": "BackoffLimitExceeded" if code else "Done"}
+            await self._status("jobs", name, {"conditions": [condition]})
+
+    async def _drop(self, name: str) -> None:
+        await self._send("patch", f"pods/{name}-x7k2p", {"metadata": {"finalizers": []}})
+        with contextlib.suppress(LookupError):
+            await self._send("delete", f"pods/{name}-x7k2p", None)
+
+    async def _status(self, plural: str, name: str, status: Mapping[str, Any]) -> None:
+        await self._send("patch", f"{plural}/{name}", {"status": status})
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> None:
+        group = "apis/batch/v1" if path.startswith("jobs") else "api/v1"
+        address = f"/{group}/namespaces/{NAMESPACE}/{path}"
+        headers = {"X-Kubelet": "1", "Content-Type": "application/merge-patch+json" if method == "patch" else "application/json"}
+        async with self.cluster.clients[0].request(method, address, data=json.dumps(body) if body else None, headers=headers) as answer:
+            if answer.status == 404:
+                raise LookupError(path)
+            answer.raise_for_status()
+
+
+def container(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The status of the runner's container."""
+    return {"name": "runner", "image": "runner", "imageID": "", "ready": True, "restartCount": 0, "state": state}
+
+
+@contextlib.asynccontextmanager
+async def paper_cluster(directory: Path) -> AsyncIterator[tuple[PaperCluster, Path]]:
+    """A cluster at an address of its own, and a kubeconfig for it."""
+    async with PaperCluster() as cluster, Server(cluster):
+        path = directory / "kubeconfig"
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "clusters": [{"name": "paper", "cluster": {"server": str(cluster.url).rstrip("/")}}],
+                    "users": [{"name": "terrapod", "user": {"token": "token-of-the-server"}}],
+                    "contexts": [{"name": "paper", "context": {"cluster": "paper", "user": "terrapod", "namespace": NAMESPACE}}],
+                    "current-context": "paper",
+                }
+            )
+        )
+        yield cluster, path
