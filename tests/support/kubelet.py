@@ -10,18 +10,17 @@ Containers, mounts and users it does not play: no program here runs in an image.
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import itertools
 import json
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-from kmock import KubernetesEmulator, Server, resource
-from kmock._internal.k8s import KubernetesError
+from kmock import KubernetesEmulator, KubernetesError, Server, resource
 
 JOBS, PODS, SECRETS, EVENTS = (resource(each) for each in ("batch/v1/jobs", "v1/pods", "v1/secrets", "v1/events"))
 NAMESPACE = "runs"
@@ -34,6 +33,7 @@ class PaperCluster(KubernetesEmulator):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self.numbers = itertools.count(1)
+        self._buses: Any = collections.defaultdict(lambda: Changes(self.numbers))
         self.forbidden: set[tuple[str, str]] = set()
         """(verb, resource) that the role of the server lacks."""
         self.broken: int | None = None
@@ -44,8 +44,12 @@ class PaperCluster(KubernetesEmulator):
         """Each watch: of what, and from which version."""
         self.cut = asyncio.Event()
         """Set, it ends the watches that stand."""
+        self.asked: list[tuple[str, str, str]] = []
+        """Each request of the server: verb, resource, label selector."""
         self.bodies: list[str] = []
         """All that was ever written, but Secrets."""
+        self.log = "nothing was logged\n"
+        """What every container wrote."""
         for each in (JOBS, PODS, SECRETS, EVENTS):
             self.resources[each] = {"namespaced": True}
 
@@ -65,15 +69,21 @@ class PaperCluster(KubernetesEmulator):
     def _refuse(self, request: Any) -> None:
         verb = {"FETCH": "get", "UPDATE": "patch"}.get(request.action.value, request.action.value.lower())
         what = request.resource.plural + (f"/{request.subresource}" if request.subresource else "")
+        if request.headers.get("X-Kubelet") is None:
+            self.asked.append((verb, what, request.params.get("labelSelector", "")))
         if self.broken is not None and request.headers.get("X-Kubelet") is None:
             raise KubernetesError(status=self.broken, reason="Broken", message="etcdserver: leader changed", details={})
         if (verb, what) in self.forbidden:
             words = f'{what} is forbidden: User "system:serviceaccount:terrapod:terrapod" cannot {verb} resource "{what}"'
             raise KubernetesError(status=403, reason="Forbidden", message=words, details={})
 
+    async def _serve_fetch(self, request: Any) -> Any:
+        return self.log.encode() if request.subresource == "log" else await super()._serve_fetch(request)
+
     async def _serve_list(self, request: Any) -> Any:
+        version = str(next(self.numbers))
         answer: Any = await super()._serve_list(request)
-        answer["metadata"]["resourceVersion"] = str(next(self.numbers))
+        answer["metadata"]["resourceVersion"] = version
         answer["items"] = [each for each in answer["items"] if chosen(request, each)]
         return answer
 
@@ -84,20 +94,29 @@ class PaperCluster(KubernetesEmulator):
             status = {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410, "message": "too old resource version"}
             yield {"type": "ERROR", "object": status}
             return
-        events = super()._serve_watch(request)
-        cut = asyncio.create_task(self.cut.wait())
-        try:
-            while True:
-                following = asyncio.ensure_future(anext(events))
-                await asyncio.wait((following, cut), return_when=asyncio.FIRST_COMPLETED)
-                if cut.done():
-                    following.cancel()
-                    return
-                event = following.result()
-                if not isinstance(event, Mapping) or chosen(request, event["object"]):
+        yield b""
+        changes, sent = self._buses[request.resource], 0
+        while not self.cut.is_set():
+            news = changes.events[sent:]
+            sent += len(news)
+            for number, event in news:
+                if number > int(version or 0) and chosen(request, event["object"]):
                     yield event
-        finally:
-            cut.cancel()
+            await asyncio.sleep(0.01)
+
+
+class Changes:
+    """All that happened to objects of one kind. kmock's own loses what happens while a watch is opened."""
+
+    def __init__(self, numbers: Iterator[int]) -> None:
+        self.numbers = numbers
+        self.events: list[tuple[int, dict[str, Any]]] = []
+
+    async def put(self, event: dict[str, Any]) -> None:
+        metadata = dict(event["object"]["metadata"])
+        if event["type"] == "DELETED":
+            metadata["resourceVersion"] = str(next(self.numbers))
+        self.events.append((int(metadata["resourceVersion"]), {**event, "object": {**event["object"], "metadata": metadata}}))
 
 
 def chosen(request: Any, thing: Mapping[str, Any]) -> bool:
@@ -233,7 +252,7 @@ async def paper_cluster(directory: Path) -> AsyncIterator[tuple[PaperCluster, Pa
     async with PaperCluster() as cluster, Server(cluster):
         path = directory / "kubeconfig"
         path.write_text(
-            yaml.safe_dump(
+            json.dumps(
                 {
                     "clusters": [{"name": "paper", "cluster": {"server": str(cluster.url).rstrip("/")}}],
                     "users": [{"name": "terrapod", "user": {"token": "token-of-the-server"}}],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,9 +76,3 @@ def phase() -> PhaseSpec:
         organization="acme",
         workspace="network",
     )
-
-
-@pytest.fixture
-def whole(phase: PhaseSpec) -> PhaseSpec:
-    """A phase of which everything is asked."""
-    return replace(phase, cpu="1.5", memory="3ki", service_account="terrapod-runner-aws", certificate="-----BEGIN CERTIFICATE-----")

@@ -180,7 +180,12 @@ def matches(thing: Job | Pod, labels: Mapping[str, str]) -> bool:
 def _told(error: httpx2.HTTPStatusError) -> tuple[int, str]:
     if isinstance(error, ApiError):
         return error.status.code or 0, error.status.message or error.status.reason or "no word why"
-    return error.response.status_code, error.response.reason_phrase
+    try:
+        words = str(error.response.json()["message"])
+    except (httpx2.ResponseNotRead, ValueError, LookupError, TypeError):
+        # A refused watch was not read, and a proxy in between writes what it likes.
+        words = error.response.reason_phrase
+    return error.response.status_code, words
 
 
 def _meant(code: int, words: str, what: str, namespace: str) -> ClusterError:
