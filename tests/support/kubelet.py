@@ -46,6 +46,8 @@ class PaperCluster(KubernetesEmulator):
         """Set, it ends the watches that stand."""
         self.asked: list[tuple[str, str, str]] = []
         """Each request of the server: verb, resource, label selector."""
+        self.graces: list[str] = []
+        """The seconds that pods were given to end by who deleted them."""
         self.bodies: list[str] = []
         """All that was ever written, but Secrets."""
         self.log = "nothing was logged\n"
@@ -70,6 +72,8 @@ class PaperCluster(KubernetesEmulator):
         verb = {"FETCH": "get", "UPDATE": "patch"}.get(request.action.value, request.action.value.lower())
         what = request.resource.plural + (f"/{request.subresource}" if request.subresource else "")
         if request.headers.get("X-Kubelet") is None:
+            if (verb, what) == ("delete", "pods"):
+                self.graces.append(str(request.params.get("gracePeriodSeconds") or (request.data or {}).get("gracePeriodSeconds")))
             self.asked.append((verb, what, request.params.get("labelSelector", "")))
         if self.broken is not None and request.headers.get("X-Kubelet") is None:
             raise KubernetesError(status=self.broken, reason="Broken", message="etcdserver: leader changed", details={})
@@ -133,6 +137,8 @@ class Kubelet:
         self.cluster = cluster
         self.program = list(program)
         self.grace = grace
+        self.answers = True
+        """False: the nodes are cut off."""
         self.schedules = True
         """False: no node takes the pod."""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -156,7 +162,7 @@ class Kubelet:
     async def _work(self) -> None:
         while True:
             for (kind, _, name), job in list(self.cluster.objects.items()):
-                if kind == JOBS:
+                if kind == JOBS and self.answers:
                     await self._reconcile(name, None if job.deleted else job.raw)
             await asyncio.sleep(0.01)
 

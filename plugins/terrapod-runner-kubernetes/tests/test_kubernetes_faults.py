@@ -254,6 +254,7 @@ async def test_a_cancel_that_the_cluster_did_not_hear_is_told_again(
     await running(runner, handle)
     cluster.broken = 500
     await runner.cancel(handle, force=False)
+    await runner.cancel(handle, force=True)
     cluster.broken = None
     assert await ended(runner, handle) in ("stopped", "ended")
 
@@ -291,6 +292,24 @@ async def test_a_watch_that_is_too_old_lists_anew(
     cluster.cut.clear()
     await runner.cancel(handle, force=False)
     await ended(runner, handle)
+
+
+async def test_a_pod_on_a_node_that_does_not_answer_is_forgotten(
+    late: KubernetesRunner, clock: LateClock, kubelet: Kubelet, cluster: PaperCluster, phase: PhaseSpec
+) -> None:
+    handle = await late.launch(phase)
+    await running(late, handle)
+    kubelet.answers = False
+    await late.cancel(handle, force=True)
+    clock.late = timedelta(seconds=30)
+    await late.cancel(handle, force=True)
+    assert cluster.graces == ["1", "1"]
+    assert (await late.poll(handle)).running
+    clock.late = timedelta(seconds=90)
+    await late.cancel(handle, force=True)
+    assert cluster.graces == ["1", "1", "0"]
+    kubelet.answers = True
+    await ended(late, handle)
 
 
 # -- clusters that forbid

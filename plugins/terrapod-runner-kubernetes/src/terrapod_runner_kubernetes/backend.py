@@ -115,7 +115,10 @@ class KubernetesRunner:
             return
         await self._stop(launch)
         if force:
-            await self._kill(launch)
+            try:
+                await self._kill(launch)
+            except ClusterError as error:
+                self._log.warning("a pod is killed when this is asked again: %s", error)
 
     async def forget(self, handle: Handle) -> None:
         try:
@@ -194,9 +197,10 @@ class KubernetesRunner:
         try:
             await self._cluster.suspend_job(launch.name, suspend=True)
         except NotThere:
-            pass
-        except Away as error:
-            self._log.warning("a Job is told to stop later: %s", error)
+            self._log.debug("%s is gone already", launch.name)
+        except ClusterError as error:
+            if launch.name not in self._unheard:
+                self._log.warning("a Job is told to stop later: %s", error)
             self._unheard.add(launch.name)
             return
         self._unheard.discard(launch.name)
@@ -205,7 +209,7 @@ class KubernetesRunner:
         pods, _ = await self._cluster.pods({**self._ours, **launch.labels})
         for pod in pods:
             leaves = pod.metadata.deletionTimestamp if pod.metadata is not None else None
-            overdue = leaves is not None and self._clock.now() - leaves > OVERDUE + timedelta(seconds=self._settings.force_seconds)
+            overdue = leaves is not None and self._clock.now() - leaves > OVERDUE
             await self._delete_pod(pod, 0 if overdue else self._settings.force_seconds)
 
     async def _end(self, launch: _Launch) -> None:
