@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from terrapod_core.clock import SystemClock
 from terrapod_core.plugin import Handle, LaunchFailed, LaunchPostponed, PhaseSpec, SettingsError
-from terrapod_core.testing.runners import Told, ended, until
+from terrapod_core.testing.runners import ended, until
 from terrapod_runner_kubernetes import manifests, watching
 from terrapod_runner_kubernetes.backend import KubernetesRunner
 from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings
@@ -80,11 +80,16 @@ async def running(runner: KubernetesRunner, handle: Handle) -> None:
 
 
 async def test_a_planted_secret_is_in_no_job_pod_event_or_log_line(
-    runner: KubernetesRunner, kubelet: Kubelet, cluster: PaperCluster, phase: PhaseSpec, told: Told, caplog: pytest.LogCaptureFixture
+    runner: KubernetesRunner,
+    kubelet: Kubelet,
+    cluster: PaperCluster,
+    phase: PhaseSpec,
+    told: Callable[[], Awaitable[Any]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     handle = await runner.launch(phase)
-    assert (await told())["token"] == phase.token  # type: ignore[call-arg]
+    assert (await told())["token"] == phase.token
     await running(runner, handle)
     await runner.cancel(handle, force=True)
     await ended(runner, handle)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from lightkube.resources.batch_v1 import Job
@@ -19,14 +19,16 @@ FAILED = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", 
 def job(*conditions: dict[str, Any], suspend: bool = False) -> Job:
     metadata = {"name": "j", "creationTimestamp": MADE.isoformat()}
     spec = {"suspend": suspend, "template": {}}
-    return Job.from_dict({"metadata": metadata, "spec": spec, "status": {"conditions": list(conditions)}})
+    return cast("Job", Job.from_dict({"metadata": metadata, "spec": spec, "status": {"conditions": list(conditions)}}))
 
 
 def pod(phase: str, state: dict[str, Any] | None = None, *, name: str = "runner", deleted: bool = False, **status: Any) -> Pod:
     shown = {"name": name, "image": "i", "imageID": "", "ready": True, "restartCount": 0, "state": state or {}}
     kind = "containerStatuses" if name == "runner" else "initContainerStatuses"
     metadata = {"name": "p", **({"deletionTimestamp": MADE.isoformat()} if deleted else {})}
-    return Pod.from_dict({"metadata": metadata, "status": {"phase": phase, kind: [shown] if state is not None else [], **status}})
+    return cast(
+        "Pod", Pod.from_dict({"metadata": metadata, "status": {"phase": phase, kind: [shown] if state is not None else [], **status}})
+    )
 
 
 def said(job: Job, *pods: Pod, seconds: int = 10) -> PhaseState:

@@ -22,7 +22,7 @@ from terrapod_runner_kubernetes import manifests
 from terrapod_runner_kubernetes.cluster import Away, Cluster, ClusterError, NotThere, Refused, matches
 from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings
 from terrapod_runner_kubernetes.verdict import has_taken_its_order, judge, last_line
-from terrapod_runner_kubernetes.watching import Pause, Watching
+from terrapod_runner_kubernetes.watching import COLLECT_SECONDS, Pause, Watching
 
 FIRST_LIST_SECONDS: Final = 2.0
 """How long the first question waits for the first list."""
@@ -258,11 +258,12 @@ class KubernetesRunner:
         """Remove Jobs that ended and that nobody forgot: the cluster does not remove those that were stopped."""
         assert self._watching is not None, "what was watched is collected"
         pods = list(self._watching.pods.known.values())
+        old = max(self._settings.keep_seconds, COLLECT_SECONDS)
         for job in list(self._watching.jobs.known.values()):
             launch = _Launch.of_job(job)
             over = not self._judge(job, [each for each in pods if matches(each, launch.labels)]).running
             changed = _last_change(job)
-            if over and changed is not None and (self._clock.now() - changed).total_seconds() > self._settings.keep_seconds:
+            if over and changed is not None and (self._clock.now() - changed).total_seconds() > old:
                 await self.forget(launch.handle)
         self._taken &= set(self._watching.jobs.known)
 

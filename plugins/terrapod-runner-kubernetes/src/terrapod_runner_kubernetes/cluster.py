@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpx2
 from lightkube import AsyncClient
@@ -93,11 +93,11 @@ class Cluster:
 
     async def create_job(self, manifest: Mapping[str, Any]) -> Job:
         with self._asking("create", "jobs", "batch"):
-            return await self.client.create(Job.from_dict(dict(manifest)))  # type: ignore[type-var]
+            return await self.client.create(cast("Job", Job.from_dict(dict(manifest))))
 
     async def create_secret(self, manifest: Mapping[str, Any]) -> None:
         with self._asking("create", "secrets"):
-            await self.client.create(Secret.from_dict(dict(manifest)))  # type: ignore[type-var]
+            await self.client.create(cast("Secret", Secret.from_dict(dict(manifest))))
 
     async def get_job(self, name: str) -> Job:
         with self._asking("get", "jobs", "batch"):
