@@ -43,7 +43,7 @@ class PaperCluster(KubernetesEmulator):
         self.watched: list[tuple[str, str | None]] = []
         """Each watch: of what, and from which version."""
         self.cut = asyncio.Event()
-        """Set, it ends the watches that stand."""
+        """Set, it breaks the watches that stand, and all that are opened."""
         self.asked: list[tuple[str, str, str]] = []
         """Each request of the server: verb, resource, label selector."""
         self.graces: list[str] = []
@@ -95,8 +95,7 @@ class PaperCluster(KubernetesEmulator):
         version = request.params.get("resourceVersion")
         self.watched.append((request.resource.plural, version))
         if version in self.gone:
-            status = {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410, "message": "too old resource version"}
-            yield {"type": "ERROR", "object": status}
+            yield failure(410, "too old resource version")
             return
         yield b""
         changes, sent = self._buses[request.resource], 0
@@ -107,6 +106,12 @@ class PaperCluster(KubernetesEmulator):
                 if number > int(version or 0) and chosen(request, event["object"]):
                     yield event
             await asyncio.sleep(0.01)
+        yield failure(500, "etcdserver: no leader")
+
+
+def failure(code: int, message: str) -> dict[str, Any]:
+    """How a watch ends that cannot go on."""
+    return {"type": "ERROR", "object": {"kind": "Status", "status": "Failure", "code": code, "message": message}}
 
 
 class Changes:

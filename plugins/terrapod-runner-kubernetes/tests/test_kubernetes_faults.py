@@ -282,7 +282,7 @@ async def test_a_watch_goes_on_from_where_it_was(
 
 
 async def test_a_watch_that_is_too_old_lists_anew(
-    runner: KubernetesRunner, kubelet: Kubelet, cluster: PaperCluster, phase: PhaseSpec
+    runner: KubernetesRunner, kubelet: Kubelet, cluster: PaperCluster, phase: PhaseSpec, caplog: pytest.LogCaptureFixture
 ) -> None:
     handle = await runner.launch(phase)
     await running(runner, handle)
@@ -290,11 +290,16 @@ async def test_a_watch_that_is_too_old_lists_anew(
     before = len(cluster.watched)
     cluster.cut.set()
 
-    async def is_anew() -> bool:
-        return any(version not in cluster.gone for _, version in cluster.watched[before:])
+    async def is_told() -> bool:
+        return {kind for kind, version in cluster.watched[before:] if version in cluster.gone} == {"jobs", "pods"}
 
-    await until(is_anew)
+    async def is_anew() -> bool:
+        return {kind for kind, version in cluster.watched[before:] if version not in cluster.gone} == {"jobs", "pods"}
+
+    await until(is_told)
     cluster.cut.clear()
+    await until(is_anew)
+    assert "too old" not in caplog.text, "it is nothing that an operator has to know"
     await runner.cancel(handle, force=False)
     await ended(runner, handle)
 
