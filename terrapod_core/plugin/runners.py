@@ -73,7 +73,9 @@ class PhaseState:
     """For people: `running`, `ended with exit code 1: …`."""
     waiting: bool = False
     """The place it is to run in is still made ready (a machine is found, an image fetched), so nobody can have heard of it yet.
-    Its lease does not run out meanwhile: the backend says when it has waited for too long, by `running` being false."""
+    Its lease does not run out meanwhile: the backend says when it has waited for too long, by `running` being false. `detail` goes
+    on from "The runner" (`waits: not scheduled: …`): people read it in the run's log.
+    """
 
 
 @runtime_checkable

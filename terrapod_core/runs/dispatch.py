@@ -37,6 +37,9 @@ DEAF_AFTER: Final = timedelta(seconds=15)
 A clock that was put forward looks the same.
 """
 
+SLOW_START: Final = timedelta(seconds=10)
+"""A program that has not begun by then is worth a word to those who wait."""
+
 PHASE_LIFE: Final = timedelta(days=2)
 """How long a phase's token is good; its lease ends it earlier."""
 
@@ -89,6 +92,7 @@ class Dispatcher:
         self._heard_at = db.clock.now()
         self._leases: dict[str, _Lease] = {}
         self._told_waiting: set[str] = set()
+        self._told_starting: set[tuple[str, int]] = set()
 
     def wake(self) -> None:
         """Look now."""
@@ -116,6 +120,7 @@ class Dispatcher:
         launched, waiting, ended = await self._db.read(lambda s: (turns.launched(s), turns.launchable(s, now, creators), _ended(s)))
         self._hear()
         self._leases = {phase.id: self._lease(phase, now) for phase in launched}
+        self._told_starting &= {(phase.id, phase.epoch) for phase in launched}
         for phase in launched:
             await self._watch(phase, now)
             self._hear()
@@ -220,22 +225,40 @@ class Dispatcher:
             await uow.commit()
 
     async def _tell_waiting(self, waiting: list[Phase], capacity: int) -> None:
-        """Say in the log why nothing happens. Not for an apply: terraform's CLI swallows the first three lines of its log."""
-        plans = [phase for phase in waiting if phase.kind == "plan"]
-        for known in (phase for phase in plans if phase.id not in self._told_waiting and phase.log_size == phase.log_head):
-            async with self._db.uow() as uow:
-                phase = await uow.session.get_one(Phase, known.id, with_for_update=True)
-                if phase.status == PhaseStatus.QUEUED and phase.lease_expires_at is None and phase.log_size == known.log_size:
-                    busy = "the one runner is" if capacity == 1 else f"all {capacity} runners are"
-                    self._logs.say(uow, phase, f"Waiting: {busy} busy with other runs.\n")
-                    await uow.commit()
-        self._told_waiting = {phase.id for phase in plans}
+        """Say in the log why nothing happens."""
+        busy = "the one runner is" if capacity == 1 else f"all {capacity} runners are"
+        for phase in waiting:
+            if phase.id not in self._told_waiting:
+                await self._say(phase, f"Waiting: {busy} busy with other runs.\n")
+        self._told_waiting = {phase.id for phase in waiting}
+
+    async def _tell_starting(self, phase: Phase, detail: str, now: datetime) -> None:
+        """Say in the log what its backend waits for, once that takes a while."""
+        launch = (phase.id, phase.epoch)
+        if launch not in self._told_starting and phase.launched_at is not None and now - phase.launched_at >= SLOW_START:
+            self._told_starting.add(launch)
+            await self._say(phase, f"The runner {detail}\n")
+
+    async def _say(self, known: Phase, line: str) -> None:
+        """Put a line into the log of a plan that no runner writes to, unless that changed since it was read.
+
+        Not for an apply: terraform's CLI swallows the first three lines of its log.
+        """
+        if known.kind != "plan" or known.log_size != known.log_head:
+            return
+        async with self._db.uow() as uow:
+            phase = await uow.session.get_one(Phase, known.id, with_for_update=True)
+            before, after = ((each.epoch, each.lease_expires_at is None, each.log_size) for each in (known, phase))
+            if phase.status == PhaseStatus.QUEUED and before == after:
+                self._logs.say(uow, phase, line)
+                await uow.commit()
 
     # -- watching
 
     async def _watch(self, phase: Phase, now: datetime) -> None:
         state = await self._backend.poll(phase.handle or {}) if phase.handle is not None or await self._find(phase) else None
         if state is not None and state.running and state.waiting and phase.claimed_by is None:
+            await self._tell_starting(phase, state.detail, now)
             await self._extend(phase, now)
         elif now - self._leases[phase.id].since >= LEASE:
             log.warning("a runner was not heard for a lease period", phase=phase.id, run=phase.run_id)

@@ -22,6 +22,7 @@ async def test_a_phase_that_has_no_machine_yet_keeps_its_lease(engine: Engine, m
         engine.clock.advance(seconds=10)
     phase = await engine.phase(run.run.plan_id)
     assert (phase.status, phase.launches) == ("queued", 1)
+    assert (await engine.log(run.run.plan_id)).count(b"The runner waits: not scheduled\n") == 1
     state = PhaseState(False, "it did not begin within 900 seconds: not scheduled: 0/3 nodes are available")
     for _ in range(6):
         await engine.look()
