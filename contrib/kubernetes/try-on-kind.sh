@@ -31,10 +31,27 @@ kubectl --context "kind-$CLUSTER" apply -f contrib/kubernetes/runner.yaml
 
 echo "== a kubeconfig of the server's own service account"
 CONFIG="$HERE/kubeconfig"
-(umask 077 && kubectl config view --context "kind-$CLUSTER" --minify --flatten >"$CONFIG")
-KEY=$(kubectl --context "kind-$CLUSTER" --namespace "$NAMESPACE" create token terrapod --duration 2h)
-kubectl --kubeconfig "$CONFIG" config set-credentials terrapod --token "$KEY" >/dev/null
-kubectl --kubeconfig "$CONFIG" config set-context --current --user terrapod --namespace "$NAMESPACE" >/dev/null
+of_cluster() {
+    kubectl config view --context "kind-$CLUSTER" --minify --flatten --output "jsonpath={.clusters[0].cluster.$1}"
+}
+(umask 077 && cat >"$CONFIG" <<EOF
+apiVersion: v1
+kind: Config
+clusters:
+  - name: try
+    cluster:
+      server: $(of_cluster server)
+      certificate-authority-data: $(of_cluster certificate-authority-data)
+users:
+  - name: terrapod
+    user:
+      token: $(kubectl --context "kind-$CLUSTER" --namespace "$NAMESPACE" create token terrapod --duration 2h)
+contexts:
+  - name: try
+    context: {cluster: try, user: terrapod, namespace: $NAMESPACE}
+current-context: try
+EOF
+)
 
 echo "== a server that pods can reach"
 HOST=$(docker network inspect kind --format '{{range .IPAM.Config}}{{.Gateway}} {{end}}' | tr ' ' '\n' | grep -m1 '\.')
