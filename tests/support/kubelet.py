@@ -135,6 +135,10 @@ def chosen(request: Any, thing: Mapping[str, Any]) -> bool:
     return all(labels.get(key) == value for key, value in wanted)
 
 
+class Vanished(Exception):
+    """Somebody deleted the object meanwhile; the next round sees that."""
+
+
 class Kubelet:
     """Starts and stops the programs of pods; `program` is what the image has in place of the runner."""
 
@@ -168,7 +172,8 @@ class Kubelet:
         while True:
             for (kind, _, name), job in list(self.cluster.objects.items()):
                 if kind == JOBS and self.answers:
-                    await self._reconcile(name, None if job.deleted else job.raw)
+                    with contextlib.suppress(Vanished):
+                        await self._reconcile(name, None if job.deleted else job.raw)
             await asyncio.sleep(0.01)
 
     async def _reconcile(self, name: str, job: Mapping[str, Any] | None) -> None:
@@ -236,8 +241,7 @@ class Kubelet:
 
     async def _drop(self, name: str) -> None:
         await self._send("patch", f"pods/{name}-x7k2p", {"metadata": {"finalizers": []}})
-        with contextlib.suppress(LookupError):
-            await self._send("delete", f"pods/{name}-x7k2p", None)
+        await self._send("delete", f"pods/{name}-x7k2p", None)
 
     async def _status(self, plural: str, name: str, status: Mapping[str, Any]) -> None:
         await self._send("patch", f"{plural}/{name}", {"status": status})
@@ -248,7 +252,7 @@ class Kubelet:
         headers = {"X-Kubelet": "1", "Content-Type": "application/merge-patch+json" if method == "patch" else "application/json"}
         async with self.cluster.clients[0].request(method, address, data=json.dumps(body) if body else None, headers=headers) as answer:
             if answer.status == 404:
-                raise LookupError(path)
+                raise Vanished(path)
             answer.raise_for_status()
 
 
