@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kmock import KubernetesEmulator, KubernetesError, Server, resource
+from kmock import KubernetesEmulator, KubernetesError, ResourceInfo, Server, action, resource
 
 JOBS, PODS, SECRETS, EVENTS = (resource(each) for each in ("batch/v1/jobs", "v1/pods", "v1/secrets", "v1/events"))
 NAMESPACE = "runs"
@@ -53,18 +53,18 @@ class PaperCluster(KubernetesEmulator):
         self.log = "nothing was logged\n"
         """What every container wrote."""
         for each in (JOBS, PODS, SECRETS, EVENTS):
-            self.resources[each] = {"namespaced": True}
+            self.resources[each] = ResourceInfo(namespaced=True)
 
     async def _handle(self, request: Any) -> Any:
         if request.resource is not None:
             self._refuse(request)
             if request.resource != SECRETS:
                 self.bodies.append(request.text)
-            if request.action is self.action.CREATE:
+            if request.action is action.CREATE:
                 number = next(self.numbers)
                 made = {"uid": f"uid-{number}", "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
                 request.data["metadata"] = {**made, "namespace": request.namespace, **request.data["metadata"]}
-            if request.action in (self.action.CREATE, self.action.UPDATE):
+            if request.action in (action.CREATE, action.UPDATE):
                 request.data.setdefault("metadata", {})["resourceVersion"] = str(next(self.numbers))
         return await super()._handle(request)
 

@@ -53,7 +53,7 @@ def test_the_pages_settings_are_settings() -> None:
     example = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
     assert example is not None
     section: dict[str, Any] = tomllib.loads(example[1])["runner"]["kubernetes"]
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in section.items()}
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in section.items()}
     assert KubernetesRunnerSettings(**given).tolerated() == [
         {"key": "runs", "operator": "Equal", "value": "only", "effect": "NoSchedule"},
     ]

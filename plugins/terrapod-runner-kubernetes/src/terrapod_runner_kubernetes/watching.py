@@ -51,10 +51,10 @@ class Kept(Generic[T]):
         changed: Callable[[T], None],
     ) -> None:
         self._what = what
-        self._list = list_all
-        self._watch = watch
+        self._list: Callable[[], Awaitable[tuple[list[T], str | None]]] = list_all
+        self._watch: Callable[[str | None, int], AsyncIterator[tuple[str, T]]] = watch
         self._log = log
-        self._changed = changed
+        self._changed: Callable[[T], None] = changed
         self._version: str | None = None
         self.known: dict[str, T] = {}
         self.trouble: str | None = None
