@@ -16,15 +16,26 @@ import itertools
 import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from kmock import KubernetesEmulator, KubernetesError, ResourceInfo, Server, action, resource
 
+from terrapod_core.clock import SystemClock
+
 JOBS, PODS, SECRETS, EVENTS = (resource(each) for each in ("batch/v1/jobs", "v1/pods", "v1/secrets", "v1/events"))
 NAMESPACE = "runs"
 UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient memory."
+
+
+class LateClock(SystemClock):
+    """The time of day, and as much as a test adds."""
+
+    late = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.late
 
 
 class PaperCluster(KubernetesEmulator):

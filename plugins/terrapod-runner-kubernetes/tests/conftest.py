@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from terrapod_core.clock import SystemClock
 from terrapod_core.plugin import PhaseSpec
 from terrapod_core.testing.runners import SCRIPT
 from terrapod_runner_kubernetes.backend import KubernetesRunner
 from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings
-from tests.support.kubelet import Kubelet, PaperCluster, paper_cluster
+from tests.support.kubelet import Kubelet, LateClock, PaperCluster, paper_cluster
 
 TOKEN = "phase-token-that-nobody-may-see"
 
@@ -38,7 +37,7 @@ def settings(place: tuple[PaperCluster, Path]) -> KubernetesRunnerSettings:
 
 @pytest_asyncio.fixture
 async def runner(settings: KubernetesRunnerSettings) -> AsyncIterator[KubernetesRunner]:
-    made = KubernetesRunner(settings, clock=SystemClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes"))
+    made = KubernetesRunner(settings, clock=LateClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes"))
     yield made
     await made.close()
 
@@ -46,7 +45,7 @@ async def runner(settings: KubernetesRunnerSettings) -> AsyncIterator[Kubernetes
 @pytest_asyncio.fixture
 async def again(settings: KubernetesRunnerSettings) -> AsyncIterator[KubernetesRunner]:
     """The backend of a server that came back: nothing of the other one's is in it."""
-    made = KubernetesRunner(settings, clock=SystemClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes"))
+    made = KubernetesRunner(settings, clock=LateClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes"))
     yield made
     await made.close()
 

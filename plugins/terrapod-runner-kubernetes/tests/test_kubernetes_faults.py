@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,14 @@ import kubernetes_validate
 import pytest
 import pytest_asyncio
 
-from terrapod_core.clock import SystemClock
 from terrapod_core.plugin import Handle, LaunchFailed, LaunchPostponed, PhaseSpec, SettingsError
 from terrapod_core.testing.runners import ended, until
 from terrapod_runner_kubernetes import manifests, watching
 from terrapod_runner_kubernetes.backend import KubernetesRunner
 from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings
-from tests.support.kubelet import EVENTS, JOBS, NAMESPACE, PODS, SECRETS, UNSCHEDULABLE, Kubelet, PaperCluster
+from tests.support.kubelet import EVENTS, JOBS, NAMESPACE, PODS, SECRETS, UNSCHEDULABLE, Kubelet, LateClock, PaperCluster
 
 log = logging.getLogger("terrapod.plugins.runner-kubernetes")
-
-
-class LateClock(SystemClock):
-    """The time of day, and as much as a test adds."""
-
-    late = timedelta(0)
-
-    def now(self) -> datetime:
-        return super().now() + self.late
 
 
 @pytest.fixture
@@ -245,7 +235,7 @@ async def test_an_api_where_nobody_listens_postpones_and_does_not_refuse_the_sta
     known = json.loads((tmp_path / "kubeconfig").read_text())
     known["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:9"
     (tmp_path / "nobody").write_text(json.dumps(known))
-    runner = KubernetesRunner(replace(settings, kubeconfig=tmp_path / "nobody"), clock=SystemClock(), log=log)
+    runner = KubernetesRunner(replace(settings, kubeconfig=tmp_path / "nobody"), clock=LateClock(), log=log)
     assert await runner.self_test() is None
     with pytest.raises(LaunchPostponed, match="http://127.0.0.1:9 cannot be reached"):
         await runner.launch(phase)
@@ -357,7 +347,7 @@ async def test_settings_that_are_missing_are_named(settings: KubernetesRunnerSet
         (replace(settings, kubeconfig=tmp_path / "none"), "not found"),
         (replace(settings, context="other"), "other"),
     ):
-        runner = KubernetesRunner(wrong, clock=SystemClock(), log=log)
+        runner = KubernetesRunner(wrong, clock=LateClock(), log=log)
         with pytest.raises(SettingsError, match=said):
             await runner.self_test()
         with pytest.raises(LaunchFailed, match=said):
@@ -394,7 +384,7 @@ async def test_a_launch_that_a_crash_cut_in_two_is_found_and_over(
 async def test_two_servers_in_one_namespace_leave_each_other_alone(
     runner: KubernetesRunner, cluster: PaperCluster, settings: KubernetesRunnerSettings, phase: PhaseSpec
 ) -> None:
-    other = KubernetesRunner(replace(settings, instance="staging"), clock=SystemClock(), log=log)
+    other = KubernetesRunner(replace(settings, instance="staging"), clock=LateClock(), log=log)
     first = await runner.launch(phase)
     second = await other.launch(phase)
     assert first["job"] != second["job"]
