@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Final
 
-from sqlalchemy import Index, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.authz import Guard, GuardKind
@@ -27,6 +27,10 @@ class Project(Base):
     name: Mapped[str] = mapped_column(String(40).with_variant(String(40, collation="C"), "postgresql"), unique=True)
     description: Mapped[str | None]
     owner_id: Mapped[str | None]
+    default_execution_mode: Mapped[str] = mapped_column(default="remote", server_default="remote")
+    """What workspaces of it have that say nothing of their own; a word of the workspaces' room."""
+    default_agent_pool_id: Mapped[str | None] = mapped_column(ForeignKey("agent_pools.id", ondelete="RESTRICT"))
+    """Set exactly when that is `agent`."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

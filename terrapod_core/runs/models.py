@@ -121,6 +121,7 @@ class Phase(Base):
         Index("ix_phases_queue", "status", "kind", "queued_at"),
         Index("ix_phases_run", "run_id"),
         Index("ix_phases_launched_at", "launched_at"),
+        Index("ix_phases_listener_id", "listener_id", "finished_at"),
         Index("ix_phases_old_logs", "finished_at", sqlite_where=KEPT_LOG, postgresql_where=KEPT_LOG),
         Index("ix_phases_old_plans", "finished_at", sqlite_where=KEPT_PLAN, postgresql_where=KEPT_PLAN),
     )
@@ -135,6 +136,8 @@ class Phase(Base):
     launches: Mapped[int] = mapped_column(default=0)
     lease_expires_at: Mapped[datetime | None]
     """Set while a runner has it (or is being started)."""
+    listener_id: Mapped[str | None]
+    """To whom it was given last; `None` for one that the server launched itself."""
     backend: Mapped[str | None]
     handle: Mapped[dict[str, Any] | None]
     claimed_by: Mapped[str | None]

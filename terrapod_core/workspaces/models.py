@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core import ids
@@ -18,9 +18,10 @@ _LIVE = text("deleted_at IS NULL")
 
 
 class ExecutionMode(StrEnum):
-    """Where terraform runs: on the server, or with the one who called it."""
+    """Where terraform runs: on the server, on a machine of an agent pool, or with the one who called it."""
 
     REMOTE = "remote"
+    AGENT = "agent"
     LOCAL = "local"
 
 
@@ -48,6 +49,7 @@ class Workspace(Base):
         Index("uq_workspaces_name", "name", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index("ix_workspaces_owner_id", "owner_id", "name"),
         Index("ix_workspaces_project_id", "project_id"),
+        Index("ix_workspaces_agent_pool_id", "agent_pool_id"),
         Index("ix_workspaces_deleted_at", "deleted_at"),
     )
 
@@ -64,6 +66,10 @@ class Workspace(Base):
     labels: Mapped[dict[str, str | None]] = mapped_column(JSONValue)
     """The rows of `Label`, once more, in the order of their keys: reading a workspace is one row."""
     execution_mode: Mapped[str]
+    agent_pool_id: Mapped[str | None] = mapped_column(ForeignKey("agent_pools.id", ondelete="RESTRICT"))
+    """Whose listeners carry out its runs; set exactly when the execution mode is `agent`."""
+    inherits_execution_mode: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether mode and pool are those of its project, and follow them."""
     execution_backend: Mapped[str | None]
     """`terraform` or `tofu`; `None` takes whichever is found."""
     terraform_version: Mapped[str]
