@@ -41,6 +41,11 @@ def status_of(listener: Listener, now: datetime) -> ListenerStatus:
     return ListenerStatus.UNKNOWN if silent < LOST_AFTER else ListenerStatus.ERRORED
 
 
+def takes_runs(now: datetime) -> ColumnElement[bool]:
+    """Whether a listener is given runs: idle, and not draining."""
+    return and_(_idle(now), Listener.draining.is_(False))
+
+
 def counts(now: datetime) -> ColumnElement[bool]:
     """Whether a listener counts for its pool: idle or unknown."""
     return and_(_trusted(), Listener.last_seen_at > now - LOST_AFTER)
@@ -49,12 +54,16 @@ def counts(now: datetime) -> ColumnElement[bool]:
 def has_status(status: str, now: datetime) -> ColumnElement[bool] | None:
     """The same as `status_of`, as a condition; `None` for a word that no listener has."""
     conditions: dict[str, ColumnElement[bool]] = {
-        ListenerStatus.IDLE: and_(_trusted(), Listener.last_seen_at > now - SILENT_AFTER),
+        ListenerStatus.IDLE: _idle(now),
         ListenerStatus.UNKNOWN: and_(counts(now), Listener.last_seen_at <= now - SILENT_AFTER),
         ListenerStatus.ERRORED: and_(_trusted(), Listener.last_seen_at <= now - LOST_AFTER),
         ListenerStatus.EXITED: or_(Listener.revoked_at.is_not(None), Listener.exited_at.is_not(None)),
     }
     return conditions.get(status)
+
+
+def _idle(now: datetime) -> ColumnElement[bool]:
+    return and_(_trusted(), Listener.last_seen_at > now - SILENT_AFTER)
 
 
 def _trusted() -> ColumnElement[bool]:
