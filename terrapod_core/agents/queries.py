@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from terrapod_core.agents.models import GUARD, AgentPool, Listener, ListenerCertificate, PoolToken
@@ -100,6 +100,30 @@ def listener_for_update(session: Session, listener_id: str) -> Listener | None:
     """The listener, with its row locked until the transaction ends."""
     query = select(Listener).where(Listener.id == listener_id).with_for_update().execution_options(populate_existing=True)
     return session.execute(query).scalar_one_or_none()
+
+
+def hear(session: Session, listener_ids: Collection[str], now: datetime) -> Collection[str]:
+    """Note that these listeners are there; gives those that are trusted."""
+    heard = update(Listener).where(Listener.id.in_(listener_ids), Listener.revoked_at.is_(None), Listener.exited_at.is_(None))
+    heard = heard.values(last_seen_at=now).execution_options(synchronize_session=False)
+    return set(session.execute(heard.returning(Listener.id)).scalars())
+
+
+def capacities(session: Session, listener_ids: Collection[str]) -> dict[str, int]:
+    """How many phases at a time those of the listeners take that take any."""
+    if not listener_ids:
+        return {}
+    takers = select(Listener.id, Listener.capacity).where(Listener.id.in_(listener_ids), Listener.draining.is_(False))
+    takers = takers.where(Listener.revoked_at.is_(None), Listener.exited_at.is_(None))
+    return {row[0]: row[1] for row in session.execute(takers)}
+
+
+def untrusted(session: Session, listener_ids: Collection[str]) -> Collection[str]:
+    """Those of the listeners whose word counts no more: revoked, gone for good, or removed."""
+    if not listener_ids:
+        return ()
+    good = select(Listener.id).where(Listener.id.in_(listener_ids), Listener.revoked_at.is_(None), Listener.exited_at.is_(None))
+    return set(listener_ids) - set(session.execute(good).scalars())
 
 
 def by_serial(session: Session, serial: str) -> tuple[Listener, ListenerCertificate] | None:

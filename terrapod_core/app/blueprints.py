@@ -27,6 +27,7 @@ from terrapod_core.projects import (
 from terrapod_core.roles import routes as roles_routes
 from terrapod_core.runs import (
     comment_routes as runs_comment_routes,
+    listener_routes as runs_listener_routes,
     phase_routes as runs_phase_routes,
     plan_routes as runs_plan_routes,
     resources as runs_resources,
@@ -77,10 +78,11 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
 
 
 def _api(parts: Services, web: Web) -> list[Any]:
+    signed = SignedRoutes(parts.listeners, web)
     return [
         organizations_routes.routes(organizations.Organizations(), web),
         projects_routes.routes(parts.projects, web),
-        agents_routes.routes(parts.pools, parts.pool_tokens, parts.listeners, SignedRoutes(parts.listeners, web), web),
+        agents_routes.routes(parts.pools, parts.pool_tokens, parts.listeners, signed, web),
         workspaces_routes.routes(parts.workspaces, web),
         workspaces_label_routes.label_routes(parts.workspaces, web),
         variables_routes.routes(parts.variables, web),
@@ -91,6 +93,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
         runs_plan_routes.plan_routes(parts.runs, parts.links, parts.objects, parts.redactor, web),
         runs_comment_routes.routes(parts.runs, parts.comments, web),
         runs_state_routes.routes(parts.runs, parts.states, web),
+        runs_listener_routes.routes(parts.offers, parts.listener_runs, signed, web),
         live_routes.routes(parts.live, web),
         accounts_routes.routes(parts.people, web, parts.pool_tokens, POOL_TOKEN),
         roles_routes.routes(parts.roles, parts.assignments, web),
@@ -107,7 +110,7 @@ def _includes(parts: Services) -> Includes:
     configurations_resources.includes(includes, parts.configurations)
     states_resources.includes(includes, parts.states)
     accounts.register_includes(includes, parts.authz)
-    runs_resources.includes(includes, parts.authz, parts.links.load)
+    runs_resources.includes(includes, parts.authz, parts.links.load, parts.clock.now)
     return includes
 
 

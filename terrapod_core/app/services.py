@@ -37,11 +37,14 @@ from terrapod_core.runs.engine import ENGINE_PREFIX, Engines
 from terrapod_core.runs.handlers import Handlers as RunHandlers
 from terrapod_core.runs.isolation import Holding, RunnerTrial
 from terrapod_core.runs.links import Links
+from terrapod_core.runs.listener_runs import ListenerRuns
 from terrapod_core.runs.material import Materials
+from terrapod_core.runs.offers import Offers
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.phases import Phases
 from terrapod_core.runs.plan_json import PlanRedactor, SensitiveVariable
 from terrapod_core.runs.retention import OldRuns
+from terrapod_core.runs.takes import Takes
 from terrapod_core.secrets import Keyring
 from terrapod_core.secrets.providers import SettingsKeys
 from terrapod_core.secrets.watch import KeyWatch
@@ -169,6 +172,8 @@ class Services:
         self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
         holding = Holding(self.db, self.logs, self.trial.isolation, self._actor)
         self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door, holding)
+        self.offers = Offers(self.db, Takes(self.db, self.phase_tokens))
+        self.listener_runs = ListenerRuns(self.db, self.outcomes, self._wake)
         self.runs = runs.Runs(
             self.db,
             self.authz,
@@ -177,9 +182,9 @@ class Services:
             self.keyring,
             self.settings,
             self.trial.isolation,
-            self.dispatcher.wake,
+            self._wake,
         )
-        self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring, self.dispatcher.wake)
+        self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring, self._wake)
         self.comments = runs.Comments(self.db, self.authz)
         self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
         materials = Materials(self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens)
@@ -192,7 +197,7 @@ class Services:
             materials,
             self.outcomes,
             limits.log_bytes + LOG_MARGIN,
-            self.dispatcher.wake,
+            self._wake,
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
 
@@ -211,6 +216,11 @@ class Services:
         workspace = workspaces_queries.by_id(session, workspace_id)
         effective = self.variables.effective(session, workspace) if workspace is not None else ()
         return [SensitiveVariable(None if each.category == "env" else each.key, each.value) for each in effective if each.sensitive]
+
+    def _wake(self) -> None:
+        """Something was queued, cancelled or ended: whoever hands out phases looks now."""
+        self.dispatcher.wake()
+        self.offers.wake()
 
     def _door(self) -> runs.RunnerDoor:
         """How the runner program of a phase reaches this server."""
@@ -237,7 +247,7 @@ class Services:
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)
-        RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor, self.dispatcher.wake).register(self.jobs)
+        RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor, self._wake).register(self.jobs)
 
     def _actor(self, session: Session, user_id: str) -> Actor | None:
         """A user as they are now, for what is done in their name; `None` when disabled or gone."""

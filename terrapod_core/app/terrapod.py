@@ -89,6 +89,7 @@ class Terrapod(Services):
         await self.key_watch.look()
         self.key_watch.start()
         self.refusals.start()
+        self.offers.start()
         if self.worker is not None:
             self.worker.start()
             self.dispatcher.start()
@@ -96,6 +97,7 @@ class Terrapod(Services):
     async def drain(self) -> None:
         """Take no new work, and end the streams: their clients come back elsewhere."""
         await self.dispatcher.stop()
+        await self.offers.stop()
         self.web.streams.close()
 
     async def shutdown(self) -> None:

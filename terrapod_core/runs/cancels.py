@@ -17,7 +17,8 @@ from terrapod_core.db import Database
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.plugin import RunnerBackend
 from terrapod_core.runs.models import Phase
-from terrapod_core.runs.status import Cancel, PhaseStatus
+from terrapod_core.runs.status import Cancel
+from terrapod_core.runs.turns import LIVE
 
 LOOK_SECONDS: Final = 0.25
 FORCE_AGAIN: Final = timedelta(seconds=10)
@@ -58,7 +59,6 @@ class Cancels:
 
 
 def _cancelled(session: Session) -> list[Phase]:
-    """Phases that somebody cancelled and whose runner is known; the index of the queue finds those that run."""
-    active = (PhaseStatus.QUEUED.value, PhaseStatus.RUNNING.value)
-    query = select(Phase).where(Phase.status.in_(active), Phase.cancel != Cancel.NONE.value)
+    """Phases that somebody cancelled and that the server's backend has a handle of; the index of the queue finds those that run."""
+    query = select(Phase).where(Phase.status.in_(LIVE), Phase.cancel != Cancel.NONE.value)
     return list(session.execute(query.where(Phase.finished_at.is_(None), Phase.handle.is_not(None))).scalars())

@@ -6,7 +6,7 @@ between the two costs a lease period and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from terrapod_core.agents import queries as agents_queries
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.plugin import Handle, LaunchFailed, LaunchPostponed, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding
@@ -25,7 +26,8 @@ from terrapod_core.runs.isolation import Holding
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.outcome import Outcomes
-from terrapod_core.runs.phases import LEASE
+from terrapod_core.runs.phases import LEASE, PHASE_LIFE
+from terrapod_core.runs.pool_waits import PoolWaits
 from terrapod_core.runs.status import FINAL, PhaseStatus, RunStatus
 from terrapod_core.storage import PhaseTokens
 from terrapod_core.storage.phase_tokens import PhaseName
@@ -39,9 +41,6 @@ A clock that was put forward looks the same.
 
 SLOW_START: Final = timedelta(seconds=10)
 """A program that has not begun by then is worth a word to those who wait."""
-
-PHASE_LIFE: Final = timedelta(days=2)
-"""How long a phase's token is good; its lease ends it earlier."""
 
 Act = Callable[[UnitOfWork, Workspace, Run, Phase], Awaitable[None]]
 
@@ -89,6 +88,7 @@ class Dispatcher:
         self._holding = holding
         self._looking = Looking("dispatch", LOOK_SECONDS, self.look)
         self.cancels = Cancels(db, backend)
+        self._pool_waits = PoolWaits(db, logs)
         self._heard_at = db.clock.now()
         self._leases: dict[str, _Lease] = {}
         self._told_waiting: set[str] = set()
@@ -117,14 +117,17 @@ class Dispatcher:
             self._leases.clear()
             self._heard_at = now
         creators = await self._holding.creators()
-        launched, waiting, ended = await self._db.read(lambda s: (turns.launched(s), turns.launchable(s, now, creators), _ended(s)))
+        launched, waiting, ended, revoked = await self._db.read(
+            lambda s: (found := turns.launched(s), turns.launchable(s, now, creators), _ended(s), _revoked(s, found))
+        )
         self._hear()
         self._leases = {phase.id: self._lease(phase, now) for phase in launched}
         self._told_starting &= {(phase.id, phase.epoch) for phase in launched}
         for phase in launched:
-            await self._watch(phase, now)
+            await (self._watch(phase, now) if phase.listener_id is None else self._watch_given(phase, now, revoked))
             self._hear()
-        await self._launch(waiting, len(launched))
+        await self._launch(waiting, sum(phase.listener_id is None for phase in launched))
+        await self._pool_waits.tell()
         for phase in ended:
             await self._forget(phase)
             self._hear()
@@ -174,6 +177,7 @@ class Dispatcher:
             phase.epoch += 1
             phase.launches += 1
             phase.launched_at = uow.now()
+            phase.listener_id = None
             phase.backend = self._backend.name
             phase.lease_expires_at = uow.now() + LEASE
             await uow.commit()
@@ -267,6 +271,15 @@ class Dispatcher:
             log.warning("a runner ended without a report", phase=phase.id, run=phase.run_id, state=state.detail)
             await self._lost(phase, self._outcomes.lost, state.detail)
 
+    async def _watch_given(self, phase: Phase, now: datetime, revoked: Collection[str]) -> None:
+        """A phase that a listener has: what becomes of the program the listener tells, or nobody."""
+        if phase.listener_id in revoked:
+            log.warning("a phase is taken from a listener that is trusted no more", phase=phase.id, run=phase.run_id)
+            await self._lost(phase, self._outcomes.unheard, "its listener was revoked")
+        elif now - self._leases[phase.id].since >= LEASE:
+            log.warning("a runner was not heard for a lease period", phase=phase.id, run=phase.run_id, listener=phase.listener_id)
+            await self._lost(phase, self._outcomes.unheard, None)
+
     async def _extend(self, phase: Phase, now: datetime) -> None:
         """Give a program that cannot have begun yet a lease anew, in time."""
         if now - self._leases[phase.id].since < LEASE / 2:
@@ -334,6 +347,11 @@ class Dispatcher:
                     await self._outcomes.gone(uow, workspace, run)
             await uow.session.execute(update(Phase).where(Phase.id == phase.id).values(handle=None))
             await uow.commit()
+
+
+def _revoked(session: Session, launched: Sequence[Phase]) -> Collection[str]:
+    """Listeners among those that have phases whose word counts no more."""
+    return agents_queries.untrusted(session, {phase.listener_id for phase in launched if phase.listener_id is not None})
 
 
 def _ended(session: Session) -> list[Phase]:

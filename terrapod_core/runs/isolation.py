@@ -17,7 +17,9 @@ from terrapod_core.plugin import RunnerBackend, SupportsIsolation, SupportsSelfT
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import PhaseStatus
+from terrapod_core.runs.turns import OF_SERVER
 from terrapod_core.runs.waiting import HELD
+from terrapod_core.workspaces import Workspace
 
 NO_ISOLATION: Final = "no_isolation"
 """The word in `Run.held_for`, and the code of `waiting-on`."""
@@ -132,6 +134,7 @@ class Holding:
 
 
 def _queued(column: InstrumentedAttribute[T]) -> Select[T]:
-    """A column of the runs whose phase waits for a runner."""
+    """A column of the runs whose phase waits for the server's runner."""
     queued = (Phase.status == PhaseStatus.QUEUED.value) & Phase.lease_expires_at.is_(None)
-    return select(column).join(Phase, Phase.run_id == Run.id).where(queued)
+    of_run = select(column).join(Phase, Phase.run_id == Run.id).join(Workspace, Workspace.id == Run.workspace_id)
+    return of_run.where(queued, OF_SERVER)

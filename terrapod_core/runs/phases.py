@@ -37,6 +37,9 @@ from terrapod_core.workspaces import Workspace, queries as workspaces_queries
 LEASE: Final = timedelta(seconds=60)
 """A runner that is not heard for this long, while the server was up to hear it, has lost its phase."""
 
+PHASE_LIFE: Final = timedelta(days=2)
+"""How long a phase's token is good; its lease ends it earlier."""
+
 RESCUE: Final = timedelta(minutes=30)
 """How long a runner whose lease is over may still hand in the state it holds."""
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from terrapod_core.agents.standing import standing
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.runs import turns, waiting
 from terrapod_core.runs.filters import RunFilters
 from terrapod_core.runs.models import Comment, Phase, Run, RunEvent
-from terrapod_core.runs.status import FINAL, RUNNING, PhaseStatus, RunStatus
-from terrapod_core.runs.waiting import WaitingOn
+from terrapod_core.runs.status import FINAL, RUNNING, RunStatus
+from terrapod_core.runs.waiting import PoolView, WaitingOn
 from terrapod_core.workspaces import Workspace
 from terrapod_core.workspaces.models import GUARD
 
@@ -32,7 +33,9 @@ class RunView:
     launched: bool
     """Whether a runner has its queued phase already."""
     running: int = 0
-    """How many phases of the server a runner has."""
+    """How many phases the server's own runner has."""
+    pool: PoolView | None = None
+    """The pool whose listener it waits for."""
     event_ids: tuple[str, ...] = ()
     comment_ids: tuple[str, ...] = ()
     position: int = 0
@@ -48,7 +51,7 @@ class RunView:
     @property
     def waiting_on(self) -> WaitingOn | None:
         """What it waits for; `None` while it is running or ended."""
-        return waiting.waiting_on(self.run, self.workspace, launched=self.launched, running=self.running)
+        return waiting.waiting_on(self.run, self.workspace, launched=self.launched, running=self.running, pool=self.pool)
 
 
 _AT_WORK = aliased(Phase)
@@ -64,7 +67,7 @@ _LAUNCHED = (
 _RUNNING = (
     select(func.count())
     .select_from(_AT_WORK)
-    .where(_AT_WORK.status.in_((PhaseStatus.QUEUED.value, PhaseStatus.RUNNING.value)), _AT_WORK.lease_expires_at.is_not(None))
+    .where(_AT_WORK.status.in_(turns.LIVE), _AT_WORK.lease_expires_at.is_not(None), _AT_WORK.listener_id.is_(None))
     .scalar_subquery()
     .label("running")
 )
@@ -75,8 +78,31 @@ def _shown() -> Select[Run, Workspace, bool, int]:
     return query.where(Workspace.deleted_at.is_(None))
 
 
-def _view(row: Row[Run, Workspace, bool, int], **more: Any) -> RunView:
-    return RunView(row[0], row[1], bool(row[2]), int(row[3]), **more)
+def _views(session: Session, rows: Iterable[Row[Run, Workspace, bool, int]], now: datetime) -> list[RunView]:
+    found = list(rows)
+    pools = pool_views(session, {pool for run, workspace, launched, _running in found if (pool := _awaited(run, workspace, launched))}, now)
+    return [
+        RunView(run, workspace, bool(launched), int(running), pool=pools.get(_awaited(run, workspace, launched) or ""))
+        for run, workspace, launched, running in found
+    ]
+
+
+def _awaited(run: Run, workspace: Workspace, launched: bool) -> str | None:
+    """The pool whose listener a run waits for."""
+    return workspace.agent_pool_id if run.status in WAITING and not launched else None
+
+
+def pool_views(session: Session, pool_ids: Collection[str], now: datetime) -> dict[str, PoolView]:
+    """How busy these pools are; two queries for all of them, and none for none."""
+    if not pool_ids:
+        return {}
+    counted = select(Workspace.agent_pool_id, func.count()).select_from(Phase).join(Run, Run.id == Phase.run_id)
+    counted = counted.join(Workspace, Workspace.id == Run.workspace_id).where(
+        Workspace.agent_pool_id.in_(pool_ids), Phase.status.in_(turns.LIVE)
+    )
+    counted = counted.where(Phase.lease_expires_at.is_not(None)).group_by(Workspace.agent_pool_id)
+    at_work: dict[str | None, int] = {row[0]: row[1] for row in session.execute(counted)}
+    return {pool_id: PoolView(each, at_work.get(pool_id, 0)) for pool_id, each in standing(session, pool_ids, now).items()}
 
 
 def by_id(session: Session, run_id: str, now: datetime) -> RunView | None:
@@ -88,13 +114,15 @@ def by_id(session: Session, run_id: str, now: datetime) -> RunView | None:
         select(RunEvent.id, RunEvent.comment_id).where(RunEvent.run_id == run_id).order_by(RunEvent.created_at, RunEvent.id)
     ).all()
     comments = tuple(event.comment_id for event in events if event.comment_id is not None)
-    return _view(row, event_ids=tuple(event.id for event in events), comment_ids=comments, position=position(session, row[0], now))
+    (view,) = _views(session, [row], now)
+    ids = tuple(event.id for event in events)
+    return replace(view, event_ids=ids, comment_ids=comments, position=position(session, row[0], now))
 
 
-def by_ids(session: Session, actor: Actor, authz: Authorizer, ids: Sequence[str]) -> list[RunView]:
+def by_ids(session: Session, actor: Actor, authz: Authorizer, ids: Sequence[str], now: datetime) -> list[RunView]:
     """Those of the runs that the actor may see."""
     rows = session.execute(_shown().where(Run.id.in_(ids)))
-    return [_view(row) for row in rows if authz.allows(actor, Permission.RUN_READ, row[1])]
+    return _views(session, (row for row in rows if authz.allows(actor, Permission.RUN_READ, row[1])), now)
 
 
 def of_phase(session: Session, phase_id: str, now: datetime) -> tuple[Phase, RunView] | None:
@@ -153,7 +181,7 @@ def page(
     else:
         counted, rows = authz.visible(counted, actor, GUARD), authz.visible(rows, actor, GUARD)
     rows = rows.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.size).offset(wanted.offset)
-    items = [_view(row) for row in session.execute(rows)]
+    items = _views(session, session.execute(rows), now)
     return Page(items=items, number=wanted.number, size=wanted.size, total=session.execute(counted).scalar_one())
 
 
@@ -168,8 +196,8 @@ def queue(session: Session, actor: Actor, authz: Authorizer, wanted: PageRequest
     seen = set(session.execute(authz.visible(of_actor, actor, GUARD)).scalars())
     mine = [run_id for run_id in ids if run_id in seen]
     chosen = mine[wanted.offset : wanted.offset + wanted.size]
-    found = {row[0].id: row for row in session.execute(_shown().where(Run.id.in_(chosen)))}
-    items = [_view(found[each], position=positions[each]) for each in chosen if each in found]
+    found = {view.id: view for view in _views(session, session.execute(_shown().where(Run.id.in_(chosen))), now)}
+    items = [replace(found[each], position=positions[each]) for each in chosen if each in found]
     return Page(items=items, number=wanted.number, size=wanted.size, total=len(mine))
 
 

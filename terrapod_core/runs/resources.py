@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from terrapod_core.authz import Actor, Authorizer, Permission
@@ -188,9 +189,14 @@ COMMENT = Resource(
 )
 
 
-def includes(registry: Includes, authz: Authorizer, load_phases: Callable[[Any, Any, Sequence[str]], Sequence[PhaseView]]) -> None:
+def includes(
+    registry: Includes,
+    authz: Authorizer,
+    load_phases: Callable[[Any, Any, Sequence[str]], Sequence[PhaseView]],
+    now: Callable[[], datetime],
+) -> None:
     """Let `include=current_run`, `plan`, `apply`, `run_events`, `comments` and `run` work everywhere."""
-    registry.add(RUN, lambda session, actor, ids: queries.by_ids(session, actor, authz, ids))
+    registry.add(RUN, lambda session, actor, ids: queries.by_ids(session, actor, authz, ids, now()))
     registry.add(PLAN, load_phases)
     registry.add(APPLY, load_phases)
     registry.add(COMMENT, lambda session, actor, ids: queries.comments_by_ids(session, actor, authz, ids))

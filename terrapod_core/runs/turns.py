@@ -7,6 +7,7 @@ plans the same goes by workspace. So a newcomer waits for one plan of everybody 
 nothing by it while nobody else wants a runner.
 
 Nothing is written for that but the moment of each launch: the order is one query over what is queued and what was launched lately.
+The server's own runner and each agent pool have turns of their own: who waits for one gains nothing by the others.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Select, case, func, null, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, null, or_, select, true
 from sqlalchemy.orm import Session
 
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import RUNNING, PhaseStatus, RunStatus
+from terrapod_core.workspaces import Workspace
 
 REMEMBERED: Final = timedelta(hours=1)
 """How long a start counts as somebody's last one; whoever had none for this long goes first in their round."""
@@ -27,27 +29,41 @@ REMEMBERED: Final = timedelta(hours=1)
 MOST: Final = 50
 """Phases looked at in one pass of the dispatcher; more runners than that do not become free at once."""
 
-_LIVE: Final = (PhaseStatus.QUEUED.value, PhaseStatus.RUNNING.value)
+LIVE: Final = (PhaseStatus.QUEUED.value, PhaseStatus.RUNNING.value)
+"""What a phase is that some runner has, or may have."""
+
+
+OF_SERVER: Final = Workspace.agent_pool_id.is_(None)
+"""Of the phases those that the server launches itself."""
+
+
+def of_pool(pool_id: str) -> ColumnElement[bool]:
+    """Of the phases those that the listeners of this pool carry out."""
+    return Workspace.agent_pool_id == pool_id
 
 
 def launchable(session: Session, now: datetime, creators: Collection[str] | None = None) -> list[Phase]:
-    """Queued phases nobody has, in the order in which they are to be launched; the first fifty.
+    """Queued phases of the server that nobody has, in the order in which they are to be launched; the first fifty.
 
     `creators` (ids) are those whose runs may be launched; `None`: everybody's.
     """
-    ids = [row.id for row in session.execute(in_turn(now, creators).limit(MOST))]
+    ids = [row.id for row in session.execute(in_turn(now, creators, OF_SERVER).limit(MOST))]
     found = {phase.id: phase for phase in session.execute(select(Phase).where(Phase.id.in_(ids))).scalars()}
     return [found[each] for each in ids if each in found]
 
 
 def launched(session: Session) -> list[Phase]:
-    """Phases that some runner has, or should have."""
-    return list(session.execute(select(Phase).where(Phase.status.in_(_LIVE), Phase.lease_expires_at.is_not(None))).scalars())
+    """Phases that some runner has, or should have; the server's and the listeners'."""
+    return list(session.execute(select(Phase).where(Phase.status.in_(LIVE), Phase.lease_expires_at.is_not(None))).scalars())
 
 
-def in_turn(now: datetime, creators: Collection[str] | None = None) -> Select[str, str]:
-    """Phase and run of everything that is queued and that no runner has, in the order of service; of these creators alone."""
-    queued = [Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None)]
+def in_turn(now: datetime, creators: Collection[str] | None = None, whose: ColumnElement[bool] | None = None) -> Select[str, str]:
+    """Phase and run of everything that is queued and that no runner has, in the order of service; of these creators alone.
+
+    `whose` (`OF_SERVER`, `of_pool`) says who carries it out; `None` for all together.
+    """
+    here = true() if whose is None else whose
+    queued = [here, Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None)]
     if creators is not None:
         queued.append(Run.created_by_id.in_(creators))
     person = func.coalesce(Run.created_by_id, Run.workspace_id)
@@ -60,7 +76,8 @@ def in_turn(now: datetime, creators: Collection[str] | None = None) -> Select[st
             func.max(Phase.launched_at).label("last"),
         )
         .join(Run, Run.id == Phase.run_id)
-        .where(or_(Phase.launched_at > now - REMEMBERED, Phase.status.in_(_LIVE)))
+        .join(Workspace, Workspace.id == Run.workspace_id)
+        .where(here, or_(Phase.launched_at > now - REMEMBERED, Phase.status.in_(LIVE)))
         .group_by(person, Run.workspace_id)
         .cte("served")
     )
@@ -78,6 +95,7 @@ def in_turn(now: datetime, creators: Collection[str] | None = None) -> Select[st
             ).label("nth")
         )
         .join(Run, Run.id == Phase.run_id)
+        .join(Workspace, Workspace.id == Run.workspace_id)
         .outerjoin(served, (served.c.person == person) & (served.c.workspace_id == Run.workspace_id))
         .where(*queued)
         .cte("waiting")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from terrapod_core.agents.standing import Standing
 from terrapod_core.runs.models import Run
 from terrapod_core.runs.status import RunStatus
 from terrapod_core.workspaces import LockKind, Workspace
@@ -25,14 +26,31 @@ class WaitingOn:
     since: datetime
 
 
-def waiting_on(run: Run, workspace: Workspace, *, launched: bool, running: int) -> WaitingOn | None:
+@dataclass(frozen=True)
+class PoolView:
+    """How busy an agent pool is."""
+
+    standing: Standing
+    at_work: int
+    """How many phases its listeners have."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one of its listeners could take another phase now."""
+        return self.standing.ready > 0 and self.at_work < self.standing.capacity
+
+
+def waiting_on(run: Run, workspace: Workspace, *, launched: bool, running: int, pool: PoolView | None = None) -> WaitingOn | None:
     """What it waits for; `None` while it is running or ended.
 
-    `launched` says whether a runner has its queued phase, `running` how many phases of the server have one.
+    `launched` says whether a runner has its queued phase, `running` how many phases the server's own runner has; `pool` is the
+    workspace's, when its runs are carried out by one.
     """
     if run.status == RunStatus.PENDING:
         return _for_the_workspace(run, workspace)
     if run.status in (RunStatus.PLAN_QUEUED, RunStatus.APPLY_QUEUED) and not launched:
+        if workspace.agent_pool_id is not None:
+            return for_a_listener(pool, _reached(run))
         if run.held_for is not None:
             return WaitingOn(run.held_for, HELD, _reached(run))
         busy = {0: "a runner takes it in a moment", 1: "it waits for a free runner; one is at work"}
@@ -40,6 +58,18 @@ def waiting_on(run: Run, workspace: Workspace, *, launched: bool, running: int) 
     if run.status in (RunStatus.PLANNED, RunStatus.PLANNED_AND_SAVED):
         return WaitingOn("approval", "somebody has to confirm or discard the plan", _reached(run))
     return None
+
+
+def for_a_listener(pool: PoolView | None, since: datetime) -> WaitingOn:
+    """Why no listener of the pool has it yet."""
+    if pool is None or pool.standing.ready == 0:
+        heard = pool.standing.last_heard_at if pool is not None else None
+        last = f"; the last one was heard at {heard:%Y-%m-%d %H:%M UTC}" if heard is not None else ""
+        return WaitingOn("no_agent", f"no listener of its agent pool takes runs now{last}", since)
+    if not pool.has_room:
+        taken = "the one place is" if pool.standing.capacity == 1 else f"all {pool.standing.capacity} places are"
+        return WaitingOn("pool_capacity", f"{taken} taken by other runs of its agent pool", since)
+    return WaitingOn("pool_capacity", "a listener of its agent pool takes it in a moment", since)
 
 
 def _for_the_workspace(run: Run, workspace: Workspace) -> WaitingOn:

@@ -247,6 +247,8 @@ SECTIONS: Final = (
             "POST /agent-pools/{pool_id}/listeners/join": "Join a pool: a name and a signing request, answered with a certificate.",
             "POST /listeners/{listener_id}/heartbeat": "Be heard, and learn how one stands.",
             "POST /listeners/{listener_id}/renew": "A new certificate over the same key; the one that is shown may be expired.",
+            "GET /listeners/{listener_id}/runs/next": "Wait for a run, or for news of those one has; a long poll, and a heartbeat.",
+            "PATCH /listeners/{listener_id}/runs/{run_id}": "Tell of a run that one was given what its program cannot.",
         },
     ),
     Section(

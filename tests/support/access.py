@@ -436,6 +436,8 @@ TABLE: Final[dict[str, Row]] = {
     "POST /api/v2/agent-pools/<pool_id>/listeners/join": Row(Listening("by a join token of the pool"), _JOIN),
     "POST /api/v2/listeners/<listener_id>/heartbeat": Row(Listening("by its own signature"), {}),
     "POST /api/v2/listeners/<listener_id>/renew": Row(Listening("by its own signature, with an expired certificate too"), {}),
+    "GET /api/v2/listeners/<listener_id>/runs/next": Row(Listening("by its own signature")),
+    "PATCH /api/v2/listeners/<listener_id>/runs/<run_id>": Row(Listening("by its own signature, about what it was given"), {}),
     # -- its configurations
     "GET /api/v2/workspaces/<workspace_id>/configuration-versions": _read(P.CONFIGURATION_READ),
     "GET /api/v2/configuration-versions/<version_id>": _read(P.CONFIGURATION_READ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,9 +71,22 @@ class Joined:
         with httpx.Client(trust_env=False, timeout=30) as client:
             return client.post(self.url + path, content=body, headers={**headers, **more})
 
-    def sign(self, what: str, body: bytes = b"") -> dict[str, str]:
+    def sign(self, what: str, body: bytes = b"", method: str = "POST") -> dict[str, str]:
         """The headers of a good signature of that request."""
-        return self.signer.headers("POST", f"{self.base or self.url}/api/v2/listeners/{self.id}/{what}", body)
+        return self.signer.headers(method, f"{self.base or self.url}/api/v2/listeners/{self.id}/{what}", body)
+
+    def poll(self, wait: int = 1, holds: str = "") -> httpx.Response:
+        """Ask for a run."""
+        what = f"runs/next?wait={wait}&holds={holds}"
+        with httpx.Client(trust_env=False, timeout=60) as client:
+            return client.get(f"{self.url}/api/v2/listeners/{self.id}/{what}", headers=self.sign(what, method="GET"))
+
+    def tell(self, run_id: str, **said: Any) -> httpx.Response:
+        """Tell of a run."""
+        what, body = f"runs/{run_id}", json.dumps(document("runs", **said)).encode()
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            signed = self.sign(what, body, "PATCH")
+            return client.patch(f"{self.url}/api/v2/listeners/{self.id}/{what}", content=body, headers=signed)
 
 
 def make_listener(api: httpx.Client, url: str, pool_id: str, *, key: PrivateKey | None = None, base: str = "") -> Joined:

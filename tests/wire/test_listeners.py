@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -59,3 +61,41 @@ def test_a_join_token_is_no_users_token_and_the_other_way_round(api: httpx.Clien
         refused(client.get("account/details"), 401)
     refused(join(server.url, pool, server.token, joining(new_key())), 401, says="not one of this pool")
     refused(httpx.post(f"{server.url}/api/v2/agent-pools/{pool}/listeners/join", json={}, trust_env=False), 401)
+
+
+def test_a_poll_for_runs_begins_at_once_and_ends_with_one_document(listener: Joined) -> None:
+    answer = listener.poll(wait=1)
+    assert answer.text.startswith("\n")
+    assert answer.headers["content-type"].startswith("application/json")
+    assert answer.json() == {"data": None, "meta": {"cancels": [], "over": []}}
+
+
+def test_a_poll_says_what_its_listener_need_not_keep(listener: Joined) -> None:
+    assert listener.poll(wait=60, holds="plan-abc.1,apply-def.2").json()["meta"]["over"] == ["apply-def.2", "plan-abc.1"]
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({"wait": 0}, "between 1 and 600"),
+        ({"wait": 601}, "between 1 and 600"),
+        ({"holds": "run-abc"}, "phases with their epochs"),
+        ({"holds": "plan-abc.0"}, "phases with their epochs"),
+        ({"holds": ",".join(["plan-abc.1"] * 2001)}, "phases with their epochs"),
+    ],
+)
+def test_a_poll_that_asks_for_nonsense_is_refused(listener: Joined, query: dict[str, Any], says: str) -> None:
+    refused(listener.poll(**query), 400, says=says)
+
+
+def test_a_poll_without_a_signature_or_by_another_listener_is_refused(listener: Joined, api: httpx.Client) -> None:
+    refused(httpx.get(f"{listener.url}/api/v2/listeners/{listener.id}/runs/next", trust_env=False), 401)
+    refused(api.get(f"listeners/{listener.id}/runs/next"), 401)
+    other = make_listener(api, listener.url, make_pool(api)["id"])
+    other.id = listener.id
+    refused(other.poll(), 404)
+
+
+def test_a_listener_tells_of_no_run_that_it_was_not_given(listener: Joined) -> None:
+    refused(listener.tell("run-abc", **{"phase-id": "plan-abc", "epoch": 1, "status": "planned"}), 404)
+    refused(listener.tell("run-abc", status="planned"), 422)

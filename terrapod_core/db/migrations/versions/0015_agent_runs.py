@@ -24,7 +24,11 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("default_execution_mode", sa.String(), server_default="remote", nullable=False))
         batch_op.add_column(sa.Column("default_agent_pool_id", sa.String(), nullable=True))
         batch_op.create_foreign_key(
-            batch_op.f("fk_projects_default_agent_pool_id_agent_pools"), "agent_pools", ["default_agent_pool_id"], ["id"], ondelete="RESTRICT"
+            batch_op.f("fk_projects_default_agent_pool_id_agent_pools"),
+            "agent_pools",
+            ["default_agent_pool_id"],
+            ["id"],
+            ondelete="RESTRICT",
         )
     with op.batch_alter_table("phases", schema=None) as batch_op:
         batch_op.add_column(sa.Column("listener_id", sa.String(), nullable=True))
