@@ -8,5 +8,6 @@ from terrapod_core.agents.models import AgentPool, Listener
 from terrapod_core.agents.service import Pools
 from terrapod_core.agents.status import ListenerStatus
 from terrapod_core.agents.tokens import PoolTokens
+from terrapod_core.agents.use import check_use
 
-__all__ = ["AgentPool", "Listener", "ListenerIdentity", "ListenerStatus", "Listeners", "PoolTokens", "Pools", "SignedRequest"]
+__all__ = ["AgentPool", "Listener", "ListenerIdentity", "ListenerStatus", "Listeners", "PoolTokens", "Pools", "SignedRequest", "check_use"]

@@ -131,7 +131,9 @@ class Services:
         holders = accounts.Holders(self.people.sign_in.providers, self.people.authentication)
         self.roles = roles.Roles(self.db, self.authz, holders.forget)
         self.assignments = roles.Assignments(self.db, self.authz, holders)
-        self.projects = projects.Projects(self.db, self.authz, workspaces_queries.InProjects(self.authz))
+        self.projects = projects.Projects(
+            self.db, self.authz, workspaces_queries.InProjects(self.authz), partial(agents.check_use, self.authz)
+        )
         self.pools = agents.Pools(self.db, self.authz)
         self.pool_tokens = agents.PoolTokens(self.db, self.authz, self.keyring, self.pools, settings.tokens)
         self.listeners = agents.Listeners(self.db, self.authz, self.keyring, self.pools, self.pool_tokens)
@@ -153,7 +155,7 @@ class Services:
             limits,
             runs_queries.configuration_in_use,
             runs_queries.configurations_in_use,
-            lambda actor: self.trial.isolation().check(actor),  # uploading is the first half of running
+            lambda actor, workspace: self.trial.isolation().check(actor, workspace),  # uploading is the first half of running
         )
         self.states = states.States(
             self.db, self.authz, self.workspaces, self.objects, self.capabilities, self.keyring, limits, runs_queries.workspace_of

@@ -60,6 +60,7 @@ class Permission(StrEnum):
     PROJECT_READ = "project:read"
     PROJECT_UPDATE = "project:update"
     POOL_READ = "agent-pool:read"
+    POOL_USE = "agent-pool:use"
 
 
 NEEDS: Final[dict[Permission, Level]] = {
@@ -82,6 +83,7 @@ NEEDS: Final[dict[Permission, Level]] = {
     Permission.STATE_WRITE: Level.WRITE,
     Permission.CONFIGURATION_UPLOAD: Level.WRITE,
     Permission.CONFIGURATION_DOWNLOAD: Level.WRITE,
+    Permission.POOL_USE: Level.WRITE,
     Permission.WORKSPACE_UPDATE: Level.ADMIN,
     Permission.WORKSPACE_DELETE: Level.ADMIN,
     Permission.WORKSPACE_FORCE_UNLOCK: Level.ADMIN,

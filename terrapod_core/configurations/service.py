@@ -62,7 +62,7 @@ class Configurations:
         limits: Limits,
         in_use: InUse,
         used: Used,
-        check_uploader: Callable[[Actor], None],
+        check_uploader: Callable[[Actor, Workspace], None],
     ) -> None:
         self._db = db
         self._authz = authz
@@ -89,7 +89,7 @@ class Configurations:
         needed = Permission.CONFIGURATION_UPLOAD_SPECULATIVE if new.speculative else Permission.CONFIGURATION_UPLOAD
         async with self._db.uow() as uow:
             workspace = self._allowed(actor, needed, await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id)))
-            self._check_uploader(actor)
+            self._check_uploader(actor, workspace)
             version = self._new(uow, actor, workspace, new, source)
             uow.add(version)
             await uow.flush()

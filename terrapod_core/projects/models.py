@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from terrapod_core.authz import Guard, GuardKind
 from terrapod_core.db import Base
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
+from terrapod_core.projects.execution import Execution, ExecutionMode
 
 DEFAULT_NAME: Final = "Default Project"
 
@@ -27,8 +28,8 @@ class Project(Base):
     name: Mapped[str] = mapped_column(String(40).with_variant(String(40, collation="C"), "postgresql"), unique=True)
     description: Mapped[str | None]
     owner_id: Mapped[str | None]
-    default_execution_mode: Mapped[str] = mapped_column(default="remote", server_default="remote")
-    """What workspaces of it have that say nothing of their own; a word of the workspaces' room."""
+    default_execution_mode: Mapped[str] = mapped_column(default=ExecutionMode.REMOTE.value, server_default="remote")
+    """What workspaces of it have that say nothing of their own."""
     default_agent_pool_id: Mapped[str | None] = mapped_column(ForeignKey("agent_pools.id", ondelete="RESTRICT"))
     """Set exactly when that is `agent`."""
     created_at: Mapped[datetime]
@@ -38,6 +39,11 @@ class Project(Base):
     labels: ClassVar[Mapping[str, str | None]] = {}
     workspace_count = 0
     """How many workspaces the one who asked sees in it; set on what `queries` returns, not a column."""
+
+    @property
+    def execution(self) -> Execution:
+        """What workspaces of it have that say nothing of their own."""
+        return Execution(ExecutionMode(self.default_execution_mode), self.default_agent_pool_id)
 
     @property
     def is_default(self) -> bool:

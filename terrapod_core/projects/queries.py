@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import Select, func, or_, select
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.jsonapi import Page, Query
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
+from terrapod_core.projects.execution import Execution
 from terrapod_core.projects.models import GUARD, Project
 
 
@@ -25,6 +27,14 @@ class WorkspacesInProjects(Protocol):
         """The ids of the projects in which the actor sees a workspace."""
         ...
 
+    def hold(self, session: Session, project_id: str) -> None:
+        """Keep those that inherit the project's execution mode from changing; comes before the lock of the project's row."""
+        ...
+
+    def follow(self, session: Session, project_id: str, execution: Execution, now: datetime) -> int:
+        """Let those that inherit the project's execution mode have this one from now on; how many there are."""
+        ...
+
 
 def by_id(session: Session, project_id: str) -> Project | None:
     """The project, or `None`; says nothing about who may see it."""
@@ -34,6 +44,12 @@ def by_id(session: Session, project_id: str) -> Project | None:
 def for_update(session: Session, project_id: str) -> Project | None:
     """The same, with its row locked until the transaction ends."""
     query = select(Project).where(Project.id == project_id).with_for_update().execution_options(populate_existing=True)
+    return session.execute(query).scalar_one_or_none()
+
+
+def for_share(session: Session, project_id: str) -> Project | None:
+    """The same, with its row kept from changing: for whoever takes something of it over into a row of their own."""
+    query = select(Project).where(Project.id == project_id).with_for_update(read=True).execution_options(populate_existing=True)
     return session.execute(query).scalar_one_or_none()
 
 

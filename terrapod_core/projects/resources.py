@@ -12,6 +12,8 @@ from terrapod_core.projects.models import Project
 from terrapod_core.projects.queries import WorkspacesInProjects, visible, with_counts
 
 _AUTHZ: Final = Authorizer()
+_OVERWRITES: Final = {"default-execution-mode": True, "default-agent-pool": True}
+"""Each project has its own: the organization's never changes, so that there is nothing to follow."""
 
 
 def _permissions(project: Project, rendering: Rendering) -> dict[str, bool]:
@@ -37,12 +39,17 @@ PROJECT: Final = Resource(
         attr("description", writable=True),
         attr("created_at"),
         attr("updated_at"),
-        attr("default_execution_mode", from_=lambda _project: "remote"),
+        attr("default_execution_mode", writable=True),
+        attr("default_agent_pool_id", writable=True),
+        attr("setting_overwrites", writable=True, from_=lambda _project: _OVERWRITES),
         attr("workspace_count"),
         attr("is_default"),
         attr("permissions", from_=_permissions),
     ],
-    relationships=[to_one("organization", "organizations", id_from=lambda _project: NAME, related=f"/api/v2/organizations/{NAME}")],
+    relationships=[
+        to_one("organization", "organizations", id_from=lambda _project: NAME, related=f"/api/v2/organizations/{NAME}"),
+        to_one("default_agent_pool", "agent-pools", writable=True),
+    ],
     links={"self": "/api/v2/projects/{id}"},
 )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from quart import Blueprint, Response
 
 from terrapod_core import organizations
+from terrapod_core.projects.documents import CreateProject, UpdateProject
 from terrapod_core.projects.resources import PROJECT
-from terrapod_core.projects.service import CreateProject, Projects, UpdateProject
+from terrapod_core.projects.service import Projects
 from terrapod_core.web import Web
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
-import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -15,42 +14,34 @@ from terrapod_core import audit, ids
 from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission, PlatformRole
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Conflict, Forbidden, Invalid, Problems
-from terrapod_core.jsonapi import Page, Query, Ref
+from terrapod_core.errors import Conflict, Forbidden, Invalid
+from terrapod_core.jsonapi import Page, Query
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
 from terrapod_core.plugin.events import UserDeleted
-from terrapod_core.projects import queries
+from terrapod_core.projects import documents, queries
+from terrapod_core.projects.documents import CreateProject, UpdateProject
+from terrapod_core.projects.execution import Execution, ExecutionMode, Said
 from terrapod_core.projects.models import DEFAULT_NAME, Project
 from terrapod_core.projects.queries import WorkspacesInProjects
 
-NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _-]{1,38}[A-Za-z0-9_-]")
-MAX_DESCRIPTION: Final = 256
+CheckPool: TypeAlias = Callable[[Session, Actor, str, str], None]
+"""Raises `Invalid` or `Forbidden` unless the actor may send runs to the pool of this id, named at this pointer; the agents' room knows."""
 
+_ORGANIZATION: Final = Execution(ExecutionMode.REMOTE)
+"""What the organization says, and so a project that says nothing."""
 
-class UpdateProject(msgspec.Struct, kw_only=True):
-    """What may be sent about a project; what is absent stays as it is."""
-
-    name: str | UnsetType = UNSET
-    description: str | UnsetType | None = UNSET
-    auto_destroy_activity_duration: str | UnsetType | None = UNSET
-    default_execution_mode: str | UnsetType | None = UNSET
-    default_agent_pool_id: str | UnsetType | None = UNSET
-    tag_bindings: list[Ref] | UnsetType = UNSET
-
-
-class CreateProject(UpdateProject, kw_only=True):
-    """The same for a new one, which needs a name."""
-
-    name: str
+_FOLLOWED: Final = {"default_execution_mode", "default_agent_pool_id"}
+"""Changes that workspaces follow."""
 
 
 class Projects:
     """go-tfe's `Projects`. Platform admins and a project's owner see and change it; the default project everybody sees."""
 
-    def __init__(self, db: Database, authz: Authorizer, workspaces: WorkspacesInProjects) -> None:
+    def __init__(self, db: Database, authz: Authorizer, workspaces: WorkspacesInProjects, check_pool: CheckPool) -> None:
         self._db = db
         self._authz = authz
         self._workspaces = workspaces
+        self._check_pool = check_pool
 
     async def disown(self, event: UserDeleted) -> None:
         """Leave what a deleted user owned to platform admins."""
@@ -78,19 +69,22 @@ class Projects:
         if actor.user_id is None and not actor.is_platform_admin:
             raise Forbidden("only people create projects")
         self._authz.require_unscoped(actor, to="create projects")
-        _check(new)
+        said = documents.check(new)
         async with self._db.uow() as uow:
             now = uow.now()
+            execution = await uow.run(lambda session: self._execution(session, actor, said, _ORGANIZATION))
             project = Project(
                 id=ids.new("prj"),
                 name=new.name,
                 description=new.description or None,
                 owner_id=actor.user_id,
+                default_execution_mode=execution.mode.value,
+                default_agent_pool_id=execution.pool_id,
                 created_at=now,
                 updated_at=now,
             )
             uow.add(project)
-            audit.record(uow, actor, "project.create", "projects", project.id, name=project.name)
+            audit.record(uow, actor, "project.create", "projects", project.id, name=project.name, **_defaults(execution))
             await _flush(uow)
             await uow.commit()
         return project
@@ -116,21 +110,25 @@ class Projects:
         return await self._db.read(read)
 
     async def update(self, actor: Actor, project_id: str, changes: UpdateProject) -> Project:
-        """Change what was sent; needs the project's admin."""
+        """Change what was sent; needs the project's admin. Workspaces that inherit its execution mode follow in the same transaction."""
         async with self._db.uow() as uow:
+            # Who may not change it locks nothing of it.
+            await uow.run(lambda session: self._changeable(session, actor, queries.by_id(session, project_id)))
+            said = documents.check(changes)
+            if said.anything:
+                await uow.run(lambda session: self._workspaces.hold(session, project_id))
             project = await uow.run(lambda session: self._changeable(session, actor, queries.for_update(session, project_id)))
-            _check(changes)
-            changed = {
-                name: value
-                for name, value in (("name", changes.name), ("description", changes.description))
-                if value is not UNSET and value != getattr(project, name)
-            }
+            execution = await uow.run(lambda session: self._execution(session, actor, said, project.execution))
+            values: dict[str, Any] = {"name": changes.name, "description": changes.description, **_defaults(execution)}
+            changed = {name: value for name, value in values.items() if value is not UNSET and value != getattr(project, name)}
             for name, value in changed.items():
                 setattr(project, name, value or None)
             if changed:
                 project.updated_at = uow.now()
-                audit.record(uow, actor, "project.update", "projects", project.id, name=project.name, changed=sorted(changed))
             await _flush(uow)
+            if changed:
+                detail = await uow.run(lambda session: self._follow(session, project)) if _FOLLOWED & changed.keys() else {}
+                audit.record(uow, actor, "project.update", "projects", project.id, name=project.name, changed=sorted(changed), **detail)
             await uow.run(lambda session: queries.with_counts(session, self._workspaces, actor, [project]))
             await uow.commit()
         return project
@@ -164,6 +162,18 @@ class Projects:
         """Whether the actor may put workspaces into the project: everybody into the default one, else its admins."""
         return project.is_default or self._authz.allows(actor, Permission.PROJECT_UPDATE, project)
 
+    def _execution(self, session: Session, actor: Actor, said: Said, now: Execution) -> Execution:
+        """What holds after a document; a pool must be one that the actor may use, unless it was there before."""
+        execution = said.agrees(_ORGANIZATION) if said.own is False else said.after(now)
+        if execution.pool_id is not None and execution != now:
+            self._check_pool(session, actor, execution.pool_id, said.pool_pointer)
+        return execution
+
+    def _follow(self, session: Session, project: Project) -> dict[str, object]:
+        """Let workspaces follow the project's new default; what the audit says of it."""
+        followed = self._workspaces.follow(session, project.id, project.execution, project.updated_at)
+        return {**_defaults(project.execution), "workspaces": followed}
+
     def _changeable(self, session: Session, actor: Actor, project: Project | None) -> Project:
         project = self.readable(session, actor, project)
         if project.is_default:
@@ -173,28 +183,15 @@ class Projects:
         return project
 
 
+def _defaults(execution: Execution) -> dict[str, object]:
+    """As columns, and for the audit."""
+    return {"default_execution_mode": execution.mode.value, "default_agent_pool_id": execution.pool_id}
+
+
 async def _flush(uow: UnitOfWork) -> None:
     try:
         await uow.flush()
     except IntegrityError as error:
+        if "agent_pool" in str(error.orig).lower():  # it was deleted a moment ago
+            raise Invalid("there is no such agent pool, or you may not see it", pointer="/data/attributes/default-agent-pool-id") from error
         raise Invalid("Name has already been taken", pointer="/data/attributes/name") from error
-
-
-def _check(sent: UpdateProject) -> None:
-    problems = Problems()
-    if sent.name is not UNSET and NAME.fullmatch(sent.name) is None:
-        problems.add(
-            "Name must have 3 to 40 characters, and may only contain letters, digits, spaces, - and _, with no space at either end",
-            attribute="name",
-        )
-    if isinstance(sent.description, str) and len(sent.description) > MAX_DESCRIPTION:
-        problems.add(f"Description must have at most {MAX_DESCRIPTION} characters", attribute="description")
-    if sent.auto_destroy_activity_duration:
-        problems.add("Workspaces are not destroyed automatically here", attribute="auto-destroy-activity-duration")
-    if sent.default_execution_mode not in (UNSET, None, "remote"):
-        problems.add("Set the execution mode on each workspace; projects have none of their own", attribute="default-execution-mode")
-    if sent.default_agent_pool_id:
-        problems.add("Agent pools take no runs here yet", attribute="default-agent-pool-id")
-    if sent.tag_bindings:
-        problems.add("Tag bindings are kept on workspaces; projects have none", relationship="tag-bindings")
-    problems.refuse()

@@ -19,10 +19,13 @@ from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import PhaseStatus
 from terrapod_core.runs.turns import OF_SERVER
 from terrapod_core.runs.waiting import HELD
-from terrapod_core.workspaces import Workspace
+from terrapod_core.workspaces import ExecutionMode, Workspace
 
 NO_ISOLATION: Final = "no_isolation"
 """The word in `Run.held_for`, and the code of `waiting-on`."""
+
+_HERE: Final = Workspace.execution_mode != ExecutionMode.AGENT.value
+"""Of a workspace: that this server's runner carries out its runs."""
 
 T = TypeVar("T")
 log = structlog.get_logger("terrapod.runs")
@@ -52,12 +55,15 @@ class Isolation:
         """Whether this actor's may."""
         return not self.keeps_users_out or (actor is not None and actor.is_platform_admin)
 
-    def check(self, actor: Actor) -> None:
-        """Raise `Forbidden` (code `runner_not_isolated`) when this actor's configuration must not be executed here."""
-        if not self.admits(actor):
+    def check(self, actor: Actor, workspace: Workspace) -> None:
+        """Raise `Forbidden` (code `runner_not_isolated`) when this actor's configuration must not be executed here, and would be.
+
+        What an agent pool carries out never comes near this server's runner.
+        """
+        if workspace.execution_mode != ExecutionMode.AGENT and not self.admits(actor):
             raise Forbidden(
                 "runs on this server execute as the server itself, without isolation, so only platform admins may start them; "
-                "use execution mode `local`, or ask an operator (setting runner.local.allow_unisolated_users)",
+                "use execution mode `local` or `agent`, or ask an operator (setting runner.local.allow_unisolated_users)",
                 code="runner_not_isolated",
             )
 
@@ -105,14 +111,13 @@ class Holding:
         self._find = find
 
     async def creators(self) -> Collection[str] | None:
-        """Whose queued phases may be launched now, by user id; `None`: everybody's. Other runs, and their logs, say why they wait."""
-        allowed, wrong = await self._db.read(self._look)
-        if wrong:
-            word = None if allowed is None else NO_ISOLATION
+        """Whose queued phases may be launched here now, by user id; `None`: everybody's. Other runs, and their logs, say why they wait."""
+        allowed, held, freed = await self._db.read(self._look)
+        if held or freed:
             async with self._db.uow() as uow:
-                await uow.session.execute(update(Run).where(Run.id.in_(wrong)).values(held_for=word))
-                if word is not None:
-                    await self._say(uow, wrong)
+                await uow.session.execute(update(Run).where(Run.id.in_(held)).values(held_for=NO_ISOLATION))
+                await uow.session.execute(update(Run).where(Run.id.in_(freed)).values(held_for=None))
+                await self._say(uow, held)
                 await uow.commit()
         return allowed
 
@@ -123,14 +128,17 @@ class Holding:
         for phase in (await uow.session.execute(plans)).scalars():
             self._logs.say(uow, phase, f"Waiting: {HELD}.\n")
 
-    def _look(self, session: Session) -> tuple[Collection[str] | None, list[str]]:
+    def _look(self, session: Session) -> tuple[Collection[str] | None, list[str], list[str]]:
+        """Whose may be launched, and the ids of the runs that are to be held and of those that are held and need not be."""
         isolation = self._isolation()
+        held = _queued(Run.id).where(Run.held_for.is_not(None))
         if not isolation.keeps_users_out:
-            return None, list(session.execute(_queued(Run.id).where(Run.held_for.is_not(None))).scalars())
-        ids = session.execute(_queued(Run.created_by_id).distinct()).scalars()
+            return None, [], list(session.execute(held).scalars())
+        freed = list(session.execute(held.where(~_HERE)).scalars())
+        ids = session.execute(_queued(Run.created_by_id).where(_HERE).distinct()).scalars()
         allowed = [each for each in ids if each is not None and isolation.admits(self._find(session, each))]
-        others = _queued(Run.id).where(or_(Run.created_by_id.is_(None), Run.created_by_id.not_in(allowed)), Run.held_for.is_(None))
-        return allowed, list(session.execute(others).scalars())
+        others = _queued(Run.id).where(_HERE, or_(Run.created_by_id.is_(None), Run.created_by_id.not_in(allowed)), Run.held_for.is_(None))
+        return allowed, list(session.execute(others).scalars()), freed
 
 
 def _queued(column: InstrumentedAttribute[T]) -> Select[T]:

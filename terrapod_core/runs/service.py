@@ -160,7 +160,7 @@ class Runs:
             self._authz.require(actor, Permission.RUN_PLAN if plan_only else Permission.RUN_APPLY, workspace)
             # What a variable says is executed as the configuration is.
             trusted = trusted and (not new.variables or self._authz.allows(actor, Permission.RUN_APPLY, workspace))
-            self._isolation().check(actor)
+            self._isolation().check(actor, workspace)
             self._check_workspace(workspace, new, plan_only=plan_only, trusted=trusted)
             await self._check_queue(uow, actor, workspace)
             run = self._made(actor, workspace, configuration, new, plan_only=plan_only, trusted=trusted, now=uow.now())
@@ -278,7 +278,7 @@ class Runs:
         """Let the apply begin. A saved plan takes the workspace now; `Conflict` when it is taken or its state has moved on."""
         async with self._db.uow() as uow:
             run, workspace = await self._door.held(uow, actor, run_id, Permission.RUN_APPLY)
-            self._isolation().check(actor)
+            self._isolation().check(actor, workspace)
             if not run.is_confirmable:
                 raise InvalidTransition(f"the run is {run.status}; only a plan with changes that waits for approval can be confirmed")
             if run.status == RunStatus.PLANNED_AND_SAVED:

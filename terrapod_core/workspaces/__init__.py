@@ -7,7 +7,8 @@ change a row that the caller got from `queries.for_update` in the same unit of w
 
 from __future__ import annotations
 
-from terrapod_core.workspaces.models import ExecutionMode, LockKind, UntrustedPlans, Workspace
+from terrapod_core.projects import ExecutionMode
+from terrapod_core.workspaces.models import LockKind, UntrustedPlans, Workspace
 from terrapod_core.workspaces.service import Workspaces
 
 __all__ = ["ExecutionMode", "LockKind", "UntrustedPlans", "Workspace", "Workspaces"]

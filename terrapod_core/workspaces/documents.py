@@ -11,8 +11,9 @@ from msgspec import UNSET, UnsetType
 
 from terrapod_core.errors import Problems
 from terrapod_core.jsonapi import Ref, wire_name
+from terrapod_core.projects.execution import ExecutionMode, Said, said
 from terrapod_core.runner.versions import Wanted
-from terrapod_core.workspaces.models import ExecutionMode, UntrustedPlans
+from terrapod_core.workspaces.models import UntrustedPlans
 
 MAX_DESCRIPTION: Final = 4096
 MAX_PATH: Final = 1024
@@ -25,7 +26,7 @@ MEMORY: Final = re.compile(r"\d{1,15}(\.\d{1,3})?([kKMGT]i?)?")
 
 
 class SettingOverwrites(msgspec.Struct, kw_only=True):
-    """Which settings a workspace has of its own; `False` takes the organization's."""
+    """Which settings a workspace has of its own; `False` takes its project's."""
 
     execution_mode: bool | UnsetType | None = UNSET
     agent_pool: bool | UnsetType | None = UNSET
@@ -40,6 +41,7 @@ class UpdateWorkspace(msgspec.Struct, kw_only=True):
     execution_mode: str | UnsetType | None = UNSET
     operations: bool | UnsetType | None = UNSET
     setting_overwrites: SettingOverwrites | UnsetType | None = UNSET
+    agent_pool_id: str | UnsetType | None = UNSET
     execution_backend: str | UnsetType | None = UNSET
     terraform_version: str | UnsetType | None = UNSET
     working_directory: str | UnsetType | None = UNSET
@@ -65,6 +67,7 @@ class UpdateWorkspace(msgspec.Struct, kw_only=True):
 
     project: Ref | UnsetType | None = UNSET
     owner: Ref | UnsetType | None = UNSET
+    agent_pool: Ref | UnsetType | None = UNSET
     tag_bindings: list[Ref] | UnsetType = UNSET
 
     # Parts of the API that this server has no part for: an absent, null, false or empty value says nothing and passes.
@@ -73,14 +76,12 @@ class UpdateWorkspace(msgspec.Struct, kw_only=True):
     vcs_branch: Any = None
     trigger_prefixes: Any = None
     trigger_patterns: Any = None
-    agent_pool_id: Any = None
     assessments_enabled: Any = None
     auto_destroy_at: Any = None
     auto_destroy_activity_duration: Any = None
     project_remote_state: Any = None
     hyok_enabled: Any = None
     vcs_connection: Ref | None = None
-    agent_pool: Ref | None = None
     ssh_key: Ref | None = None
 
 
@@ -93,7 +94,6 @@ class CreateWorkspace(UpdateWorkspace, kw_only=True):
 
 DEFAULTS: Final[dict[str, object]] = {
     "description": None,
-    "execution_mode": ExecutionMode.REMOTE.value,
     "execution_backend": None,
     "terraform_version": "latest",
     "working_directory": None,
@@ -115,14 +115,12 @@ DEFAULTS: Final[dict[str, object]] = {
 """Settings of a workspace that was sent with a name and nothing else, as terraform sends it. A `null` means these too."""
 
 _VCS: Final = "No VCS plugin is configured on this server"
-_POOL: Final = "Agent pools take no runs here yet"
 _UNAVAILABLE: Final[dict[str, str]] = {
     "vcs_repo": _VCS,
     "vcs_repo_url": _VCS,
     "vcs_branch": _VCS,
     "trigger_prefixes": _VCS,
     "trigger_patterns": _VCS,
-    "agent_pool_id": _POOL,
     "assessments_enabled": "Health assessments are not made here",
     "auto_destroy_at": "Workspaces are not destroyed automatically here",
     "auto_destroy_activity_duration": "Workspaces are not destroyed automatically here",
@@ -131,7 +129,6 @@ _UNAVAILABLE: Final[dict[str, str]] = {
 }
 _UNAVAILABLE_RELATIONSHIPS: Final[dict[str, str]] = {
     "vcs_connection": _VCS,
-    "agent_pool": _POOL,
     "ssh_key": "SSH keys are not kept here",
 }
 _LONGEST: Final = {"description": MAX_DESCRIPTION, "source_name": 255, "source_url": MAX_SOURCE, "terraform_version": MAX_VERSION}
@@ -140,16 +137,14 @@ _LONGEST: Final = {"description": MAX_DESCRIPTION, "source_name": 255, "source_u
 def settings(sent: UpdateWorkspace) -> dict[str, object]:
     """The columns that the document sets, checked. Raises `Invalid` with everything that is wrong.
 
-    Labels and the project are not among them: those ask the database.
+    Labels, the project and where runs are carried out (`execution`) are not among them: those ask the database.
     """
     problems = Problems()
     _unavailable(sent, problems)
     if sent.name is not UNSET and NAME.fullmatch(sent.name) is None:
         problems.add("Name must have 1 to 90 characters, and may only contain letters, digits, - and _", attribute="name")
     values = {name: _or_default(name, getattr(sent, name)) for name in DEFAULTS if getattr(sent, name) is not UNSET}
-    mode = _execution_mode(sent, problems)
-    if mode is not None:
-        values["execution_mode"] = mode.value
+    _execution(sent, problems)
     _working_directory(sent, values, problems)
     for name, problem in _wrong(values):
         problems.add(problem, attribute=wire_name(name))
@@ -172,25 +167,27 @@ def _unavailable(sent: UpdateWorkspace, problems: Problems) -> None:
             problems.add(problem, relationship=wire_name(name))
 
 
-def _execution_mode(sent: UpdateWorkspace, problems: Problems) -> ExecutionMode | None:
-    """What `execution-mode`, its old form `operations` and `setting-overwrites` say together; `None` when they say nothing."""
+def execution(sent: UpdateWorkspace) -> Said:
+    """What a document that `settings` has passed says of where runs are carried out."""
+    return _execution(sent, Problems())
+
+
+def _execution(sent: UpdateWorkspace, problems: Problems) -> Said:
+    """`operations` is the old form of the mode."""
     mode, operations = sent.execution_mode, sent.operations
-    overwrites = sent.setting_overwrites if isinstance(sent.setting_overwrites, SettingOverwrites) else SettingOverwrites()
-    own, pool = overwrites.execution_mode, overwrites.agent_pool
-    if isinstance(own, bool) and isinstance(pool, bool) and own != pool:
-        problems.add("execution-mode and agent-pool must be the same in setting-overwrites", attribute="setting-overwrites")
-    if isinstance(mode, str):
-        if isinstance(operations, bool):
-            problems.add("Send execution-mode or operations, not both", attribute="operations")
-        if mode == "agent":
-            problems.add(f"{_POOL}: the execution mode can be remote or local", attribute="execution-mode")
-        elif mode not in tuple(ExecutionMode):
-            problems.add("Execution mode must be remote or local", attribute="execution-mode")
-        else:
-            return ExecutionMode(mode)
     if isinstance(operations, bool):
-        return ExecutionMode.REMOTE if operations else ExecutionMode.LOCAL
-    return ExecutionMode.REMOTE if own is False else None
+        if isinstance(mode, str):
+            problems.add("Send execution-mode or operations, not both", attribute="operations")
+        else:
+            mode = ExecutionMode.REMOTE if operations else ExecutionMode.LOCAL
+    overwrites = sent.setting_overwrites if isinstance(sent.setting_overwrites, SettingOverwrites) else SettingOverwrites()
+    return said(
+        problems,
+        mode=mode,
+        pool_id=sent.agent_pool_id,
+        pool=sent.agent_pool,
+        overwrites=(overwrites.execution_mode, overwrites.agent_pool),
+    )
 
 
 def _working_directory(sent: UpdateWorkspace, values: dict[str, object], problems: Problems) -> None:

@@ -13,16 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from terrapod_core import ids
 from terrapod_core.authz import BYTEWISE, Guard, GuardKind, LabelColumns
 from terrapod_core.db import Base, JSONValue
+from terrapod_core.projects.execution import Execution, ExecutionMode
 
 _LIVE = text("deleted_at IS NULL")
-
-
-class ExecutionMode(StrEnum):
-    """Where terraform runs: on the server, on a machine of an agent pool, or with the one who called it."""
-
-    REMOTE = "remote"
-    AGENT = "agent"
-    LOCAL = "local"
 
 
 class UntrustedPlans(StrEnum):
@@ -112,6 +105,11 @@ class Workspace(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+
+    @property
+    def execution(self) -> Execution:
+        """Where its runs are carried out."""
+        return Execution(ExecutionMode(self.execution_mode), self.agent_pool_id)
 
     @property
     def locked(self) -> bool:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from terrapod_core.authz import Actor, Authorizer, GuardKind, Permission, visibility
 from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, Query, Tagged
+from terrapod_core.projects.execution import Execution
 from terrapod_core.workspaces.models import GUARD, Label, RemoteStateConsumer, Workspace
 from terrapod_core.workspaces.seen import SeenLists, key_of
 
@@ -85,6 +86,17 @@ class InProjects:
         """The ids of the projects in which the actor sees a workspace."""
         return self._authz.visible(select(Workspace.project_id).where(Workspace.deleted_at.is_(None)), actor, GUARD)
 
+    def hold(self, session: Session, project_id: str) -> None:
+        """Lock the rows of those that inherit from the project: whoever changes one locks it before the project, so this does too."""
+        query = select(Workspace.id).where(*_inheriting(project_id)).order_by(Workspace.id).with_for_update()
+        session.execute(query).all()
+
+    def follow(self, session: Session, project_id: str, execution: Execution, now: datetime) -> int:
+        """Let those that inherit from the project have its new execution mode; how many there are."""
+        columns = {"execution_mode": execution.mode.value, "agent_pool_id": execution.pool_id, "updated_at": now}
+        changed = update(Workspace).where(*_inheriting(project_id)).values(columns).returning(Workspace.id)
+        return len(session.execute(changed.execution_options(synchronize_session=False)).all())
+
 
 def listing(
     session: Session, authz: Authorizer, actor: Actor, query: Query, runs: RunsWithStatus | None = None, seen: SeenLists | None = None
@@ -107,6 +119,10 @@ def _page_of(session: Session, query: Query, ids: Sequence[str]) -> Page[Workspa
     wanted = ids[query.page.offset : query.page.offset + query.page.size]
     found = {workspace.id: workspace for workspace in by_ids(session, wanted)} if wanted else {}
     return Page([found[each] for each in wanted if each in found], query.page.number, query.page.size, len(ids))
+
+
+def _inheriting(project_id: str) -> tuple[ColumnElement[bool], ...]:
+    return Workspace.project_id == project_id, Workspace.inherits_execution_mode.is_(True), Workspace.deleted_at.is_(None)
 
 
 def _total(session: Session, query: Query, rows: int, found: Select[*tuple[Any, ...]]) -> int:

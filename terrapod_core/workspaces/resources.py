@@ -10,8 +10,9 @@ import msgspec
 from terrapod_core.authz import NEEDS, Actor, Authorizer, Level, Permission
 from terrapod_core.jsonapi import ABSENT, Includes, Rendering, Resource, attr, to_many, to_one
 from terrapod_core.organizations import NAME
+from terrapod_core.projects import ExecutionMode
 from terrapod_core.workspaces import conditions, queries
-from terrapod_core.workspaces.models import ExecutionMode, LockKind, Workspace
+from terrapod_core.workspaces.models import LockKind, Workspace
 
 _AUTHZ: Final = Authorizer()
 
@@ -67,6 +68,11 @@ def _structured(workspace: Workspace, rendering: Rendering) -> bool:
     return workspace.structured_run_output_enabled and bool(rendering.extra.get("structured_output"))
 
 
+def _overwrites(workspace: Workspace) -> dict[str, bool]:
+    """Mode and pool go together."""
+    return dict.fromkeys(("execution-mode", "agent-pool"), not workspace.inherits_execution_mode)
+
+
 def _none(_workspace: Workspace) -> None:
     return None
 
@@ -88,7 +94,8 @@ WORKSPACE: Final = Resource(
         attr("tag_names"),
         attr("execution_mode", writable=True),
         attr("operations", writable=True, from_=lambda workspace: workspace.execution_mode != ExecutionMode.LOCAL),
-        attr("setting_overwrites", from_=lambda _workspace: {"execution-mode": True, "agent-pool": True}),
+        attr("agent_pool_id", writable=True),
+        attr("setting_overwrites", writable=True, from_=_overwrites),
         attr("execution_backend", writable=True),
         attr("terraform_version", writable=True),
         attr("working_directory", writable=True, from_=lambda workspace: workspace.working_directory or ""),
@@ -145,7 +152,12 @@ WORKSPACE: Final = Resource(
             id_from="lock_holder_id",
             type_from=lambda workspace: "runs" if workspace.lock_kind == LockKind.RUN else "users",
         ),
-        to_one("agent_pool", "agent-pools", id_from=_none),
+        to_one(
+            "agent_pool",
+            "agent-pools",
+            writable=True,
+            related=lambda workspace: f"/api/v2/agent-pools/{workspace.agent_pool_id}" if workspace.agent_pool_id else ABSENT,
+        ),
         to_many(
             "outputs",
             "workspace-outputs",

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core import audit, ids
 from terrapod_core.accounts import User
+from terrapod_core.agents.use import unusable
 from terrapod_core.authz import EVERYONE, Actor, Authorizer, GuardKind, Permission, reserved, visibility
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database, UnitOfWork
@@ -21,8 +22,8 @@ from terrapod_core.errors import Conflict, Forbidden, Invalid, Problems
 from terrapod_core.jsonapi import Page, Query, Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
 from terrapod_core.plugin.events import UserDeleted, WorkspaceDeleted, WorkspaceLocked, WorkspaceUnlocked
-from terrapod_core.projects import Projects, queries as project_queries
-from terrapod_core.workspaces import documents, labels as label_rules, owners, queries, tagging, trust
+from terrapod_core.projects import Project, Projects, queries as project_queries
+from terrapod_core.workspaces import documents, execution, labels as label_rules, owners, queries, tagging, trust
 from terrapod_core.workspaces.conditions import Acknowledging
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
 from terrapod_core.workspaces.door import Door, PendingState
@@ -41,6 +42,8 @@ PURGED_AT_ONCE: Final = 100
 _RECORDED: Final = {
     "name",
     "execution_mode",
+    "agent_pool_id",
+    "inherits_execution_mode",
     "auto_apply",
     "terraform_version",
     "working_directory",
@@ -109,14 +112,15 @@ class Workspaces:
         """Make a workspace that belongs to the actor. `Invalid` says everything that is wrong with the document."""
         self._may_create(actor)
         values = {**documents.DEFAULTS, **documents.settings(new)}
-        labels = _labels(new, Problems())
+        said, labels = documents.execution(new), _labels(new, Problems())
         async with self._door.db.uow() as uow:
             await uow.run(lambda session: self._may_have(session, actor, new.name))
-            project_id = await uow.run(lambda session: self._project(session, actor, new.project))
+            project = await uow.run(lambda session: self._project(session, actor, new.project))
+            values |= await uow.run(lambda session: execution.chosen(session, self._door.authz, actor, said, project, None))
             now = uow.now()
             workspace = Workspace(
                 id=ids.new("ws"),
-                project_id=project_id,
+                project_id=project.id,
                 owner_id=await uow.run(lambda session: _owner(session, actor, new, actor.user_id)),
                 admitted=_admitted(actor, new, actor.is_platform_admin),
                 labels={},
@@ -130,7 +134,8 @@ class Workspaces:
             await _flush(uow)
             await reserved.release(uow, trust.KIND, [new.name])
             await tagging.put(uow, workspace, labels)
-            audit.record(uow, actor, "workspace.create", "workspaces", workspace.id, name=new.name, labels=labels)
+            detail = {"name": new.name, "labels": labels, **execution.audited(workspace)}
+            audit.record(uow, actor, "workspace.create", "workspaces", workspace.id, **detail)
             await visibility.changed(uow, GuardKind.WORKSPACE)
             await uow.commit()
         return workspace
@@ -160,8 +165,7 @@ class Workspaces:
             wanted = _labels(changes, Problems()) if _says_labels(changes) else old_labels
             force = changes.force is True
             await uow.run(lambda session: trust.check_labels(session, self._door.authz, actor, workspace, wanted, force=force))
-            if changes.project is not UNSET and (changes.project is None or changes.project.id != workspace.project_id):
-                values["project_id"] = await uow.run(lambda session: self._move(session, actor, workspace, changes.project))
+            values |= await uow.run(lambda session: self._placed(session, actor, workspace, changes))
             changed = {name: value for name, value in values.items() if getattr(workspace, name) != value}
             of_trust = wanted != old_labels or not _OF_TRUST.isdisjoint(changed)
             granted = await uow.run(lambda session: trust.granted(session, workspace)) if of_trust else {}
@@ -210,7 +214,7 @@ class Workspaces:
     async def move_to_project(self, actor: Actor, project_id: str, moved: Sequence[Ref]) -> None:
         """Put workspaces into a project, all or none; `Invalid` names one that is not there, `Forbidden` those the actor may not move."""
         async with self._door.db.uow() as uow:
-            project = await uow.run(lambda session: self._projects.readable(session, actor, project_queries.by_id(session, project_id)))
+            project = await uow.run(lambda session: self._projects.readable(session, actor, project_queries.for_share(session, project_id)))
             if not self._projects.takes_workspaces_of(actor, project):
                 raise Forbidden("putting workspaces into this project needs its admin", code="level_too_low")
             wanted = sorted({one.id or "" for one in moved})
@@ -224,9 +228,10 @@ class Workspaces:
             moving = [one for one in found.values() if one.project_id != project.id]
             await uow.run(lambda session: self._leaves(session, actor, {one.project_id for one in moving}))
             for workspace in moving:
-                workspace.project_id = project.id
-                workspace.updated_at = uow.now()
-                audit.record(uow, actor, "workspace.update", "workspaces", workspace.id, changed=["project_id"], project_id=project.id)
+                workspace.project_id, workspace.updated_at = project.id, uow.now()
+                detail = execution.inherit(workspace, project)
+                changed = ["project_id", *detail]
+                audit.record(uow, actor, "workspace.update", "workspaces", workspace.id, changed=changed, project_id=project.id, **detail)
             if moving:
                 await visibility.changed(uow, GuardKind.WORKSPACE)
             await uow.commit()
@@ -326,18 +331,26 @@ class Workspaces:
         if not actor.is_platform_admin and roles.isdisjoint(self._limits.creators):
             raise Forbidden("only platform admins, and the roles that the settings name, create workspaces here", code="may_not_create")
 
-    def _project(self, session: Session, actor: Actor, ref: Any) -> str:
-        """The id of the project a document names; the default one when it names none."""
-        if not isinstance(ref, Ref):
-            return DEFAULT_PROJECT_ID
-        project = project_queries.by_id(session, ref.id or "")
+    def _project(self, session: Session, actor: Actor, ref: Any) -> Project:
+        """The project a document names; the default one when it names none."""
+        project = project_queries.for_share(session, (ref.id or "") if isinstance(ref, Ref) else DEFAULT_PROJECT_ID)
         if project is None or not self._projects.takes_workspaces_of(actor, project):
             raise _no_project()
-        return project.id
+        return project
 
-    def _move(self, session: Session, actor: Actor, workspace: Workspace, ref: Any) -> str:
-        self._leaves(session, actor, {workspace.project_id})
-        return self._project(session, actor, ref)
+    def _placed(self, session: Session, actor: Actor, workspace: Workspace, changes: UpdateWorkspace) -> dict[str, object]:
+        """The columns that say in which project it is, and where its runs are carried out; none when the document says nothing of these."""
+        said, wanted = documents.execution(changes), changes.project
+        if wanted is not UNSET and (wanted is None or wanted.id != workspace.project_id):
+            self._leaves(session, actor, {workspace.project_id})
+            project: Project | None = self._project(session, actor, wanted)
+        elif said.anything:
+            project = project_queries.for_share(session, workspace.project_id)
+        else:
+            return {}
+        if project is None:
+            raise missing("project")
+        return {"project_id": project.id, **execution.chosen(session, self._door.authz, actor, said, project, workspace)}
 
     def _leaves(self, session: Session, actor: Actor, project_ids: Iterable[str]) -> None:
         """Refuse to take workspaces away from those who look after the projects that they are in."""
@@ -357,7 +370,8 @@ class Workspaces:
     async def _remove(self, uow: UnitOfWork, actor: Actor, workspace: Workspace) -> None:
         now = uow.now()
         workspace.deleted_at = workspace.updated_at = now
-        workspace.project_id = DEFAULT_PROJECT_ID  # so that the project it was in can be deleted
+        # So that the project it was in can be deleted, and the pool; while the mode stays, no other runner takes what is queued.
+        workspace.project_id, workspace.agent_pool_id = DEFAULT_PROJECT_ID, None
         await uow.session.execute(delete(Label).where(Label.workspace_id == workspace.id))
         shared = (RemoteStateConsumer.workspace_id == workspace.id) | (RemoteStateConsumer.consumer_id == workspace.id)
         await uow.session.execute(delete(RemoteStateConsumer).where(shared))
@@ -400,11 +414,14 @@ def _no_project() -> Invalid:
 
 
 async def _flush(uow: UnitOfWork) -> None:
-    """Send the row; a checked document can still offend two constraints, when somebody was quicker."""
+    """Send the row; a checked document can still offend three constraints, when somebody was quicker."""
     try:
         await uow.flush()
     except IntegrityError as error:
-        raise (_no_project() if "foreign key" in str(error.orig).lower() else _taken()) from error
+        offended = str(error.orig).lower()
+        if "agent_pool" in offended:
+            raise unusable("/data/attributes/agent-pool-id") from error
+        raise (_no_project() if "foreign key" in offended else _taken()) from error
 
 
 def _says_labels(sent: UpdateWorkspace) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
+from terrapod_core.agents import check_use
 from terrapod_core.audit import AuditEntry
 from terrapod_core.authz import Actor, ActorKind, Authorizer, GuardKind, PlatformRole
 from terrapod_core.authz.models import Visibility
@@ -63,7 +65,7 @@ class House:
 
     def __post_init__(self) -> None:
         authz = Authorizer()
-        self.projects = Projects(self.db, authz, queries.InProjects(authz))
+        self.projects = Projects(self.db, authz, queries.InProjects(authz), partial(check_use, authz))
         self.workspaces = Workspaces(
             self.db, authz, self.projects, pending_state=lambda _session, one: one in self.pending, limits=self.limits
         )

@@ -68,7 +68,7 @@ class Shelf(House):
             limits,
             lambda _session, one: one in self.in_use,
             lambda: select(ConfigurationVersion.id).where(ConfigurationVersion.id.in_(self.in_use)),
-            lambda _actor: None,
+            lambda _actor, _workspace: None,
         )
         self.states = States(
             self.db,

@@ -96,7 +96,8 @@ def test_a_rollback_to_a_state_of_another_workspace_is_refused(api: httpx.Client
 @pytest.mark.parametrize(
     ("settings", "pointer"),
     [
-        ({"execution_mode": "agent"}, "/data/attributes/execution-mode"),
+        ({"execution_mode": "agent"}, "/data/attributes/agent-pool-id"),
+        ({"execution_mode": "agent", "agent_pool_id": "apool-" + wire.UNKNOWN}, "/data/attributes/agent-pool-id"),
         ({"agent_pool_id": "apool-" + wire.UNKNOWN}, "/data/attributes/agent-pool-id"),
         ({"vcs_repo_url": "https://example.com/x"}, "/data/attributes/vcs-repo-url"),
         ({"vcs_repo": {"identifier": "a/b"}}, "/data/attributes/vcs-repo"),
@@ -127,8 +128,9 @@ def test_a_setting_that_cannot_be_honoured_is_422_and_never_stored(
 
 
 def test_a_pool_or_connection_in_the_relationships_is_422(api: httpx.Client) -> None:
-    for name, says in (("vcs-connection", "configured"), ("agent-pool", "take no runs here yet")):
-        sent = document("workspaces", {name: ref(f"{name}s", "x-" + wire.UNKNOWN)}, name=wire.fresh("no"))
+    for name, says in (("vcs-connection", "configured"), ("agent-pool", "no such agent pool")):
+        mode = {"execution_mode": "agent"} if name == "agent-pool" else {}
+        sent = document("workspaces", {name: ref(f"{name}s", "x-" + wire.UNKNOWN)}, name=wire.fresh("no"), **mode)
         refused(api.post(f"{wire.ORG}/workspaces", json=sent), 422, pointer=f"/data/relationships/{name}", says=says)
 
 

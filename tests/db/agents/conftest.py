@@ -150,6 +150,7 @@ async def site(migrated_url: str, tmp_path: Path, clock: FakeClock) -> AsyncIter
         register_runner_backends=hookimpl(lambda context: [FakeRunnerBackend()]),
     )
     terrapod = Terrapod(settings, plugins=Plugins.discover(settings, modules={"fakes": fakes}), clock=clock)
+    await terrapod.projects.ensure_default()
     site = Site(terrapod, clock)
     await site.person("root", PlatformRole.ADMIN)
     await site.person("bob")

@@ -5,7 +5,7 @@ import pytest
 from terrapod_core.errors import Conflict, Forbidden, Invalid, NotFound
 from terrapod_core.jsonapi import Query, Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
-from terrapod_core.projects.service import CreateProject, UpdateProject
+from terrapod_core.projects.documents import CreateProject, UpdateProject
 from tests.support.rooms import ALICE, AUDITOR, BOB, PHASE, ROOT, House
 
 
@@ -49,14 +49,13 @@ async def test_a_name_that_is_taken_is_refused(house: House) -> None:
 async def test_what_is_not_kept_on_projects_is_refused(house: House) -> None:
     sent = CreateProject(
         name="net",
-        default_execution_mode="agent",
-        default_agent_pool_id="apool-1",
+        default_execution_mode="cloud",
         auto_destroy_activity_duration="14d",
         tag_bindings=[Ref("tag-bindings", None, {"key": "a"})],
     )
     with pytest.raises(Invalid) as refused:
         await house.projects.create(ALICE, sent)
-    assert len(refused.value.problems) == 4
+    assert len(refused.value.problems) == 3
 
 
 async def test_the_list_is_filtered_searched_and_sorted(house: House) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from terrapod_core.agents.documents import CreatePool
+from terrapod_core.authz import Actor
 from terrapod_core.configurations.service import CreateConfigurationVersion
 from terrapod_core.errors import Forbidden
+from terrapod_core.workspaces import Workspace
+from terrapod_core.workspaces.documents import UpdateWorkspace
 from tests.db.runs.conftest import Engine, make_user
 
 
@@ -65,3 +69,36 @@ async def test_without_isolation_nobody_but_admins_uploads_what_would_be_run(eng
         assert caught.value.code == "runner_not_isolated"
     engine.admin = admin
     await engine.run(workspace)
+
+
+async def to_a_pool(engine: Engine, workspace: Workspace, admin: Actor) -> None:
+    pools = engine.terrapod.pools
+    pool = await pools.create(admin, CreatePool(name="build"))
+    sent = UpdateWorkspace(execution_mode="agent", agent_pool_id=pool.id)
+    await engine.terrapod.workspaces.update(admin, workspace.id, sent)
+
+
+async def test_what_an_agent_pool_carries_out_needs_no_isolation_here(engine: Engine) -> None:
+    admin, engine.admin = engine.admin, await make_user(engine.terrapod, "alice@example.com")
+    workspace = await engine.workspace("hers")
+    await to_a_pool(engine, workspace, admin)
+    engine.backend.isolation = "none"
+    run = await engine.run(workspace)
+    await engine.look()
+    assert (await engine.show(run)).run.held_for is None
+    sent = UpdateWorkspace(execution_mode="remote")
+    await engine.terrapod.workspaces.update(engine.admin, workspace.id, sent)
+    with pytest.raises(Forbidden):
+        await engine.create(workspace, run.run.configuration_version_id)
+
+
+async def test_a_run_that_waits_for_isolation_here_waits_no_more_when_a_pool_is_to_carry_it_out(engine: Engine) -> None:
+    admin, engine.admin = engine.admin, await make_user(engine.terrapod, "alice@example.com")
+    workspace = await engine.workspace("hers")
+    run = await engine.run(workspace)
+    engine.backend.isolation = "none"
+    await engine.look()
+    assert (await engine.show(run)).run.held_for == "no_isolation"
+    await to_a_pool(engine, workspace, admin)
+    await engine.look()
+    assert (await engine.show(run)).run.held_for is None

@@ -13,7 +13,7 @@ from terrapod_core.jsonapi import Query, Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
 from terrapod_core.plugin.events import WorkspaceDeleted
 from terrapod_core.projects import Project
-from terrapod_core.projects.service import CreateProject
+from terrapod_core.projects.documents import CreateProject
 from terrapod_core.variables import RunValue, effective
 from terrapod_core.variables.assignments import PROJECTS, WORKSPACES
 from terrapod_core.variables.documents import CreateVariable, UpdateVariable

@@ -7,7 +7,7 @@ from sqlalchemy import literal, select
 
 from terrapod_core.authz import Authorizer, PlatformRole, Scope
 from terrapod_core.jsonapi import Query, Ref
-from terrapod_core.projects.service import CreateProject
+from terrapod_core.projects.documents import CreateProject
 from terrapod_core.workspaces import queries
 from tests.support.rooms import ALICE, AUDITOR, BOB, PHASE, ROOT, House
 

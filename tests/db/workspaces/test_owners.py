@@ -13,7 +13,7 @@ from terrapod_core.errors import NotFound
 from terrapod_core.jobs import Jobs
 from terrapod_core.plugin import UserDeleted
 from terrapod_core.projects import handlers as projects_handlers
-from terrapod_core.projects.service import CreateProject
+from terrapod_core.projects.documents import CreateProject
 from terrapod_core.workspaces import handlers as workspaces_handlers, owners
 from tests.support.rooms import ALICE, BOB, ROOT, House
 

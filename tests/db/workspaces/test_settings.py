@@ -9,7 +9,7 @@ from terrapod_core.authz import Actor, ActorKind, PlatformRole
 from terrapod_core.errors import Forbidden, Invalid, NotFound
 from terrapod_core.jsonapi import Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
-from terrapod_core.projects.service import CreateProject
+from terrapod_core.projects.documents import CreateProject
 from terrapod_core.workspaces import queries
 from terrapod_core.workspaces.documents import UpdateWorkspace
 from terrapod_core.workspaces.service import Limits

@@ -18,6 +18,7 @@ SINCE = datetime(2026, 1, 2, tzinfo=UTC)
     [
         (False, False, "remote", True),
         (False, False, "local", False),
+        (False, False, "agent", False),
         (False, True, "remote", False),
         (True, False, "remote", False),
     ],

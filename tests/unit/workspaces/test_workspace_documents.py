@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from terrapod_core.errors import Invalid
 from terrapod_core.jsonapi import parse
 from terrapod_core.workspaces import documents
-from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace, normal_path, settings
+from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace, execution, normal_path, settings
 
 
 def sent(relationships: dict[str, Any] | None = None, **attributes: Any) -> UpdateWorkspace:
@@ -72,18 +73,52 @@ def test_what_is_no_version_is_refused(version: str) -> None:
         ({"execution_mode": "remote"}, "remote"),
         ({"operations": False}, "local"),
         ({"operations": True}, "remote"),
-        ({"setting_overwrites": {"execution-mode": False, "agent-pool": False}}, "remote"),
         ({"setting_overwrites": {"execution-mode": True}, "execution_mode": "local"}, "local"),
     ],
 )
-def test_the_execution_mode_has_three_spellings(attributes: dict[str, Any], mode: str) -> None:
-    assert settings(sent(**attributes)) == {"execution_mode": mode}
+def test_the_execution_mode_has_two_spellings(attributes: dict[str, Any], mode: str) -> None:
+    assert settings(sent(**attributes)) == {}
+    assert execution(sent(**attributes)).mode == mode
+
+
+@pytest.mark.parametrize(
+    ("attributes", "own"),
+    [
+        ({"setting_overwrites": {"execution-mode": False, "agent-pool": False}}, False),
+        ({"setting_overwrites": {"agent-pool": True}}, True),
+        ({"setting_overwrites": {}, "execution_mode": "remote"}, None),
+        ({"execution_mode": None}, False),
+    ],
+)
+def test_a_document_says_whether_the_mode_is_the_projects(attributes: dict[str, Any], own: bool | None) -> None:
+    assert execution(sent(**attributes)).own is own
+
+
+@pytest.mark.parametrize(
+    ("attributes", "relationships", "pool", "pointer"),
+    [
+        ({}, {}, UNSET, "attributes/agent-pool-id"),
+        ({"agent_pool_id": "apool-1"}, {}, "apool-1", "attributes/agent-pool-id"),
+        ({"agent_pool_id": ""}, {}, None, "attributes/agent-pool-id"),
+        ({}, {"agent-pool": {"data": {"type": "agent-pools", "id": "apool-1"}}}, "apool-1", "relationships/agent-pool"),
+        ({}, {"agent-pool": {"data": None}}, None, "attributes/agent-pool-id"),
+        ({"agent_pool_id": "apool-1"}, {"agent-pool": {"data": {"id": "apool-1"}}}, "apool-1", "attributes/agent-pool-id"),
+        ({"agent_pool_id": None}, {"agent-pool": {"data": {"id": "apool-1"}}}, "apool-1", "relationships/agent-pool"),
+    ],
+)
+def test_a_pool_is_named_by_attribute_or_relationship(attributes: Any, relationships: Any, pool: object, pointer: str) -> None:
+    said = execution(sent(relationships, **attributes))
+    assert (said.pool_id, said.pool_pointer) == (pool, f"/data/{pointer}")
+
+
+def test_two_ways_to_name_a_pool_must_agree() -> None:
+    document = sent({"agent-pool": {"data": {"id": "apool-2"}}}, agent_pool_id="apool-1")
+    assert pointers(document) == ["/data/attributes/agent-pool-id"]
 
 
 @pytest.mark.parametrize(
     ("attributes", "pointer"),
     [
-        ({"execution_mode": "agent"}, "execution-mode"),
         ({"execution_mode": "cloud"}, "execution-mode"),
         ({"execution_mode": "local", "operations": False}, "operations"),
         ({"setting_overwrites": {"execution-mode": True, "agent-pool": False}}, "setting-overwrites"),
@@ -97,11 +132,6 @@ def test_a_wrong_value_is_refused_where_it_stands(attributes: dict[str, Any], po
     assert pointers(sent(**attributes)) == [f"/data/attributes/{pointer}"]
 
 
-def test_an_agent_pool_is_told_to_be_missing() -> None:
-    with pytest.raises(Invalid, match="Agent pools take no runs here yet"):
-        settings(sent(execution_mode="agent"))
-
-
 @pytest.mark.parametrize(
     "attribute",
     [
@@ -110,7 +140,6 @@ def test_an_agent_pool_is_told_to_be_missing() -> None:
         {"vcs_branch": "main"},
         {"trigger_prefixes": ["a"]},
         {"trigger_patterns": ["**"]},
-        {"agent_pool_id": "apool-1"},
         {"assessments_enabled": True},
         {"auto_destroy_at": "2030-01-01T00:00:00Z"},
         {"auto_destroy_activity_duration": "14d"},
@@ -127,7 +156,7 @@ def test_what_this_server_has_no_part_for_is_refused_and_its_absence_passes(attr
         assert settings(sent(**{name: nothing})) == {}
 
 
-@pytest.mark.parametrize("name", ["vcs-connection", "agent-pool", "ssh-key"])
+@pytest.mark.parametrize("name", ["vcs-connection", "ssh-key"])
 def test_so_are_its_relationships(name: str) -> None:
     assert pointers(sent({name: {"data": {"type": "x", "id": "x-1"}}})) == [f"/data/relationships/{name}"]
     assert settings(sent({name: {"data": None}})) == {}

@@ -22,7 +22,8 @@ AUDITOR = Actor(ActorKind.USER, "user-2", "audrey", platform=frozenset({Platform
 def workspace(**more: Any) -> Workspace:
     moments = {"created_at": NOW, "updated_at": NOW, "latest_change_at": NOW}
     identity = {"id": "ws-1", "name": "net", "project_id": "prj-1", "owner_id": "user-1", "admitted": False, "resource_count": 0}
-    return Workspace(**{**DEFAULTS, **moments, **identity, "conditions": [], "labels": {"app": None, "env": "dev"}, **more})
+    runs = {"execution_mode": "remote", "inherits_execution_mode": False}
+    return Workspace(**{**DEFAULTS, **moments, **identity, **runs, "conditions": [], "labels": {"app": None, "env": "dev"}, **more})
 
 
 def shown(row: Workspace, actor: Actor = OWNER) -> dict[str, Any]:
