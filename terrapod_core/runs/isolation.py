@@ -24,9 +24,6 @@ from terrapod_core.workspaces import ExecutionMode, Workspace
 NO_ISOLATION: Final = "no_isolation"
 """The word in `Run.held_for`, and the code of `waiting-on`."""
 
-_HERE: Final = Workspace.execution_mode != ExecutionMode.AGENT.value
-"""Of a workspace: that this server's runner carries out its runs."""
-
 T = TypeVar("T")
 log = structlog.get_logger("terrapod.runs")
 FindActor = Callable[[Session, str], Actor | None]
@@ -112,12 +109,13 @@ class Holding:
 
     async def creators(self) -> Collection[str] | None:
         """Whose queued phases may be launched here now, by user id; `None`: everybody's. Other runs, and their logs, say why they wait."""
-        allowed, held, freed = await self._db.read(self._look)
-        if held or freed:
+        allowed, wrong = await self._db.read(self._look)
+        if wrong:
+            word = None if allowed is None else NO_ISOLATION
             async with self._db.uow() as uow:
-                await uow.session.execute(update(Run).where(Run.id.in_(held)).values(held_for=NO_ISOLATION))
-                await uow.session.execute(update(Run).where(Run.id.in_(freed)).values(held_for=None))
-                await self._say(uow, held)
+                await uow.session.execute(update(Run).where(Run.id.in_(wrong)).values(held_for=word))
+                if word is not None:
+                    await self._say(uow, wrong)
                 await uow.commit()
         return allowed
 
@@ -128,17 +126,14 @@ class Holding:
         for phase in (await uow.session.execute(plans)).scalars():
             self._logs.say(uow, phase, f"Waiting: {HELD}.\n")
 
-    def _look(self, session: Session) -> tuple[Collection[str] | None, list[str], list[str]]:
-        """Whose may be launched, and the ids of the runs that are to be held and of those that are held and need not be."""
+    def _look(self, session: Session) -> tuple[Collection[str] | None, list[str]]:
         isolation = self._isolation()
-        held = _queued(Run.id).where(Run.held_for.is_not(None))
         if not isolation.keeps_users_out:
-            return None, [], list(session.execute(held).scalars())
-        freed = list(session.execute(held.where(~_HERE)).scalars())
-        ids = session.execute(_queued(Run.created_by_id).where(_HERE).distinct()).scalars()
+            return None, list(session.execute(_queued(Run.id).where(Run.held_for.is_not(None))).scalars())
+        ids = session.execute(_queued(Run.created_by_id).distinct()).scalars()
         allowed = [each for each in ids if each is not None and isolation.admits(self._find(session, each))]
-        others = _queued(Run.id).where(_HERE, or_(Run.created_by_id.is_(None), Run.created_by_id.not_in(allowed)), Run.held_for.is_(None))
-        return allowed, list(session.execute(others).scalars()), freed
+        others = _queued(Run.id).where(or_(Run.created_by_id.is_(None), Run.created_by_id.not_in(allowed)), Run.held_for.is_(None))
+        return allowed, list(session.execute(others).scalars())
 
 
 def _queued(column: InstrumentedAttribute[T]) -> Select[T]:

@@ -85,7 +85,9 @@ async def test_what_an_agent_pool_carries_out_needs_no_isolation_here(engine: En
     engine.backend.isolation = "none"
     run = await engine.run(workspace)
     await engine.look()
-    assert (await engine.show(run)).run.held_for is None
+    waiting = (await engine.show(run)).waiting_on
+    assert waiting is not None
+    assert waiting.code == "no_agent"
     sent = UpdateWorkspace(execution_mode="remote")
     await engine.terrapod.workspaces.update(engine.admin, workspace.id, sent)
     with pytest.raises(Forbidden):
@@ -101,4 +103,6 @@ async def test_a_run_that_waits_for_isolation_here_waits_no_more_when_a_pool_is_
     assert (await engine.show(run)).run.held_for == "no_isolation"
     await to_a_pool(engine, workspace, admin)
     await engine.look()
-    assert (await engine.show(run)).run.held_for is None
+    waiting = (await engine.show(run)).waiting_on
+    assert waiting is not None
+    assert waiting.code == "no_agent"
