@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -26,6 +26,7 @@ class AgentPool(Base):
     """Where listeners that may do the same work are kept together."""
 
     __tablename__ = "agent_pools"
+    __allow_unmapped__ = True
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(BYTEWISE, unique=True)
@@ -38,7 +39,9 @@ class AgentPool(Base):
 
     guarded_as: ClassVar[GuardKind] = GuardKind.POOL
     agent_count = 0
-    """How many listeners count; set on what `queries` returns, not a column."""
+    """How many listeners count; set on what the service returns, not a column."""
+    workspace_ids: Sequence[str] = ()
+    """Those whose runs it carries out and that the one who asked may read; likewise."""
 
     @property
     def owner_id(self) -> str | None:

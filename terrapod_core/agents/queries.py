@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Select, func, select, update
@@ -15,6 +15,18 @@ from terrapod_core.agents.status import counts, has_status
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.errors import BadRequest
 from terrapod_core.jsonapi import Page, PageRequest, Query
+
+
+class UsersOfPools(Protocol):
+    """What pools need to know of those that use them; the rooms above answer."""
+
+    def workspaces(self, session: Session, actor: Actor, pool_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """The ids of the workspaces of each of these pools that the actor may read; pools without any may be left out."""
+        ...
+
+    def described(self, session: Session, actor: Actor, pool_id: str) -> str:
+        """How many use the pool, and the names of some that the actor may read; empty when none does."""
+        ...
 
 
 def pool(session: Session, pool_id: str) -> AgentPool | None:
@@ -33,7 +45,7 @@ def visible(authz: Authorizer, actor: Actor) -> Select[AgentPool]:
     return authz.visible(select(AgentPool), actor, GUARD)
 
 
-def pools(session: Session, authz: Authorizer, actor: Actor, query: Query, now: datetime) -> Page[AgentPool]:
+def pools(session: Session, authz: Authorizer, actor: Actor, query: Query) -> Page[AgentPool]:
     """One page of the pools that the actor may read, by name. Filters by allowed workspaces find all: pools are open to each."""
     found = visible(authz, actor)
     if query.q:
@@ -41,9 +53,7 @@ def pools(session: Session, authz: Authorizer, actor: Actor, query: Query, now: 
     sort = query.sort[0] if query.sort else None
     column = AgentPool.created_at if sort is not None and sort.name == "created_at" else AgentPool.name
     order = column.desc() if sort is not None and sort.descending else column.asc()
-    page = _page(session, found.order_by(order, AgentPool.id), query.page)
-    with_counts(session, page.items, now)
-    return page
+    return _page(session, found.order_by(order, AgentPool.id), query.page)
 
 
 def with_counts(session: Session, found: Sequence[AgentPool], now: datetime) -> None:

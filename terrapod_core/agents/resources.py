@@ -31,6 +31,7 @@ AGENT_POOL: Final = Resource(
     ],
     relationships=[
         to_one("organization", "organizations", id_from=lambda _pool: NAME, related=f"/api/v2/organizations/{NAME}"),
+        to_many("workspaces", "workspaces", ids_from="workspace_ids"),
         to_many("agents", "agents", ids_from=lambda _pool: ABSENT, related="/api/v2/agent-pools/{id}/agents"),
         to_many("listeners", "listeners", ids_from=lambda _pool: ABSENT, related="/api/v2/agent-pools/{id}/listeners"),
         to_many(

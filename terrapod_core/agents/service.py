@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from msgspec import UNSET
@@ -13,6 +15,7 @@ from terrapod_core import audit, ids
 from terrapod_core.agents import queries
 from terrapod_core.agents.documents import CreatePool, UpdatePool
 from terrapod_core.agents.models import KIND, AgentPool, PoolLabel, in_order
+from terrapod_core.agents.queries import UsersOfPools
 from terrapod_core.authz import Actor, Authorizer, GuardKind, Permission, PlatformRole, reserved, visibility
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database, UnitOfWork
@@ -25,9 +28,10 @@ CHANGE: Final = "change agent pools"
 class Pools:
     """go-tfe's `AgentPools`. Roles say who reads a pool; platform admins make and change them."""
 
-    def __init__(self, db: Database, authz: Authorizer) -> None:
+    def __init__(self, db: Database, authz: Authorizer, users: UsersOfPools) -> None:
         self._db = db
         self._authz = authz
+        self._users = users
 
     async def create(self, actor: Actor, new: CreatePool) -> AgentPool:
         """Make a pool; for platform admins. A name that a deleted pool had is given away again by that."""
@@ -57,7 +61,7 @@ class Pools:
 
         def query(session: Session) -> AgentPool:
             pool = self.readable(actor, queries.pool(session, pool_id))
-            queries.with_counts(session, [pool], now)
+            self._complete(session, actor, [pool], now)
             return pool
 
         return await self._db.read(query)
@@ -65,7 +69,13 @@ class Pools:
     async def list(self, actor: Actor, query: Query) -> Page[AgentPool]:
         """One page of the pools that the actor may read."""
         now = self._db.clock.now()
-        return await self._db.read(lambda session: queries.pools(session, self._authz, actor, query, now))
+
+        def read(session: Session) -> Page[AgentPool]:
+            page = queries.pools(session, self._authz, actor, query)
+            self._complete(session, actor, page.items, now)
+            return page
+
+        return await self._db.read(read)
 
     async def update(self, actor: Actor, pool_id: str, changes: UpdatePool) -> AgentPool:
         """Change what was sent; for platform admins. A name that it had stays reserved."""
@@ -89,17 +99,20 @@ class Pools:
                 names = ("name", "service-account-name", "labels")
                 changed = [name for name, old, new in zip(names, before, after, strict=True) if old != new]
                 audit.record(uow, actor, "agent-pool.update", "agent-pools", pool.id, name=pool.name, changed=changed)
-            await uow.run(lambda session: queries.with_counts(session, [pool], uow.now()))
+            await uow.run(lambda session: self._complete(session, actor, [pool], uow.now()))
             await self._seen(uow)
         return pool
 
     async def delete(self, actor: Actor, pool_id: str) -> None:
-        """Remove a pool with its tokens and what is left of its listeners; `Conflict` while one of those counts."""
+        """Remove a pool with its tokens and what is left of its listeners; `Conflict` while one of those counts, or anything uses it."""
         async with self._db.uow() as uow:
             pool = await self.changeable(uow, actor, pool_id)
             now = uow.now()
             if await uow.run(lambda session: queries.has_live(session, pool_id, now)):
                 raise Conflict(f"the pool {pool.name} has listeners that count; stop or revoke them first", code="listeners_live")
+            used_by = await uow.run(lambda session: self._users.described(session, actor, pool_id))
+            if used_by:
+                raise Conflict(f"the pool {pool.name} is used by {used_by}; give them another execution mode first", code="pool_used")
             await uow.session.delete(pool)
             reserved.reserve(uow, KIND, pool.name)
             audit.record(uow, actor, "agent-pool.delete", "agent-pools", pool_id, name=pool.name)
@@ -116,6 +129,13 @@ class Pools:
         pool = self.readable(actor, await uow.run(lambda session: queries.pool_for_update(session, pool_id)))
         self._authz.require_platform(actor, PlatformRole.ADMIN, to=CHANGE)
         return pool
+
+    def _complete(self, session: Session, actor: Actor, found: Sequence[AgentPool], now: datetime) -> None:
+        """Let each pool know its listeners that count and its workspaces; a query each for all of them."""
+        queries.with_counts(session, found, now)
+        users = self._users.workspaces(session, actor, [each.id for each in found]) if found else {}
+        for each in found:
+            each.workspace_ids = users.get(each.id, ())
 
     async def _seen(self, uow: UnitOfWork) -> None:
         await _flush(uow)

@@ -62,6 +62,7 @@ from terrapod_core.variables import (
 )
 from terrapod_core.workspaces import (
     handlers as workspaces_handlers,
+    pool_users,
     queries as workspaces_queries,
 )
 from terrapod_core.workspaces.conditions import Conditions, state_awaited
@@ -134,7 +135,7 @@ class Services:
         self.projects = projects.Projects(
             self.db, self.authz, workspaces_queries.InProjects(self.authz), partial(agents.check_use, self.authz)
         )
-        self.pools = agents.Pools(self.db, self.authz)
+        self.pools = agents.Pools(self.db, self.authz, pool_users.UsersOfPools(self.authz))
         self.pool_tokens = agents.PoolTokens(self.db, self.authz, self.keyring, self.pools, settings.tokens)
         self.listeners = agents.Listeners(self.db, self.authz, self.keyring, self.pools, self.pool_tokens)
         self.workspaces = workspaces.Workspaces(

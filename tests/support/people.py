@@ -41,6 +41,7 @@ from terrapod_core.testing import FakeClock
 from terrapod_core.web import TerrapodQuart, Web
 from terrapod_core.web.dress import dress
 from terrapod_core.web.failures import Failures
+from terrapod_core.workspaces.pool_users import UsersOfPools
 
 BASE = "http://localhost:8080"
 PASSWORD = "a quiet walnut drawer"
@@ -157,7 +158,9 @@ class People:
         failures = Failures(app, self.refusals)
         dress(app, self.settings)
         register_includes(includes, Authorizer())
-        pool_tokens = PoolTokens(self.db, Authorizer(), self.keyring, Pools(self.db, Authorizer()), self.settings.tokens)
+        pool_tokens = PoolTokens(
+            self.db, Authorizer(), self.keyring, Pools(self.db, Authorizer(), UsersOfPools(Authorizer())), self.settings.tokens
+        )
         app.register_blueprint(routes.routes(self.services, web, pool_tokens, POOL_TOKEN), url_prefix="/api/v2")
         app.register_blueprint(routes.oauth_routes(self.services, web))
         ui.register(app, failures, ui.Pages(self.services, web, runs=self.runs, workspaces=self.workspaces))

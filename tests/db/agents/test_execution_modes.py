@@ -100,7 +100,7 @@ async def test_leaving_the_mode_agent_gives_the_pool_up(site: Site) -> None:
     assert entry.detail["changed"] == ["agent_pool_id", "execution_mode"]
     refused(await change(site, workspace, execution_mode="agent"), "attributes/agent-pool-id", "needs an agent pool")
     assert execution(await change(site, workspace, execution_mode="agent", agent_pool_id=pool)) == ("agent", pool, True)
-    sent = {"execution_mode": "remote", "agent_pool_id": "", "setting_overwrites": OWN}
+    sent: dict[str, Any] = {"execution_mode": "remote", "agent_pool_id": "", "setting_overwrites": OWN}
     assert execution(await change(site, workspace, **sent)) == ("remote", None, True), "as terraform's provider sends it"
 
 
@@ -254,3 +254,47 @@ async def test_a_deleted_workspace_lets_its_pool_go(site: Site) -> None:
     workspace = await made(site, execution_mode="agent", agent_pool_id=pool)
     assert (await site.ask("root", "DELETE", f"workspaces/{workspace}")).status == 204
     assert (await site.ask("root", "DELETE", f"agent-pools/{pool}")).status == 204
+
+
+async def test_a_pool_that_is_used_stays_and_says_by_whom(site: Site) -> None:
+    pool = await site.pool()
+    workspaces = [await made(site, name=f"net-{number}", execution_mode="agent", agent_pool_id=pool) for number in range(6)]
+    where = await project(site, default_execution_mode="agent", default_agent_pool_id=pool)
+    kept = await site.ask("root", "DELETE", f"agent-pools/{pool}")
+    assert (kept.status, kept.code) == (409, "pool_used")
+    says = "used by 6 workspaces (net-0, net-1, net-2, net-3, net-4, …) and 1 project (network);"
+    assert says in kept.body["errors"][0]["detail"]
+    for workspace in workspaces:
+        await change(site, workspace, execution_mode="remote")
+    kept = await site.ask("root", "DELETE", f"agent-pools/{pool}")
+    assert "used by 1 project (network);" in kept.body["errors"][0]["detail"]
+    await change_project(site, where, default_execution_mode="remote")
+    assert (await site.ask("root", "DELETE", f"agent-pools/{pool}")).status == 204
+
+
+async def test_a_pool_names_the_workspaces_that_use_it_to_those_who_may_read_them(site: Site) -> None:
+    pool, other = await site.pool(labels={"access": "everyone"}), await site.pool(name="other", labels={"access": "everyone"})
+    hidden = await made(site, name="a", execution_mode="agent", agent_pool_id=pool)
+    shown = await made(site, name="b", labels={"access": "everyone"}, execution_mode="agent", agent_pool_id=pool)
+
+    def named(data: Any) -> list[str]:
+        return [each["id"] for each in data["relationships"]["workspaces"]["data"]]
+
+    for who, seen in (("root", [hidden, shown]), ("bob", [shown])):
+        assert named((await site.ask(who, "GET", f"agent-pools/{pool}")).body["data"]) == seen
+        listed = (await site.ask(who, "GET", "organizations/default/agent-pools")).body["data"]
+        assert {each["id"]: named(each) for each in listed} == {pool: seen, other: []}
+    renamed = await site.ask("root", "PATCH", f"agent-pools/{pool}", document("agent-pools", name="renamed"))
+    assert named(renamed.body["data"]) == [hidden, shown]
+
+
+async def test_a_pool_is_given_to_a_workspace_or_deleted_and_never_both(site: Site) -> None:
+    pool = await site.pool()
+    workspaces = [await made(site, name=f"net-{number}") for number in range(4)]
+    answers = await asyncio.gather(
+        *(change(site, each, execution_mode="agent", agent_pool_id=pool) for each in workspaces[:2]),
+        site.ask("root", "DELETE", f"agent-pools/{pool}"),
+        *(change(site, each, execution_mode="agent", agent_pool_id=pool) for each in workspaces[2:]),
+    )
+    deleted = answers.pop(2)
+    assert (deleted.status, {each.status for each in answers}) in ((204, {422}), (409, {200}))
