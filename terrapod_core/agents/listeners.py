@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from msgspec import UNSET
-from sqlalchemy import delete
+from sqlalchemy import Select, delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -39,12 +39,16 @@ NONCES_KEPT: Final = timedelta(minutes=5)
 class Listeners:
     """Programs that wait for runs, and go-tfe's `Agents`, which are the same."""
 
-    def __init__(self, db: Database, authz: Authorizer, keyring: Keyring, pools: Pools, tokens: PoolTokens) -> None:
+    def __init__(
+        self, db: Database, authz: Authorizer, keyring: Keyring, pools: Pools, tokens: PoolTokens, busy: Callable[[], Select[str | None]]
+    ) -> None:
+        """`busy` gives the ids of the listeners that carry out runs, as a query; the runs' room knows."""
         self._db = db
         self._authz = authz
         self._keyring = keyring
         self._pools = pools
         self._tokens = tokens
+        self._busy = busy
         self._identities = Identities(db)
 
     # -- what listeners do
@@ -79,13 +83,15 @@ class Listeners:
     async def heartbeat(self, identity: ListenerIdentity, said: Heartbeat) -> Listener:
         """Take what the listener tells of itself, and tell it how it stands: whether it is `draining`, when to renew."""
         said.check()
-        listener = await self._db.read(lambda session: session.get(Listener, identity.listener_id))
+        listener = await self._db.read(lambda session: queries.known(session, identity.listener_id, self._busy()))
         told = {"version": said.version, "capacity": said.capacity}
         new = {name: value for name, value in told.items() if value is not UNSET and value != getattr(listener, name, value)}
         if listener is not None and not new and said.status is UNSET:
             return listener  # as nearly always: nothing to write but that it was heard, which is written
         async with self._db.uow() as uow:
+            busy = listener is not None and listener.busy
             listener = await self._own(uow, identity)
+            listener.busy = busy
             for name, value in new.items():
                 setattr(listener, name, value)
             if said.status is not UNSET:
@@ -117,13 +123,13 @@ class Listeners:
 
         def look(session: Session) -> Page[Listener]:
             self._pools.readable(actor, queries.pool(session, pool_id))
-            return queries.listeners(session, pool_id, query, now)
+            return queries.listeners(session, pool_id, query, now, self._busy())
 
         return await self._db.read(look)
 
     async def read(self, actor: Actor, listener_id: str) -> Listener:
         """The listener; `NotFound` when it is not there or the actor may not read its pool."""
-        listener = await self._db.read(lambda session: queries.listener(session, self._authz, actor, listener_id))
+        listener = await self._db.read(lambda session: queries.listener(session, self._authz, actor, listener_id, self._busy()))
         if listener is None:
             raise missing("listener")
         return listener
@@ -181,12 +187,13 @@ class Listeners:
             await uow.commit()
 
     async def _change(self, actor: Actor, listener_id: str, change: Callable[[UnitOfWork, Listener], None]) -> Listener:
-        pool_id = (await self.read(actor, listener_id)).pool_id
+        known = await self.read(actor, listener_id)
         async with self._db.uow() as uow:
-            await self._pools.changeable(uow, actor, pool_id)
+            await self._pools.changeable(uow, actor, known.pool_id)
             listener = await uow.run(lambda session: queries.listener_for_update(session, listener_id))
             if listener is None:
                 raise missing("listener")
+            listener.busy = known.busy
             change(uow, listener)
             await uow.commit()
         return listener

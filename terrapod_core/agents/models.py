@@ -135,6 +135,9 @@ class Listener(Base):
     """When it said that it leaves."""
     revoked_at: Mapped[datetime | None]
 
+    busy = False
+    """Whether it carries out a run; set on what `queries` returns, not a column."""
+
     certificate = ""
     """PEM, and so is `chain`; with `key_id` on what joining and renewing return. Not columns."""
     chain = ""

@@ -84,11 +84,11 @@ def token(session: Session, authz: Authorizer, actor: Actor, token_id: str) -> P
     return session.execute(query).scalar_one_or_none()
 
 
-def listeners(session: Session, pool_id: str, query: Query, now: datetime) -> Page[Listener]:
+def listeners(session: Session, pool_id: str, query: Query, now: datetime, busy: Select[str | None]) -> Page[Listener]:
     """One page of a pool's listeners, by name. Raises `BadRequest` for a `filter[last-ping-since]` that is no time."""
     found = select(Listener).where(Listener.pool_id == pool_id)
     status = query.filter("status")
-    condition = has_status(status, now) if status else None
+    condition = has_status(status, now, busy) if status else None
     if condition is not None:
         found = found.where(condition)
     since = query.filter("last_ping_since")
@@ -96,14 +96,33 @@ def listeners(session: Session, pool_id: str, query: Query, now: datetime) -> Pa
         found = found.where(Listener.last_seen_at >= _moment(since))
     descending = any(sort.descending for sort in query.sort)
     order = Listener.name.desc() if descending else Listener.name.asc()
-    return _page(session, found.order_by(order, Listener.created_at, Listener.id), query.page)
+    page = _page(session, found.order_by(order, Listener.created_at, Listener.id), query.page)
+    with_busy(session, page.items, busy)
+    return page
 
 
-def listener(session: Session, authz: Authorizer, actor: Actor, listener_id: str) -> Listener | None:
+def with_busy(session: Session, found: Sequence[Listener], busy: Select[str | None]) -> None:
+    """Let each listener know whether it is `busy`; one query for all of them."""
+    at_work = select(Listener.id).where(Listener.id.in_([each.id for each in found]), Listener.id.in_(busy))
+    ids = set(session.execute(at_work).scalars()) if found else set()
+    for each in found:
+        each.busy = each.id in ids
+
+
+def listener(session: Session, authz: Authorizer, actor: Actor, listener_id: str, busy: Select[str | None]) -> Listener | None:
     """A listener of a pool that the actor may read."""
     readable = authz.visible(select(AgentPool.id), actor, GUARD)
     query = select(Listener).where(Listener.id == listener_id, Listener.pool_id.in_(readable))
-    return session.execute(query).scalar_one_or_none()
+    found = session.execute(query).scalar_one_or_none()
+    with_busy(session, [found] if found is not None else [], busy)
+    return found
+
+
+def known(session: Session, listener_id: str, busy: Select[str | None]) -> Listener | None:
+    """The listener; says nothing about who may see it."""
+    found = session.get(Listener, listener_id)
+    with_busy(session, [found] if found is not None else [], busy)
+    return found
 
 
 def listener_for_update(session: Session, listener_id: str) -> Listener | None:

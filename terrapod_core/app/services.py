@@ -44,7 +44,7 @@ from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.phases import Phases
 from terrapod_core.runs.plan_json import PlanRedactor, SensitiveVariable
 from terrapod_core.runs.retention import OldRuns
-from terrapod_core.runs.takes import Takes
+from terrapod_core.runs.takes import Takes, busy_listeners
 from terrapod_core.secrets import Keyring
 from terrapod_core.secrets.providers import SettingsKeys
 from terrapod_core.secrets.watch import KeyWatch
@@ -137,7 +137,7 @@ class Services:
         )
         self.pools = agents.Pools(self.db, self.authz, pool_users.UsersOfPools(self.authz))
         self.pool_tokens = agents.PoolTokens(self.db, self.authz, self.keyring, self.pools, settings.tokens)
-        self.listeners = agents.Listeners(self.db, self.authz, self.keyring, self.pools, self.pool_tokens)
+        self.listeners = agents.Listeners(self.db, self.authz, self.keyring, self.pools, self.pool_tokens, busy_listeners)
         self.workspaces = workspaces.Workspaces(
             self.db,
             self.authz,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit
@@ -31,6 +31,11 @@ BACKEND: Final = "listener"
 def held_by_listeners() -> tuple[ColumnElement[bool], ...]:
     """Which phases some listener has, or is just getting."""
     return (Phase.status.in_(turns.LIVE), Phase.lease_expires_at.is_not(None), Phase.listener_id.is_not(None))
+
+
+def busy_listeners() -> Select[str | None]:
+    """The ids of the listeners that carry out runs."""
+    return select(Phase.listener_id).where(*held_by_listeners())
 
 
 def at_work(session: Session, listener_id: str) -> int:

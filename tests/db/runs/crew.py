@@ -14,7 +14,7 @@ from terrapod_core.runs.requests import Claim, Report
 from terrapod_core.runs.takes import Given
 from terrapod_core.signatures import new_key
 from terrapod_core.storage import ObjectKind, PhaseClaim
-from terrapod_core.workspaces import ExecutionMode, Workspace
+from terrapod_core.workspaces import Workspace
 from tests.db.runs.conftest import Engine, pieces
 from tests.support.listeners import request_for
 
@@ -35,12 +35,7 @@ class Crew:
 
     async def workspace(self, name: str = "far", **sent: Any) -> Workspace:
         """A workspace whose runs the pool carries out."""
-        made = await self.engine.workspace(name, **sent)
-        async with self.engine.terrapod.db.uow() as uow:
-            row = await uow.session.get_one(Workspace, made.id)
-            row.execution_mode, row.agent_pool_id = ExecutionMode.AGENT.value, self.pool_id
-            await uow.commit()
-        return row
+        return await self.engine.workspace(name, execution_mode="agent", agent_pool_id=self.pool_id, **sent)
 
     async def listener(self, name: str = "host-1", capacity: int = 1) -> ListenerIdentity:
         """Somebody who joined."""

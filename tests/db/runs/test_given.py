@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from terrapod_core.agents.status import status_of
 from terrapod_core.errors import Conflict, Invalid, NotFound
+from terrapod_core.jsonapi import Query
 from terrapod_core.runs.listener_runs import LONGEST_MESSAGE
 from terrapod_core.runs.offers import AGAIN, HeldPhase
 from terrapod_core.runs.phases import LEASE, LeaseLost
@@ -283,6 +285,19 @@ async def test_a_run_says_that_no_listener_is_there_and_then_that_all_are_busy(c
     assert (code, detail.split(";")[0]) == ("no_agent", "no listener of its agent pool takes runs now")
 
 
+async def test_a_listener_that_carries_out_a_run_is_busy(crew: Crew) -> None:
+    await queued(crew)
+    who = await crew.listener("at-work")
+    await crew.listener("at-rest")
+    given = await crew.take(who)
+    assert await _with_status(crew, "busy") == ["at-work"]
+    assert await _with_status(crew, "idle") == ["at-rest"]
+    listener = await crew.engine.terrapod.listeners.read(crew.engine.admin, who.listener_id)
+    assert status_of(listener, crew.engine.clock.now()) == "busy"
+    await crew.plan(given)
+    assert await _with_status(crew, "idle") == ["at-rest", "at-work"]
+
+
 async def test_an_open_poll_is_a_heartbeat(crew: Crew) -> None:
     who = await crew.listener()
     crew.waits(who)
@@ -316,6 +331,13 @@ async def _silence(engine: Engine) -> None:
         await engine.look()
         engine.clock.advance(seconds=10)
     await engine.look()
+
+
+async def _with_status(crew: Crew, status: str) -> list[str]:
+    query = Query.parse([("filter[status]", status)])
+    page = await crew.engine.terrapod.listeners.list(crew.engine.admin, crew.pool_id, query)
+    now = crew.engine.clock.now()
+    return [each.name for each in page.items if status_of(each, now) == status]
 
 
 async def _waits(engine: Engine, run: object) -> tuple[str, str]:
