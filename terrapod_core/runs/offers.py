@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrapod_core.agents import ListenerIdentity, queries as agents_queries
-from terrapod_core.db import Database
+from terrapod_core.db import Database, LookUp
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import FINAL, Cancel, PhaseStatus, RunStatus
@@ -27,7 +27,20 @@ LOOK_SECONDS: Final = 1.0
 """Between two looks that nothing has caused, where this process is alone with its database."""
 
 OFTEN_SECONDS: Final = 0.08
-"""The same where others may queue runs: a listener shall have one within a tenth of a second."""
+"""How often a glance is cast at the queue where others may fill it: a listener shall have a run within a tenth of a second."""
+
+LOOK_EVERY: Final = timedelta(seconds=0.5)
+"""How often everything is looked at there: a cancel may take a moment longer."""
+
+QUEUED: Final = LookUp(
+    Phase,
+    select(Phase)
+    .join(Run, Run.id == Phase.run_id)
+    .join(Workspace, Workspace.id == Run.workspace_id)
+    .where(Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None), Workspace.agent_pool_id.is_not(None))
+    .limit(1),
+)
+"""A phase that waits for some listener: the glance."""
 
 BEAT_SECONDS: Final = 15.0
 """A poll sends a byte this often, so that proxies keep it and both sides notice when the other is gone."""
@@ -150,13 +163,15 @@ class Offers:
         self._takes = takes
         self._polls: dict[str, Poll] = {}
         self._told: dict[tuple[str, int, str], datetime] = {}
-        self._heard_at = self._over_at = db.clock.now()
+        self._looked_at = self._heard_at = self._over_at = db.clock.now()
+        self._woken = False
         self._holder_came = False
         self._looking = Looking("offers", LOOK_SECONDS if db.is_sqlite else OFTEN_SECONDS, self.look)
         self._stopped = False
 
     def wake(self) -> None:
         """Look now: something may have been queued, cancelled or ended."""
+        self._woken = True
         self._looking.wake()
 
     def start(self) -> None:
@@ -193,6 +208,9 @@ class Offers:
         if not waiting:
             return
         now = self._db.clock.now()
+        if not self._woken and now - self._looked_at < LOOK_EVERY and await self._db.look_up(QUEUED) is None:
+            return
+        self._woken, self._looked_at = False, now
         if now - self._heard_at >= HEARD_EVERY:
             self._heard_at = now
             await self._hear(waiting)
