@@ -49,7 +49,7 @@ class PoolTokens:
             now = uow.now()
             self._check(new, now)
             token_id = ids.new("at")
-            text = token_text(token_id)
+            text = token_text(f"{token_id}-{pool_id}")  # who joins with it need not be told the pool
             token = PoolToken(
                 id=token_id,
                 pool_id=pool_id,

@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "audit": ("terrapod_core.cli.audit", "audit", "Whether the audit record is what was sealed; print it."),
     "db": ("terrapod_core.cli.db", "db", "Migrations: upgrade, current, check."),
     "keys": ("terrapod_core.cli.keys", "keys", "Keys that stored secrets are encrypted under."),
+    "listener": ("terrapod_core.cli.listener", "listener", "Carry out the runs of an agent pool on this machine."),
     "plugins": ("terrapod_core.cli.plugins", "plugins", "What plugins there are and how they are."),
     "roles": ("terrapod_core.cli.roles", "roles", "Roles, without the web."),
     "serve": ("terrapod_core.cli.serve", "serve", "The server."),

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 import structlog
-from sqlalchemy.exc import DBAPIError
 
-from terrapod_core.db.migrate import SchemaNewer
 from terrapod_core.errors import TerrapodError
 from terrapod_core.settings import Settings, SettingsError, load
 
@@ -86,6 +84,10 @@ def configure_logging(settings: Settings) -> None:
 @contextmanager
 def explained() -> Iterator[None]:
     """Failures that a person can mend as one line: exit code 2 for settings, 1 for what is away or too new."""
+    from sqlalchemy.exc import DBAPIError  # only here: a listener has no database
+
+    from terrapod_core.db.migrate import SchemaNewer
+
     try:
         yield
     except SettingsError as error:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import fcntl
 import os
 import signal
 import ssl
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +22,7 @@ from hypercorn.config import Config, Sockets
 from terrapod_core.app import Prepared, Terrapod, prepare
 from terrapod_core.cli import dev_tls
 from terrapod_core.cli.common import UsageProblem, configure_logging, data_dir_option, explained, load_settings
-from terrapod_core.cli.hiding import hide_secrets
+from terrapod_core.cli.hiding import keep_to_itself
 from terrapod_core.cli.network import LOOPBACK, check_network, reporting_to, unreachable
 from terrapod_core.settings import Settings
 from terrapod_core.web.listener import HEAD_SECONDS, in_a_hurry
@@ -33,9 +31,6 @@ BACKLOG: Final = 2048
 """Hypercorn's own 100 makes a thousand listeners wait eight seconds to connect."""
 
 KEEP_ALIVE_SECONDS: Final = 75
-PR_SET_DUMPABLE: Final = 4
-"""linux/prctl.h: no other process of this user reads this one's memory or environment."""
-
 log = structlog.get_logger("terrapod.worker")
 
 
@@ -53,7 +48,7 @@ def serve(
     """The server. With no configuration: SQLite and files under --data-dir, runs as child processes."""
     given = {"server.host": host, "server.port": port, "server.tls_cert": tls_cert, "server.tls_key": tls_key}
     settings = load_settings(data_dir, given)
-    _keep_to_itself(settings)
+    keep_to_itself(settings)
     if dev_tls:
         settings = _with_dev_tls(settings)
     _check(settings, no_jobs=no_jobs)
@@ -76,7 +71,7 @@ def worker(data_dir: Path | None) -> None:
         raise UsageProblem("a worker starts runs that report to a server: set runner.url or external_url to that server's address")
     settings = reporting_to(address, settings)
     configure_logging(settings)
-    _keep_to_itself(settings)
+    keep_to_itself(settings)
     with explained():
         uvloop.run(_work(settings, address))
 
@@ -100,15 +95,6 @@ def _check(settings: Settings, *, no_jobs: bool) -> None:
         raise UsageProblem(
             "server.workers: several worker processes of one server are not available yet; start several servers on PostgreSQL"
         )
-
-
-def _keep_to_itself(settings: Settings) -> None:
-    """Keep what this process knows from others of the same user: its memory and environment, and the files it makes."""
-    hide_secrets()
-    os.umask(0o077)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @contextmanager

@@ -38,6 +38,8 @@ class HTTPClients:
     refused: frozenset[str] = frozenset()
     """Our own servers, `host:port` or `host`: never asked for a user, whatever their address."""
     resolve: Resolve = field(default=system_resolve, repr=False)
+    certificate: str | None = field(default=None, repr=False)
+    """PEM of the one certificate that a server may show, whoever signed it and for whatever name; `None` asks the authorities."""
 
     def trusted(
         self,
@@ -91,9 +93,14 @@ class HTTPClients:
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        """The authorities that are trusted: those that come along, the system's, and the operator's."""
+        """The authorities that are trusted: those that come along, the system's, and the operator's; or a single certificate."""
         import certifi
 
+        if self.certificate is not None:
+            only = ssl.create_default_context(cadata=self.certificate)
+            only.check_hostname = False
+            only.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            return only
         context = ssl.create_default_context(cafile=certifi.where())
         context.load_default_certs()
         if self.settings.ca_file is not None:

@@ -26,6 +26,7 @@ from terrapod_core.settings.schema import (
     Storage,
     Tokens,
     Workspaces,
+    check_base_url,
 )
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Tokens",
     "Workspaces",
     "build",
+    "check_base_url",
     "fields_of",
     "holds_secret",
     "load",
