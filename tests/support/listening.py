@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from tests.support.listeners import make_token
 from tests.support.server import NO_SANDBOX, STOP_SECONDS, Server
 from tests.support.waiting import until
 
@@ -37,12 +34,14 @@ class Program:
 
     # -- its life
 
-    def begin(self, token: str | None = None, *options: str) -> Program:
-        """Start it, and return at once."""
+    def begin(self, token: str | None = None, *options: str, bare: bool = False) -> Program:
+        """Start it, and return at once; `bare`, where no other program is found."""
         assert self._process is None, "the listener runs already"
         environment = {name: os.environ[name] for name in ("PATH", "CHECKPOINT_DISABLE") if name in os.environ}
         environment |= {"HOME": str(self.directory), "LANG": "C.UTF-8"}
         environment |= {f"TERRAPOD_{name}": value for name, value in self._settings.items()}
+        if bare:
+            environment["PATH"] = ""
         if token is not None:
             environment["TERRAPOD_POOL_TOKEN"] = token
         arguments = ["listener", "--url", self.url, "--data-dir", str(self.data), "--name", self.name, *self.options, *options]
@@ -136,13 +135,3 @@ class Program:
     def in_hand(self) -> list[str]:
         """The phases that it keeps, as `holds` names them."""
         return sorted(path.stem for path in (self.data / "phases").glob("*.json"))
-
-
-def start_listener(directory: Path, server: Server, pool_id: str, name: str, *options: str, api: httpx.Client | None = None) -> Program:
-    """A listener that has joined this pool and waits for runs."""
-    program = Program(directory, server, name)
-    try:
-        return program.start(make_token(api or server.api, pool_id), *options)
-    except BaseException:
-        program.close()
-        raise

@@ -56,9 +56,8 @@ def test_an_id_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
 
 def test_two_listeners_never_share_a_directory(tmp_path: Path) -> None:
     first, second = StateDir(tmp_path), StateDir(tmp_path)
-    with first.alone():
-        with pytest.raises(SettingsError, match="another listener runs in"), second.alone():
-            pass
+    with first.alone(), pytest.raises(SettingsError, match="another listener runs in"), second.alone():
+        pass
     with second.alone():
         pass
 
@@ -88,6 +87,7 @@ def test_a_key_of_another_kind_is_named(tmp_path: Path) -> None:
 
 
 def test_a_listener_starts_without_the_web_and_the_database() -> None:
-    heavy = "import sys, terrapod_core.cli.listener; print(*sorted({'quart', 'sqlalchemy', 'hypercorn', 'alembic', 'asyncpg'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    heavy = "{'quart', 'sqlalchemy', 'hypercorn', 'alembic', 'asyncpg'}"
+    program = f"import sys, terrapod_core.cli.listener; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
