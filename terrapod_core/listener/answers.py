@@ -47,7 +47,6 @@ class Told(msgspec.Struct, kw_only=True, frozen=True):
 
     cancels: tuple[CancelWord, ...] = ()
     over: tuple[str, ...] = ()
-    draining: bool = False
 
 
 class Given(msgspec.Struct, kw_only=True, frozen=True):

@@ -60,7 +60,6 @@ class Listener:
         self._leaving = leaving
         self._held: dict[str, Held] = {}
         self._tasks: dict[asyncio.Task[None], Held] = {}
-        self._draining = False
         self._stops = 0
         self._stopped = asyncio.Event()
 
@@ -95,7 +94,7 @@ class Listener:
     # -- taking
 
     async def _listen(self) -> None:
-        pause, introduced = Pause(), False
+        pause, introduced, refused = Pause(), False, ""
         while True:
             began = time.monotonic()
             try:
@@ -108,10 +107,13 @@ class Listener:
                 await asyncio.sleep(error.retry_after or pause.next())
                 continue
             except Refused as error:
-                log.error("the server refuses to give runs", reason=str(error), code=error.code)
+                if str(error) != refused:
+                    refused = str(error)
+                    log.error("the server refuses to give runs", reason=refused, code=error.code)
                 await asyncio.sleep(max(5.0, pause.next()))
                 continue
             pause.reset()
+            refused = ""
             if not self._take(given) and time.monotonic() - began < QUIET_SECONDS:
                 await asyncio.sleep(QUIET_SECONDS)
 
@@ -125,9 +127,6 @@ class Listener:
             if held is not None:
                 held.let_go()
                 news = True
-        if given.meta.draining != self._draining:
-            self._draining = given.meta.draining
-            log.info("drained: nothing more is given to this listener" if self._draining else "runs are given to this listener again")
         return news
 
     def _begin(self, run: Run) -> bool:

@@ -9,6 +9,8 @@ from typing import Protocol
 import pytest
 
 from tests.support.gate import Gate
+from tests.support.listeners import make_pool
+from tests.support.listening import NewListener
 from tests.support.server import Server
 from tests.support.tf import Terraform, cloud
 from tests.support.wire import fresh
@@ -43,6 +45,20 @@ def new_workspace(terraform: Path, server: Server, tmp_path: Path) -> NewWorkspa
         return workspace
 
     return make
+
+
+@pytest.fixture
+def pool(server: Server) -> str:
+    """The id of an agent pool of the test's own."""
+    return str(make_pool(server.api)["id"])
+
+
+@pytest.fixture
+def new_listener(tmp_path: Path, server: Server, engines: dict[str, str]) -> Iterator[NewListener]:
+    """Makes listeners of the shared server, or of another, that are gone at the end."""
+    made = NewListener(tmp_path / "listeners", server, engines)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.listeners import make_pool, make_token
-from tests.support.listening import Program
+from tests.support.listening import NewListener, Program
 from tests.support.server import Server
 from tests.support.waiting import until
 
@@ -21,36 +21,6 @@ time.time = lambda: real() + 3600
 from terrapod_core.cli import main
 main(prog_name="terrapod")
 """
-
-
-@pytest.fixture
-def pool(server: Server) -> str:
-    """The id of a pool of the test's own."""
-    return str(make_pool(server.api)["id"])
-
-
-class NewListener:
-    """Makes listeners that are gone at the end of the test."""
-
-    def __init__(self, directory: Path, server: Server, engines: dict[str, str]) -> None:
-        self._directory = directory
-        self._engines = engines
-        self.server = server
-        self.made: list[Program] = []
-
-    def __call__(self, name: str, *, server: Server | None = None, **settings: str) -> Program:
-        """One that was not started yet."""
-        program = Program(self._directory / name, server or self.server, name, settings=self._engines | settings)
-        self.made.append(program)
-        return program
-
-
-@pytest.fixture
-def new_listener(tmp_path: Path, server: Server, engines: dict[str, str]) -> Iterator[NewListener]:
-    made = NewListener(tmp_path / "listeners", server, engines)
-    yield made
-    for each in made.made:
-        each.close()
 
 
 def shown(server: Server, listener: Program) -> dict[str, object]:

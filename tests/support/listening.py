@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.server import NO_SANDBOX, STOP_SECONDS, Server
+from tests.support.server import NO_SANDBOX, STOP_SECONDS, Server, working_in
 from tests.support.waiting import until
 
 
@@ -98,10 +98,13 @@ class Program:
         return code
 
     def close(self) -> None:
-        """The end, whatever it does."""
+        """The end, whatever it does; what still works in its directory ends too."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._process = None
+        for process in working_in(self.directory):
+            process.kill()
 
     @property
     def runs(self) -> bool:
@@ -135,3 +138,24 @@ class Program:
     def in_hand(self) -> list[str]:
         """The phases that it keeps, as `holds` names them."""
         return sorted(path.stem for path in (self.data / "phases").glob("*.json"))
+
+
+class NewListener:
+    """Makes listeners."""
+
+    def __init__(self, directory: Path, server: Server, engines: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._engines = engines
+        self._server = server
+        self._made: list[Program] = []
+
+    def __call__(self, name: str, *, server: Server | None = None, **settings: str) -> Program:
+        """One that was not started yet."""
+        program = Program(self._directory / name, server or self._server, name, settings={**self._engines, **settings})
+        self._made.append(program)
+        return program
+
+    def close(self) -> None:
+        """End them all, and what they started."""
+        for each in self._made:
+            each.close()

@@ -96,7 +96,7 @@ class PaperServer:
     def answer_poll(self, data: Mapping[str, Any] | None = None, **meta: Any) -> None:
         """Answer one poll."""
         with self._news:
-            self._given.append({"data": data, "meta": {"cancels": [], "over": [], "draining": False} | meta})
+            self._given.append({"data": data, "meta": {"cancels": [], "over": []} | meta})
             self._news.notify_all()
 
     def refuse(self, what: str, status: int, code: str = "", *, headers: Mapping[str, str] | None = None, **meta: Any) -> None:

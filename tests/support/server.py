@@ -120,7 +120,7 @@ class Server:
         """The end: whatever runs still works in its directory ends too."""
         if self._process is not None:
             self._end(signal.SIGKILL)
-        for process in _working_in(self.directory):
+        for process in working_in(self.directory):
             process.kill()
 
     @property
@@ -248,7 +248,7 @@ def show_logs(report: pytest.TestReport) -> None:
             report.sections.append((f"log of the server at {server.url}", news))
 
 
-def _working_in(directory: Path) -> list[psutil.Process]:
+def working_in(directory: Path) -> list[psutil.Process]:
     inside = []
     for process in psutil.process_iter():
         try:

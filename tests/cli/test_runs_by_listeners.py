@@ -1,0 +1,192 @@
+"""terraform against a real server whose runs are carried out by real listeners."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from tests.cli.conftest import NewWorkspace
+from tests.cli.test_crashes import applied_slowly, planned_slowly, usable, whole
+from tests.support.gate import Gate
+from tests.support.listeners import make_pool, make_token
+from tests.support.listening import NewListener, Program
+from tests.support.server import Server, working_in
+from tests.support.tf import resources
+from tests.support.waiting import until
+from tests.support.workspace import Workspace
+
+ONE = 'resource "terraform_data" "one" {}\n'
+EXPIRED = """
+import time
+real = time.time
+time.time = lambda: real() - 30 * 86400
+from terrapod_core.cli import main
+main(prog_name="terrapod")
+"""
+
+
+def by_pool(workspace: Workspace, pool: str) -> Workspace:
+    """Have the workspace's runs carried out by this pool."""
+    workspace.update(execution_mode="agent", agent_pool_id=pool)
+    return workspace
+
+
+def programs(listener: Program) -> list[psutil.Process]:
+    """What works in the listener's directory, beside the listener itself."""
+    return working_in(listener.data)
+
+
+def test_a_plan_and_an_apply_are_carried_out_elsewhere(
+    server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener
+) -> None:
+    listener = new_listener("one").start(make_token(server.api, pool))
+    workspace = by_pool(new_workspace(ONE + 'output "greeting" {\n  value = "hello"\n}\n'), pool)
+    done = workspace.tf.run("apply", "-auto-approve")
+    assert "Apply complete! Resources: 1 added" in done.text
+    assert 'greeting = "hello"' in done.text
+    assert workspace.run_of(done)["attributes"]["status"] == "applied"
+    assert resources(workspace.state()) == {"one": "good"}
+    assert f"took a phase                   phase=apply run={workspace.run_of(done)['id']} workspace={workspace.name}" in listener.news
+    until(lambda: not listener.in_hand, "everything to be let go of")
+    assert list((listener.data / "runs").iterdir()) == []
+    assert programs(listener) == []
+
+
+def test_a_run_waits_for_a_listener(server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener) -> None:
+    workspace = by_pool(new_workspace(ONE), pool)
+    with workspace.tf.background("plan") as command:
+        workspace.run_that("plan_queued")
+        new_listener("one").start(make_token(server.api, pool))
+        done = command.end()
+    assert "Plan: 1 to add" in done.text
+
+
+def test_a_cancel_reaches_terraform(server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener, gate: Gate) -> None:
+    listener = new_listener("one").start(make_token(server.api, pool))
+    workspace = by_pool(new_workspace(applied_slowly(gate)), pool)
+    with workspace.tf.background("apply", "-auto-approve"):
+        gate.wait()
+        run = workspace.run_that("applying")
+        assert server.api.post(f"runs/{run['id']}/actions/cancel").status_code == 202
+        listener.says("is interrupted")
+    gate.open()
+    assert workspace.end_of(run["id"]) == "canceled"
+    until(lambda: not listener.in_hand, "everything to be let go of")
+    usable(workspace)
+
+
+def test_an_apply_goes_on_while_the_server_is_away(
+    new_server: Callable[..., Server], new_workspace: NewWorkspace, new_listener: NewListener, gate: Gate, database_url: str
+) -> None:
+    server = new_server(database_url=database_url).start()
+    pool = str(make_pool(server.api)["id"])
+    listener = new_listener("one", server=server).start(make_token(server.api, pool))
+    workspace = by_pool(new_workspace(applied_slowly(gate), on=server), pool)
+    with workspace.tf.background("apply", "-auto-approve"):
+        gate.wait()
+        run = workspace.run_that("applying")
+        server.kill()
+    listener.says("the server does not answer")
+    gate.open()
+    server.start()
+    assert workspace.end_of(run["id"]) == "applied"
+    assert resources(workspace.state()) == {"quick": "good", "slow": "good", "last": "good"}
+    assert whole(workspace.raw_log(run, "apply"))
+    usable(workspace)
+    until(lambda: not listener.in_hand, "everything to be let go of")
+
+
+@pytest.mark.parametrize("phase", ["plan", "apply"])
+def test_a_listener_that_was_killed_finds_its_runs_again(
+    server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener, gate: Gate, phase: str
+) -> None:
+    listener = new_listener("one").start(make_token(server.api, pool))
+    workspace = by_pool(new_workspace(planned_slowly(gate) if phase == "plan" else applied_slowly(gate)), pool)
+    with workspace.tf.background("apply", "-auto-approve") as command:
+        gate.wait()
+        run = workspace.run_that("planning" if phase == "plan" else "applying")
+        listener.kill()
+        listener.start()
+        assert "has a phase in hand still" in listener.news
+        gate.open()
+        done = command.end()
+    assert "Apply complete!" in done.text
+    assert workspace.end_of(run["id"]) == "applied"
+    assert workspace.raw_log(run, phase).count(b"Terraform v") == 1
+    assert whole(workspace.raw_log(run, phase))
+    until(lambda: not listener.in_hand, "everything to be let go of")
+
+
+def test_a_machine_that_dies_during_a_plan_has_it_made_again(
+    server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener, gate: Gate
+) -> None:
+    listener = new_listener("one").start(make_token(server.api, pool))
+    workspace = by_pool(new_workspace(planned_slowly(gate)), pool)
+    with workspace.tf.background("plan") as command:
+        gate.wait()
+        run = workspace.run_that("planning")
+        listener.kill()
+        for process in programs(listener):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        gate.close()
+        listener.start()
+        gate.open()
+        assert "Plan: 1 to add" in command.end().text
+    assert "Trying once more." in workspace.log(run, "plan")
+
+
+def test_stopping_waits_for_what_runs_and_takes_nothing_more(
+    server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener, gate: Gate
+) -> None:
+    listener = new_listener("one").start(make_token(server.api, pool))
+    workspace = by_pool(new_workspace(applied_slowly(gate)), pool)
+    other = by_pool(new_workspace(ONE), pool)
+    with workspace.tf.background("apply", "-auto-approve") as command:
+        gate.wait()
+        listener.signal(signal.SIGTERM)
+        listener.says("stopping: nothing more is taken")
+        with other.tf.background("plan") as waiting:
+            run = other.run_that("plan_queued")
+            gate.open()
+            assert "Apply complete!" in command.end().text
+            assert listener.wait() == 0
+            assert other.run(run["id"])["attributes"]["status"] == "plan_queued"
+            listener.start()
+            assert "Plan: 1 to add" in waiting.end().text
+
+
+def test_a_revoked_listener_kills_what_it_runs(
+    server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener, gate: Gate
+) -> None:
+    listener = new_listener("one").start(make_token(server.api, pool))
+    workspace = by_pool(new_workspace(applied_slowly(gate)), pool)
+    with workspace.tf.background("apply", "-auto-approve"):
+        gate.wait()
+        run = workspace.run_that("applying")
+        assert server.api.post(f"listeners/{listener.identity['listener-id']}/actions/revoke").status_code == 200
+        assert listener.wait() == 3
+    assert programs(listener) == []
+    assert workspace.end_of(run["id"]) == "errored"
+
+
+def test_two_listeners_share_the_runs_of_a_pool(
+    server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener, gate: Gate
+) -> None:
+    token = make_token(server.api, pool, uses=2)
+    listeners = [new_listener(name).start(token, "--capacity", "1") for name in ("one", "two")]
+    slow = by_pool(new_workspace(applied_slowly(gate)), pool)
+    quick = by_pool(new_workspace(ONE), pool)
+    with slow.tf.background("apply", "-auto-approve") as command:
+        gate.wait()
+        assert "Apply complete!" in quick.tf.run("apply", "-auto-approve").text
+        busy = [each for each in listeners if slow.name in each.news]
+        other = [each for each in listeners if quick.name in each.news]
+        gate.open()
+        assert "Apply complete!" in command.end().text
+    assert len(other) == 1
+    assert other[0] not in busy[-1:] or len(busy) == 2
