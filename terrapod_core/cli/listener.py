@@ -110,8 +110,8 @@ async def _listen(
     backend = await open_backend(settings, HTTPClients(settings.outgoing), capacity=capacity)
     if isinstance(who, Joiner):
         who = await join(http, who.url, who.pool_id, who.token, who.name, backend.capacity, key)
-        state.save_identity(who)
         log.info("joined the pool", pool=who.pool_id, name=who.name, listener=who.listener_id)
+    state.save_identity(who)
     server = Server(http, state, who)
     try:
         listening = Listener(server, backend, state, _place(settings, pem), leaving=leave)
@@ -166,10 +166,7 @@ def _known(state: StateDir, url: str | None, token: str | None, name: str | None
         log.warning("the join token is not needed and not used: this listener has joined", listener=known.listener_id)
     if name not in (None, known.name):
         log.warning("a listener keeps the name it joined with", name=known.name)
-    if url is not None and url.rstrip("/") != known.url:
-        known = msgspec.structs.replace(known, url=url.rstrip("/"))
-        state.save_identity(known)
-    return known
+    return known if url is None else msgspec.structs.replace(known, url=url.rstrip("/"))
 
 
 def _joiner(url: str | None, token: str | None, name: str | None) -> Joiner:

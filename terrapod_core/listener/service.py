@@ -17,7 +17,7 @@ from terrapod_core.listener.errors import Away, Ended, Refused
 from terrapod_core.listener.held import Held
 from terrapod_core.listener.server import Server
 from terrapod_core.listener.state import Record, StateDir
-from terrapod_core.plugin import PhaseSpec, SupportsFinding
+from terrapod_core.plugin import PhaseSpec, SupportsFinding, SupportsTidying
 
 QUIET_SECONDS: Final = 1.0
 """Between polls that bring nothing new."""
@@ -76,13 +76,14 @@ class Listener:
         try:
             await asyncio.wait({*working, *told}, return_when=asyncio.FIRST_COMPLETED)
             working[0].cancel()
-            if not self._server.ended.is_set():
+            if self._stopped.is_set():
                 working.append(asyncio.create_task(self._beat()))
                 await self._drain()
             if self._server.ended.is_set():
                 await self._kill()
                 raise Ended(self._server.why)
-            await self._say_last_words()
+            if self._stopped.is_set():
+                await self._say_last_words()
         finally:
             for each in (*working, *told, *self._tasks):
                 each.cancel()
@@ -186,17 +187,21 @@ class Listener:
         return held.force() if word.cancel == "force" else held.interrupt()
 
     async def _recover(self) -> None:
-        """Take up what an earlier process had in hand."""
-        runner = self._backend.runner
+        """Take up what an earlier process had in hand, and remove what is left of anything else."""
+        runner, found = self._backend.runner, []
         for record in await asyncio.to_thread(self._state.records):
             if record.handle is None and record.word is None:
-                found = await runner.find(record.run_id, record.phase_id, record.epoch) if isinstance(runner, SupportsFinding) else None
-                if found is None:
+                handle = await runner.find(record.run_id, record.phase_id, record.epoch) if isinstance(runner, SupportsFinding) else None
+                if handle is None:
                     # It was killed before the launch. What is not named by the next poll is given again.
                     await asyncio.to_thread(self._state.remove, record)
                     continue
-                record.handle = dict(found)
+                record.handle = dict(handle)
                 await asyncio.to_thread(self._state.save, record)
+            found.append(record)
+        if isinstance(runner, SupportsTidying):
+            await runner.tidy({each.run_id for each in found})
+        for record in found:
             log.info("has a phase in hand still", phase=record.phase, run=record.run_id, workspace=record.workspace)
             self._hold(Held(record, runner, self._server, self._state), None, [])
 

@@ -22,8 +22,8 @@ from terrapod_core.signatures import PrivateKey, algorithm_of, new_key
 
 T = TypeVar("T")
 
-SERVERS: Final = ("server.lock", "terrapod.db")
-"""What tells the data directory of a server."""
+SERVERS: Final = ("server.lock", "terrapod.db", "objects", "runs")
+"""What tells the data directory of a server, unless a listener was there first. It may be a server's beside PostgreSQL."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -80,9 +80,8 @@ class StateDir:
         self._phases = path / "phases"
         self._identity = path / "identity.json"
         self._key = path / "key.pem"
-        for each in SERVERS:
-            if (path / each).exists():
-                raise SettingsError(f"{path} is the data directory of a server; give the listener one of its own with --data-dir")
+        if any((path / each).exists() for each in SERVERS) and not self._phases.exists():
+            raise SettingsError(f"{path} is the data directory of a server; give the listener one of its own with --data-dir")
         try:
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o700)

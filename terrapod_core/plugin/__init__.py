@@ -64,6 +64,7 @@ from terrapod_core.plugin.runners import (
     SupportsFinding,
     SupportsIsolation,
     SupportsSelfTest,
+    SupportsTidying,
 )
 from terrapod_core.plugin.settings import PluginSettings
 from terrapod_core.plugin.storage import ObjectInfo, ObjectMissing, StorageBackend, SupportsSignedURLs, check_key
@@ -127,6 +128,7 @@ __all__ = [
     "SupportsPasswords",
     "SupportsSelfTest",
     "SupportsSignedURLs",
+    "SupportsTidying",
     "UnknownEvent",
     "UserDeleted",
     "WorkspaceDeleted",

@@ -6,7 +6,7 @@ log, report) goes between the program and the server over HTTP, in the phase's n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -132,6 +132,18 @@ class SupportsFinding(Protocol):
 
     async def find(self, run_id: str, phase_id: str, epoch: int) -> Handle | None:
         """The handle of exactly this launch, whether its program lives or not; `None` when it is not known."""
+        ...
+
+
+@runtime_checkable
+class SupportsTidying(Protocol):
+    """A backend that keeps something of each run on the machine, such as a directory, and finds what nobody remembers any more."""
+
+    async def tidy(self, run_ids: Collection[str]) -> None:
+        """Remove what is left of every run but these, on disk and among processes; a state that was not handed in stays.
+
+        Called once, at the start of a listener, which has its machine to itself, before anything is launched.
+        """
         ...
 
 

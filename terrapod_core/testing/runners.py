@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from terrapod_core.plugin import Handle, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding, SupportsIsolation
+from terrapod_core.plugin import Handle, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding, SupportsIsolation, SupportsTidying
 
 SCRIPT = """
 import json, os, signal, sys, time
@@ -215,6 +215,18 @@ class RunnerBackendKit:
         let_end(handle)
         await ended(restarted, handle)
         assert await restarted.find(phase.run_id, phase.phase_id, phase.epoch) == handle
+
+    async def test_what_is_left_of_runs_that_nobody_remembers_is_removed(
+        self, restarted: RunnerBackend, handle: Handle, phase: PhaseSpec, told: Told
+    ) -> None:
+        if not isinstance(restarted, SupportsTidying):
+            pytest.skip("the backend does not claim SupportsTidying")
+        await told(handle)
+        await restarted.tidy([phase.run_id])
+        assert (await restarted.poll(handle)).running
+        await restarted.tidy(["run-ofsomebodyelse000"])
+        assert not (await restarted.poll(handle)).running
+        await restarted.tidy([])
 
     async def test_a_capacity_is_at_least_one(self, backend: RunnerBackend) -> None:
         if not isinstance(backend, SupportsCapacity):

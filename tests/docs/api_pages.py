@@ -22,6 +22,7 @@ PROVIDERS: Final = {
         plugin.RunnerBackend,
         plugin.SupportsCapacity,
         plugin.SupportsFinding,
+        plugin.SupportsTidying,
         plugin.SupportsIsolation,
         plugin.SupportsSelfTest,
         plugin.SharesNetwork,

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +75,9 @@ class LocalRunner:
 
     async def find(self, run_id: str, phase_id: str, epoch: int) -> Handle | None:
         return await asyncio.to_thread(WorkDir.of(self._root, run_id).handle_of, phase_id, epoch)
+
+    async def tidy(self, run_ids: Collection[str]) -> None:
+        await asyncio.to_thread(self._tidy, frozenset(run_ids))
 
     async def cancel(self, handle: Handle, *, force: bool) -> None:
         phase = _Phase.of(handle, self._root)
@@ -192,6 +195,19 @@ class LocalRunner:
         self._kill(phase)
         if self._is_latest(phase) and not phase.place.clear():
             self._log.warning("a state that could not be handed in was kept in %s", phase.place.path)
+
+    def _tidy(self, kept: Collection[str]) -> None:
+        for place in WorkDir.all_of(self._root):
+            if place.path.name in kept:
+                continue
+            note = place.read_note()
+            if note is not None:
+                self._kill(_Phase.of(note, self._root))
+            try:
+                if not place.clear():
+                    self._log.warning("a state that could not be handed in is kept in %s", place.path)
+            except OSError as error:
+                self._log.warning("what is left of a run in %s cannot be removed: %s", place.path, error)
 
 
 class _Phase:

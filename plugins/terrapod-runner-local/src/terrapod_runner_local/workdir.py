@@ -8,8 +8,11 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from terrapod_core.plugin import UNDELIVERED_STATE, Handle
+
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,15 @@ class WorkDir:
     @classmethod
     def of(cls, root: Path, run_id: str) -> WorkDir:
         """The directory of a run; `ValueError` for an id that could lead elsewhere."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", run_id):
+        if not _RUN_ID.fullmatch(run_id):
             raise ValueError(f"{run_id!r} is no run id")
         return cls(root / run_id)
+
+    @classmethod
+    def all_of(cls, root: Path) -> list[WorkDir]:
+        """Every run of which there is a directory or a note."""
+        names = {path.name.partition(".")[0] for path in root.iterdir()} if root.is_dir() else set()
+        return [cls(root / name) for name in sorted(names) if _RUN_ID.fullmatch(name)]
 
     @property
     def log(self) -> Path:
