@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.cli.conftest import NewWorkspace
 from tests.cli.test_crashes import applied_slowly, planned_slowly, usable, whole
+from tests.support import ROOT, sandboxes
 from tests.support.gate import Gate
 from tests.support.listeners import make_pool, make_token
 from tests.support.listening import NewListener, Program
@@ -20,13 +24,21 @@ from tests.support.waiting import until
 from tests.support.workspace import Workspace
 
 ONE = 'resource "terraform_data" "one" {}\n'
-EXPIRED = """
-import time
-real = time.time
-time.time = lambda: real() - 30 * 86400
-from terrapod_core.cli import main
-main(prog_name="terrapod")
+LOOK_AROUND = """
+resource "terraform_data" "curious" {{
+  provisioner "local-exec" {{
+    command = <<-EOT
+      key=$(cat {data}/key.pem 2>/dev/null | wc -c)
+      entries=$(ls {data} 2>/dev/null | wc -l)
+      phases=$(cat {data}/phases/* 2>/dev/null | wc -c)
+      heard=$(kill -0 {pid} 2>/dev/null && echo yes)
+      environment=$(cat /proc/{pid}/environ 2>/dev/null | wc -c)
+      echo "found: $key $entries $phases $heard $environment."
+    EOT
+  }}
+}}
 """
+"""What a run might want to know of its listener."""
 
 
 def by_pool(workspace: Workspace, pool: str) -> Workspace:
@@ -190,3 +202,71 @@ def test_two_listeners_share_the_runs_of_a_pool(
         assert "Apply complete!" in command.end().text
     assert len(other) == 1
     assert other[0] not in busy[-1:] or len(busy) == 2
+
+
+def test_in_the_sandbox_a_run_finds_nothing_of_its_listener(
+    server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener
+) -> None:
+    sandboxes.order()
+    kept = new_listener("kept", RUNNER__LOCAL__ISOLATION="auto").start(make_token(server.api, pool))
+    workspace = by_pool(new_workspace(LOOK_AROUND.format(data=kept.data, pid=kept.pid)), pool)
+    assert "found: 0 0 0 0." in workspace.tf.run("apply", "-auto-approve").text
+    assert kept.stop() == 0
+    # The same questions have answers where that was accepted.
+    open_one = new_listener("open").start(make_token(server.api, pool))
+    workspace.tf.write(LOOK_AROUND.format(data=open_one.data, pid=open_one.pid).replace("curious", "again"))
+    found = re.search(r"found: (\d+) (\d+) (\d+) yes", workspace.tf.run("apply", "-auto-approve").text)
+    assert found is not None
+    assert all(int(each) > 0 for each in found.groups())
+
+
+def test_a_certificate_that_expired_long_ago_is_renewed_in_the_middle_of_things(
+    new_server: Callable[..., Server], new_workspace: NewWorkspace, new_listener: NewListener
+) -> None:
+    server = new_server().start()
+    pool = str(make_pool(server.api)["id"])
+    listener = new_listener("one", server=server).start(make_token(server.api, pool))
+    before = listener.identity
+    listener.kill()
+    with closing(sqlite3.connect(server.data / "terrapod.db", timeout=30)) as database, database:
+        changed = database.execute("UPDATE listener_certificates SET expires_at = '2020-01-01 00:00:00.000000'")
+        assert changed.rowcount == 1
+    listener.start()
+    assert "the certificate was renewed" in listener.news
+    assert listener.identity["key-id"] != before["key-id"]
+    assert listener.identity["listener-id"] == before["listener-id"]
+    workspace = by_pool(new_workspace(ONE, on=server), pool)
+    assert "Plan: 1 to add" in workspace.tf.run("plan").text
+
+
+def test_what_is_left_of_runs_that_nobody_remembers_is_removed(server: Server, pool: str, new_listener: NewListener) -> None:
+    listener = new_listener("one").start(make_token(server.api, pool))
+    listener.kill()
+    for name in ("run-left", "run-undelivered"):
+        (listener.data / "runs" / name / "config").mkdir(parents=True)
+    (listener.data / "runs" / "run-undelivered" / "undelivered.tfstate").write_text("{}")
+    listener.start()
+    left = sorted(str(path.relative_to(listener.data / "runs")) for path in (listener.data / "runs").rglob("*"))
+    assert left == ["run-undelivered", "run-undelivered/undelivered.tfstate"]
+    assert "a state that could not be handed in is kept in" in listener.news
+
+
+def test_a_listener_has_jobs_made_in_its_own_cluster(
+    server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lightkube", reason="the plugin for Kubernetes is not installed")
+    from tests.cli.test_runs_on_kubernetes import JOBS, PODS, Cluster
+
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "cluster").mkdir()
+    cluster = Cluster(tmp_path / "cluster", server.url)
+    try:
+        settings = {"BACKEND": "kubernetes", "URL": "http://terrapod.test", "KUBERNETES__IMAGE": "registry.example.com/runner:1"}
+        settings["KUBERNETES__KUBECONFIG"] = str(cluster.kubeconfig)
+        listener = new_listener("one", **{f"RUNNER__{name}": value for name, value in settings.items()}).start(make_token(server.api, pool))
+        workspace = by_pool(new_workspace(ONE), pool)
+        assert "Apply complete! Resources: 1 added" in workspace.tf.run("apply", "-auto-approve").text
+        until(lambda: not listener.in_hand and not cluster.names(JOBS) + cluster.names(PODS), "everything to be let go of")
+        assert listener.stop() == 0
+    finally:
+        cluster.close()
