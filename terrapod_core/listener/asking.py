@@ -52,11 +52,12 @@ class Outage:
     def __init__(self) -> None:
         self._away = False
 
-    def began(self, reason: str) -> None:
-        """It does not answer."""
+    def began(self, away: Away) -> Away:
+        """It does not answer, for the reason that is handed back."""
         if not self._away:
             self._away = True
-            log.warning("the server does not answer; trying again", reason=reason)
+            log.warning("the server does not answer; trying again", reason=str(away))
+        return away
 
     def ended(self) -> None:
         """It answered."""
@@ -66,38 +67,40 @@ class Outage:
 
 
 async def exchange(
-    http: httpx.AsyncClient, method: str, url: str, body: bytes, headers: Mapping[str, str]
-) -> tuple[int, bytes, httpx.Headers]:
-    """Status, body and headers of an answer, which may come slowly but not silently. Raises `Away`."""
-    request = http.build_request(method, url, content=body, headers={"Accept": JSON_API, **headers})
-    read = bytearray()
+    http: httpx.AsyncClient, method: str, url: str, body: bytes, headers: Mapping[str, str], outage: Outage
+) -> tuple[int, bytes]:
+    """Status and body of an answer, which may come slowly but not silently. Raises `Away`, having told `outage`."""
     try:
+        request = http.build_request(method, url, content=body, headers={"Accept": JSON_API, **headers})
         async with asyncio.timeout(SILENCE_SECONDS):
             response = await http.send(request, stream=True)
         async with contextlib.aclosing(response):
-            pieces = response.aiter_bytes()
+            if not _is_away(response.status_code):
+                outage.ended()  # now: the end of a long poll may be minutes away
+            read, pieces = bytearray(), response.aiter_bytes()
             while True:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     piece = await anext(pieces, None)
                 if piece is None:
                     break
                 read += piece
+        if _is_away(response.status_code):
+            raise Away(_why_away(response), retry_after=_seconds(response.headers.get("Retry-After")))
     except TimeoutError:
-        raise Away(f"nothing was heard for {SILENCE_SECONDS:g} s") from None
+        raise outage.began(Away(f"nothing was heard for {SILENCE_SECONDS:g} s")) from None
     except httpx.HTTPError as error:
-        raise Away(str(error) or type(error).__name__) from None
-    return response.status_code, bytes(read), response.headers
+        raise outage.began(Away(str(error) or type(error).__name__)) from None
+    except Away as away:
+        raise outage.began(away) from None
+    return response.status_code, bytes(read)
 
 
-def refusal_of(status: int, body: bytes, headers: httpx.Headers) -> Refusal:
-    """What a refused request was refused with; `Away` for what another try may mend."""
-    if status in (408, 429) or status >= 500:
-        raise Away(f"the server answered {status}", retry_after=_seconds(headers.get("Retry-After")))
-    if 300 <= status < 400:
-        raise Away(f"the server answered {status}, as if it were at {headers.get('Location', 'another address')}")
-    with contextlib.suppress(msgspec.DecodeError):
+def refusal_of(body: bytes) -> Refusal:
+    """What a refused request was refused with; nothing where somebody else answered in the server's place."""
+    try:
         return msgspec.json.decode(body, type=Refusal)
-    return Refusal()
+    except msgspec.DecodeError:
+        return Refusal()
 
 
 def decoded(body: bytes, kind: type[T]) -> T:
@@ -111,6 +114,17 @@ def decoded(body: bytes, kind: type[T]) -> T:
 def encoded(kind: str, attributes: Mapping[str, Any], **ids: str) -> bytes:
     """A document with these attributes."""
     return msgspec.json.encode({"data": {"type": kind, **ids, "attributes": attributes}})
+
+
+def _is_away(status: int) -> bool:
+    """Whether another try may mend it."""
+    return status >= 500 or status in (408, 429) or 300 <= status < 400
+
+
+def _why_away(response: httpx.Response) -> str:
+    if response.is_redirect:
+        return f"the server answered {response.status_code}, as if it were at {response.headers.get('Location', 'another address')}"
+    return f"the server answered {response.status_code}"
 
 
 def _seconds(text: str | None) -> float | None:

@@ -6,7 +6,6 @@ import asyncio
 import re
 from typing import Final
 
-import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -42,17 +41,15 @@ async def join(http: HTTPClients, url: str, pool_id: str, token: str, name: str,
     async with http.trusted() as client:
         while True:
             try:
-                answer = await exchange(client, "POST", f"{url}/api/v2/agent-pools/{pool_id}/listeners/join", body, headers)
-                outage.ended()
-                return _joined(answer, url, pool_id, name, lost=lost)
+                target = f"{url}/api/v2/agent-pools/{pool_id}/listeners/join"
+                status, answer = await exchange(client, "POST", target, body, headers, outage)
+                return _joined(status, answer, url, pool_id, name, lost=lost)
             except Away as error:
                 lost = True
-                outage.began(str(error))
                 await asyncio.sleep(error.retry_after or pause.next())
 
 
-def _joined(answer: tuple[int, bytes, httpx.Headers], url: str, pool_id: str, name: str, *, lost: bool) -> Identity:
-    status, body, headers = answer
+def _joined(status: int, body: bytes, url: str, pool_id: str, name: str, *, lost: bool) -> Identity:
     if status == 201:
         listener = decoded(body, ListenerDocument).data
         shown = listener.attributes
@@ -67,7 +64,7 @@ def _joined(answer: tuple[int, bytes, httpx.Headers], url: str, pool_id: str, na
             certificate_expires_at=shown.certificate_expires_at,
             renew_at=shown.renew_at,
         )
-    refusal = refusal_of(status, body, headers)
+    refusal = refusal_of(body)
     said = "; ".join(each.detail or each.title or "" for each in refusal.errors) or f"the server answered {status}"
     if lost and refusal.first.code in ("token_used_up", "name_taken", "key_taken"):
         said += (

@@ -110,22 +110,17 @@ class Server:
         refusal, status = Refusal(), 0
         for _ in range(TRIES):
             key_id = self._signer.key_id
-            try:
-                status, answer, headers = await self._send(http or self._http, method, self._base + path, body)
-                self._outage.ended()
-                if 200 <= status < 300:
-                    return answer
-                refusal = refusal_of(status, answer, headers)
-            except Away as error:
-                self._outage.began(str(error))
-                raise
+            status, answer = await self._send(http or self._http, method, self._base + path, body)
+            if 200 <= status < 300:
+                return answer
+            refusal = refusal_of(answer)
             if status != 401 or not await self._can_mend(refusal, path, key_id):
                 break
         raise self._refused(status, refusal)
 
-    async def _send(self, http: httpx.AsyncClient, method: str, url: str, body: bytes) -> tuple[int, bytes, httpx.Headers]:
+    async def _send(self, http: httpx.AsyncClient, method: str, url: str, body: bytes) -> tuple[int, bytes]:
         url = str(httpx.URL(url))  # as it is sent, so that what is signed is what arrives
-        return await exchange(http, method, url, body, self._signer.headers(method, url, body, JSON_API))
+        return await exchange(http, method, url, body, self._signer.headers(method, url, body, JSON_API), self._outage)
 
     async def _can_mend(self, refusal: Refusal, path: str, key_id: str) -> bool:
         """Whether the same request may be good when it is signed again."""

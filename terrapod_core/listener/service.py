@@ -22,6 +22,9 @@ from terrapod_core.plugin import PhaseSpec, SupportsFinding, SupportsTidying
 QUIET_SECONDS: Final = 1.0
 """Between polls that bring nothing new."""
 
+STEADY_SECONDS: Final = 20.0
+"""A poll that was open for so long did work; what breaks it is the first failure of its kind."""
+
 HEARTBEAT_SECONDS: Final = 20.0
 """While it takes nothing more, and so does not poll."""
 
@@ -105,6 +108,8 @@ class Listener:
                     log.info("waiting for runs", pool=self._server.identity.pool_id, capacity=self._backend.capacity)
                 given = await self._server.next(self._held)
             except Away as error:
+                if time.monotonic() - began >= STEADY_SECONDS:
+                    pause.reset()  # it was open for a while, so this is the first failure
                 await asyncio.sleep(error.retry_after or pause.next())
                 continue
             except Refused as error:
