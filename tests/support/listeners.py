@@ -39,6 +39,12 @@ def make_pool(api: httpx.Client, **settings: Any) -> dict[str, Any]:
     return made
 
 
+def to_pool(api: httpx.Client, workspace_id: str, pool_id: str) -> None:
+    """Let the pool carry out the workspace's runs from now on."""
+    sent = document("workspaces", **{"execution-mode": "agent", "agent-pool-id": pool_id})
+    data(api.patch(f"workspaces/{workspace_id}", json=sent))
+
+
 def make_token(api: httpx.Client, pool_id: str, **settings: Any) -> str:
     """A join token's text."""
     sent = document("authentication-tokens", **({"description": "of a test"} | settings))

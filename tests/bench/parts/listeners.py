@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import count
 from pathlib import Path
 from statistics import quantiles
 
@@ -16,7 +15,7 @@ from tests.bench.tools.pollers import WAIT_SECONDS, Pollers, polling
 from tests.bench.tools.report import Report, mebibytes, seconds
 from tests.bench.tools.servers import BenchServer, serving
 from tests.support import wire
-from tests.support.listeners import join, joining, make_pool, make_token
+from tests.support.listeners import join, joining, make_pool, make_token, to_pool
 from tests.support.postgres import PostgresServer
 
 AIM_CONNECTED = 1.0
@@ -39,7 +38,7 @@ def _idle(report: Report, server: BenchServer, *, number: int, watched: float, r
     pool = make_pool(server.api)["id"]
     report.doing(f"joining {number} listeners")
     listeners = _joined(server, pool, number)
-    workspaces = [_workspace(server, pool, each) for each in range(runs)]
+    workspaces = [_workspace(server, pool, f"idle-{each}") for each in range(runs)]
     process = psutil.Process(server.pid)
     report.doing(f"watching the server alone for {watched:.0f} s")
     alone = _share(process, watched)
@@ -91,14 +90,10 @@ def _joined(server: BenchServer, pool: str, number: int) -> list[dict[str, str]]
     return found
 
 
-_NUMBERS = count()
-
-
-def _workspace(server: BenchServer, pool: str, _number: int) -> tuple[Asking, str]:
+def _workspace(server: BenchServer, pool: str, name: str) -> tuple[Asking, str]:
     asking = Asking(server)
-    workspace = asking.workspace(f"idle-{next(_NUMBERS)}", CONFIGURATION)
-    sent = wire.document("workspaces", **{"execution-mode": "agent", "agent-pool-id": pool})
-    wire.data(server.api.patch(f"workspaces/{workspace}", json=sent))
+    workspace = asking.workspace(name, CONFIGURATION)
+    to_pool(server.api, workspace, pool)
     return asking, workspace
 
 

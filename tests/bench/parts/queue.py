@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +19,10 @@ import httpx
 
 from tests.bench.tools.asking import Asking
 from tests.bench.tools.report import Report, seconds
-from tests.bench.tools.servers import serving
+from tests.bench.tools.servers import BenchServer, serving
 from tests.bench.tools.timed import Command, commands
+from tests.support.listeners import make_pool, make_token, to_pool
+from tests.support.listening import NewListener
 from tests.support.postgres import PostgresServer
 
 CHANGES = 'resource "terraform_data" "one" {\n  input = plantimestamp()\n}\n'
@@ -39,15 +42,24 @@ class Queued:
     created: float
 
 
-def crowd(report: Report, directory: Path, *, workspaces: int, each: int, alone: int) -> None:
-    """Many runs of many workspaces at once: is the order kept, does anybody starve, and what does the queue cost?"""
+def crowd(report: Report, directory: Path, *, workspaces: int, each: int, alone: int, listeners: int = 0) -> None:
+    """Many runs of many workspaces at once: is the order kept, does anybody starve, and what does the queue cost?
+
+    With `listeners`, so many of an agent pool carry them out, one phase at a time each.
+    """
     total = workspaces * each
     cores = len(os.sched_getaffinity(0))
-    report.section(f"{total} auto-applied runs of {workspaces} workspaces at once, {cores} phases at a time (SQLite)")
+    who = f"{listeners} listeners" if listeners else f"{cores} phases at a time"
+    report.section(f"{total} auto-applied runs of {workspaces} workspaces at once, {who} (SQLite)")
     settings = {"LIMITS__PENDING_RUNS_PER_USER": "100000", "RUNNER__LOCAL__CONCURRENCY": str(cores)}
-    with serving(directory / "crowd", timed=True, settings=settings) as server:
+    with ExitStack() as ending:
+        server = ending.enter_context(serving(directory / "crowd", timed=True, settings=settings))
         asking = Asking(server)
         places = [asking.workspace(f"crowd-{number}", CHANGES) for number in range(workspaces)]
+        make = NewListener(directory / "crowd", server, {"RUNNER__ENGINES_DIR": str(directory / "crowd/engines")})
+        ending.callback(make.close)
+        if listeners:
+            _send_to(make, server, places, listeners)
         commands(directory / "crowd")
         report.doing(f"queueing {total} runs")
         runs = [
@@ -64,6 +76,15 @@ def crowd(report: Report, directory: Path, *, workspaces: int, each: int, alone:
     report.add(
         "ended as", ", ".join(f"{status} {count}" for status, count in ends.items()), aim="all applied", met=set(ends) == {"applied"}
     )
+
+
+def _send_to(make: NewListener, server: BenchServer, places: Sequence[str], listeners: int) -> None:
+    """Let a pool of so many listeners carry out the runs of these workspaces."""
+    pool = make_pool(server.api)["id"]
+    for number in range(listeners):
+        make(f"host-{number}").start(make_token(server.api, pool), "--capacity", "1")
+    for place in places:
+        to_pool(server.api, place, pool)
 
 
 def _begun(done: Sequence[Command]) -> dict[str, float]:
