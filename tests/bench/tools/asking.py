@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from tests.bench.tools.servers import BenchServer
+from tests.support.server import Server
 from tests.support.waiting import until
 from tests.support.wire import archive, document, ref
 from tests.support.workspace import EVERY_OPERATION, OVER, data
@@ -18,7 +18,7 @@ PAGE = 100
 class Asking:
     """Workspaces with one configuration each, and their runs."""
 
-    def __init__(self, server: BenchServer) -> None:
+    def __init__(self, server: Server) -> None:
         self.api = server.api
         self._configurations: dict[str, str] = {}
 
