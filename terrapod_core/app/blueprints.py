@@ -105,7 +105,7 @@ def _includes(parts: Services) -> Includes:
     includes = Includes()
     organizations_resources.includes(includes)
     projects_resources.includes(includes, parts.authz, workspaces_queries.InProjects(parts.authz))
-    workspaces_resources.includes(includes, parts.authz)
+    workspaces_resources.includes(includes, parts.authz, parts.clock)
     variables_resources.includes(includes, parts.variable_sets)
     configurations_resources.includes(includes, parts.configurations)
     states_resources.includes(includes, parts.states)
@@ -128,7 +128,9 @@ def _pages(parts: Services, web: Web) -> ui.Pages:
         web,
         runs=RunDoor(parts.runs, parts.again, parts.comments, parts.logs, parts.db, parts.authz),
         workspaces=WorkspaceDoor(parts.workspaces, parts.db, parts.conditions),
-        workspace=WorkspacePageDoor(parts.workspaces, parts.runs, parts.states, parts.variables, parts.conditions, parts.live, parts.authz),
+        workspace=WorkspacePageDoor(
+            parts.workspaces, parts.runs, parts.states, parts.variables, parts.conditions, parts.live, parts.authz, parts.pools
+        ),
         live=parts.live,
     )
 

@@ -66,6 +66,7 @@ from terrapod_core.workspaces import (
     queries as workspaces_queries,
 )
 from terrapod_core.workspaces.conditions import Conditions, state_awaited
+from terrapod_core.workspaces.pools import no_agent
 from terrapod_core.workspaces.service import Limits as WorkspaceLimits
 
 LOG_MARGIN: Final = 256 * 1024
@@ -86,7 +87,9 @@ class Services:
         self._open_plugins()
         self._open_rooms()
         self._open_runs()
-        self.conditions = Conditions([state_awaited, runs_conditions.no_isolation(self.trial.isolation, self.clock.now())])
+        self.conditions = Conditions(
+            [state_awaited, runs_conditions.no_isolation(self.trial.isolation, self.clock.now()), no_agent(self.clock.now)]
+        )
         self.jobs = Jobs()
         self._register_jobs()
 

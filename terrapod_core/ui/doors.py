@@ -32,6 +32,7 @@ class WorkspaceDoor:
         """Those the actor may see, by name."""
         asked = {"page[number]": str(page.number), "page[size]": str(page.size), "sort": "name"}
         found = await self._workspaces.list(actor, Query.parse({**asked, **({"search[name]": search} if search else {})}))
+        await self._workspaces.look_at_pools(found.items)
 
         def rows(session: Session) -> list[WorkspaceRow]:
             run_ids = [each.current_run_id for each in found.items if each.current_run_id]

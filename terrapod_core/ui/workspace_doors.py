@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from terrapod_core.agents import Pools
 from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.errors import NotFound
 from terrapod_core.jsonapi import Page, PageRequest, Query, Ref
 from terrapod_core.live import Live
 from terrapod_core.organizations import NAME
@@ -48,10 +50,12 @@ class WorkspacePageDoor:
     conditions: Conditions
     live: Live
     authz: Authorizer
+    pools: Pools
 
     async def show(self, actor: Actor, name: str, paging: Paging) -> WorkspaceView:
         """The workspace as its page shows it."""
         workspace = await self.workspaces.read_by_name(actor, name)
+        await self.workspaces.look_at_pools([workspace])
         runs = await self.runs.page(actor, paging.runs, ALL_RUNS, workspace.id)
         current_id = workspace.current_run_id
         current = await self.runs.show(actor, current_id) if current_id is not None else None
@@ -65,6 +69,7 @@ class WorkspacePageDoor:
             name=workspace.name,
             description=workspace.description,
             execution_mode=workspace.execution_mode,
+            pool=await self._pool(actor, workspace),
             lock=_lock(workspace),
             conditions=self.conditions.of(workspace),
             # Others follow from how the server is set up, and end when that does.
@@ -102,6 +107,15 @@ class WorkspacePageDoor:
     async def stream(self, actor: Actor, name: str) -> Source:
         """What happens to the workspace and its runs."""
         return await self.live.workspace(actor, (await self.workspaces.read_by_name(actor, name)).id)
+
+    async def _pool(self, actor: Actor, workspace: Workspace) -> str | None:
+        """The name of its pool; the id where the one who looks may not read the pool."""
+        if workspace.agent_pool_id is None:
+            return None
+        try:
+            return (await self.pools.read(actor, workspace.agent_pool_id)).name
+        except NotFound:
+            return workspace.agent_pool_id
 
     def _actions(self, actor: Actor, workspace: Workspace) -> frozenset[WorkspaceAction]:
         may_lock = self.authz.allows(actor, Permission.WORKSPACE_LOCK, workspace) and actor.user_id is not None

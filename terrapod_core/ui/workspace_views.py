@@ -101,6 +101,8 @@ class WorkspaceView:
     name: str
     description: str | None
     execution_mode: str
+    pool: str | None
+    """What the pool that carries out its runs is called; `None` without one."""
     lock: Lock | None
     conditions: Sequence[Mapping[str, Any]]
     acknowledgeable: frozenset[str]

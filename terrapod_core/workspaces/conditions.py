@@ -42,7 +42,8 @@ class Condition:
     """What happened, or how it is."""
     remedy: str
     """What to do about it."""
-    since: datetime
+    since: datetime | None
+    """`None` when nobody knows."""
     run_id: str | None = None
 
     def document(self) -> dict[str, Any]:
@@ -52,13 +53,13 @@ class Condition:
             "severity": self.severity.value,
             "detail": self.detail,
             "remedy": self.remedy,
-            "since": self.since.isoformat().replace("+00:00", "Z"),
+            "since": self.since.isoformat().replace("+00:00", "Z") if self.since is not None else None,
             "run-id": self.run_id,
         }
 
 
 Check: TypeAlias = Callable[[Workspace], Condition | None]
-"""Works one condition out from the workspace's row; it may not ask the database, because it is called for each row of a list."""
+"""Works one condition out from the workspace, with what was set on it; it may not ask the database: it is called for each row of a list."""
 
 
 def state_awaited(workspace: Workspace) -> Condition | None:

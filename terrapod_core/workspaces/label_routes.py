@@ -68,7 +68,9 @@ def label_routes(service: Workspaces, web: Web) -> Blueprint:
 
     @labels.get("/workspaces/<workspace_id>/relationships/remote-state-consumers")
     async def list_remote_state_consumers(workspace_id: str) -> Response:
-        return await web.listing(WORKSPACE, await sharing.list(await web.actor(), workspace_id, web.query()))
+        page = await sharing.list(await web.actor(), workspace_id, web.query())
+        await service.look_at_pools(page.items)
+        return await web.listing(WORKSPACE, page)
 
     @labels.post("/workspaces/<workspace_id>/relationships/remote-state-consumers")
     async def add_remote_state_consumers(workspace_id: str) -> Response:

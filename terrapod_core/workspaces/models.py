@@ -11,6 +11,7 @@ from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core import ids
+from terrapod_core.agents.standing import Standing
 from terrapod_core.authz import BYTEWISE, Guard, GuardKind, LabelColumns
 from terrapod_core.db import Base, JSONValue
 from terrapod_core.projects.execution import Execution, ExecutionMode
@@ -118,6 +119,9 @@ class Workspace(Base):
 
     output_ids: Sequence[str] | None = None
     """The ids of the outputs of its current state, where somebody asked for them; set by the room of states, not a column."""
+
+    pool_standing: Standing | None = None
+    """How it goes with its pool, where somebody asked for it (`pools.look`); not a column."""
 
     @property
     def tag_names(self) -> list[str]:

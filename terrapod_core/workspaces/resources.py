@@ -8,10 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from terrapod_core.authz import NEEDS, Actor, Authorizer, Level, Permission
+from terrapod_core.clock import Clock
 from terrapod_core.jsonapi import ABSENT, Includes, Rendering, Resource, attr, to_many, to_one
 from terrapod_core.organizations import NAME
 from terrapod_core.projects import ExecutionMode
-from terrapod_core.workspaces import conditions, queries
+from terrapod_core.workspaces import conditions, pools, queries
 from terrapod_core.workspaces.models import LockKind, Workspace
 
 _AUTHZ: Final = Authorizer()
@@ -191,10 +192,12 @@ EFFECTIVE_TAG_BINDING: Final = Resource(
 )
 
 
-def includes(registry: Includes, authz: Authorizer) -> None:
+def includes(registry: Includes, authz: Authorizer, clock: Clock) -> None:
     """Let `include=workspace` work everywhere."""
 
     def load(session: Any, actor: Any, wanted: Sequence[str]) -> Sequence[Workspace]:
-        return queries.readable(session, authz, actor, wanted)
+        found = queries.readable(session, authz, actor, wanted)
+        pools.look(session, found, clock.now())
+        return found
 
     registry.add(WORKSPACE, load)

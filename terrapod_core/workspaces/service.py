@@ -23,7 +23,7 @@ from terrapod_core.jsonapi import Page, Query, Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
 from terrapod_core.plugin.events import UserDeleted, WorkspaceDeleted, WorkspaceLocked, WorkspaceUnlocked
 from terrapod_core.projects import Project, Projects, queries as project_queries
-from terrapod_core.workspaces import documents, execution, labels as label_rules, owners, queries, tagging, trust
+from terrapod_core.workspaces import documents, execution, labels as label_rules, owners, pools, queries, tagging, trust
 from terrapod_core.workspaces.conditions import Acknowledging
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
 from terrapod_core.workspaces.door import Door, PendingState
@@ -153,6 +153,12 @@ class Workspaces:
     async def list(self, actor: Actor, query: Query) -> Page[Workspace]:
         """One page of the workspaces the actor may read."""
         return await self._door.db.read(lambda session: queries.listing(session, self._door.authz, actor, query, self._runs, self._seen))
+
+    async def look_at_pools(self, found: Sequence[Workspace]) -> None:
+        """Let each know how it goes with its pool, before it is shown: `no-agent` is told from that."""
+        if any(each.agent_pool_id for each in found):
+            now = self._door.db.clock.now()
+            await self._door.db.read(lambda session: pools.look(session, found, now))
 
     async def update(self, actor: Actor, workspace_id: str, changes: UpdateWorkspace) -> Workspace:
         """Change what was sent; needs admin on the workspace, for a move on both projects, and for some things its owner."""

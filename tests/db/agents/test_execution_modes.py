@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from terrapod_core.roles.documents import CreateRole, SetRoles
 from tests.db.agents.conftest import Answer, Site
@@ -298,3 +299,83 @@ async def test_a_pool_is_given_to_a_workspace_or_deleted_and_never_both(site: Si
     )
     deleted = answers.pop(2)
     assert (deleted.status, {each.status for each in answers}) in ((204, {422}), (409, {200}))
+
+
+def conditions(data: Any) -> list[tuple[str, str | None]]:
+    return [(each["code"], each["since"]) for each in data["attributes"]["conditions"]]
+
+
+async def test_a_workspace_tells_that_nobody_takes_its_runs_wherever_it_is_shown(site: Site) -> None:
+    pool, other = await site.pool(), await site.pool(name="other")
+    workspace = await made(site, execution_mode="agent", agent_pool_id=pool)
+    served = await made(site, name="served", execution_mode="agent", agent_pool_id=other)
+    await made(site, name="remote")
+    await site.listener(other)
+    path = f"workspaces/{workspace}"
+    for each in (
+        await site.ask("root", "GET", path),
+        await site.ask("root", "GET", f"{WORKSPACES}/net"),
+        await change(site, workspace, description="x"),
+        await site.ask("root", "POST", f"{path}/actions/lock", {"reason": "x"}),
+        await site.ask("root", "POST", f"{path}/actions/unlock"),
+    ):
+        assert conditions(each.body["data"]) == [("no-agent", None)]
+    (condition,) = each.attributes["conditions"]
+    assert condition["severity"] == "warning"
+    assert "has no listeners" in condition["detail"]
+    await change(site, served, global_remote_state=True)
+    for listed, more in ((WORKSPACES, {"served": []}), (f"workspaces/{served}/relationships/remote-state-consumers", {})):
+        found = (await site.ask("root", "GET", listed)).body["data"]
+        assert {each["attributes"]["name"]: conditions(each) for each in found} == {"net": [("no-agent", None)], "remote": [], **more}
+
+
+async def test_a_workspace_tells_since_when_its_pool_is_silent_and_no_more_when_it_is_heard(site: Site) -> None:
+    pool = await site.pool()
+    workspace = await made(site, execution_mode="agent", agent_pool_id=pool)
+    joined = await site.listener(pool)
+    heard = site.clock.now()
+
+    async def told() -> tuple[list[tuple[str, str | None]], str]:
+        shown = (await site.ask("root", "GET", f"workspaces/{workspace}")).body["data"]
+        return conditions(shown), " ".join(each["detail"] for each in shown["attributes"]["conditions"])
+
+    assert await told() == ([], "")
+    site.clock.advance(seconds=61)
+    since = heard.isoformat().replace("+00:00", "Z")
+    found, says = await told()
+    assert found == [("no-agent", since)]
+    assert "no listener that is heard" in says
+    await site.say(joined)
+    assert await told() == ([], "")
+    await site.ask("root", "POST", f"listeners/{joined.id}/actions/drain")
+    found, says = await told()
+    assert found == [("no-agent", None)]
+    assert "takes more runs" in says
+
+
+async def test_a_list_asks_once_for_all_pools_and_not_at_all_without_any(site: Site) -> None:
+    for number in range(3):
+        await made(site, name=f"remote-{number}")
+    without = await statements(site)
+    for number in range(3):
+        pool = await site.pool(name=f"pool-{number}")
+        await made(site, name=f"agent-{number}", execution_mode="agent", agent_pool_id=pool)
+    asked = await statements(site)
+    assert (len(asked), len([each for each in asked if "FROM listeners" in each])) == (len(without) + 1, 1)
+
+
+async def statements(site: Site) -> list[str]:
+    """What a list of workspaces asks the database, once the session is known."""
+    await site.ask("root", "GET", WORKSPACES)
+    said: list[str] = []
+
+    def heard(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("SELECT"):
+            said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", heard)
+    try:
+        assert (await site.ask("root", "GET", WORKSPACES)).status == 200
+    finally:
+        event.remove(Engine, "before_cursor_execute", heard)
+    return said

@@ -54,7 +54,7 @@ def client(house: House) -> Client:
     Failures(app, Refusals(house.db))
     organization_resources.includes(includes)
     project_resources.includes(includes, authz, count)
-    workspace_resources.includes(includes, authz)
+    workspace_resources.includes(includes, authz, house.db.clock)
     for blueprint in (
         organizations.routes(Organizations(), web),
         projects.routes(house.projects, web),
