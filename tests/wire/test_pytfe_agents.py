@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pytfe import TFEClient
 from pytfe.errors import NotFound, TFEError
+from pytfe.models import ExecutionMode, Project, ProjectCreateOptions, WorkspaceCreateOptions, WorkspaceUpdateOptions
 from pytfe.models.agent import (
     AgentListOptions,
     AgentPool,
@@ -15,11 +16,14 @@ from pytfe.models.agent import (
     AgentStatus,
     AgentTokenCreateOptions,
 )
+from pytfe.models.workspace import WorkspaceSettingOverwrites
 
 from terrapod_core.signatures import new_key
 from tests.support.listeners import join, joining
 from tests.support.server import Server
 from tests.support.wire import data, fresh
+
+OWN = WorkspaceSettingOverwrites(execution_mode=True, agent_pool=True)
 
 
 @pytest.fixture
@@ -73,3 +77,27 @@ def test_a_listener_is_an_agent(tfe: TFEClient, pool: AgentPool, server: Server)
     assert refused.value.status == 412
     with pytest.raises(TFEError, match="listeners that count"):
         tfe.agent_pools.delete(pool.id)
+
+
+def test_a_workspace_has_its_runs_carried_out_by_a_pool(tfe: TFEClient, pool: AgentPool) -> None:
+    asked = WorkspaceCreateOptions(name=fresh("pooled"), execution_mode=ExecutionMode.AGENT, agent_pool_id=pool.id)
+    made = tfe.workspaces.create("default", asked)
+    assert (made.execution_mode, made.setting_overwrites) == (ExecutionMode.AGENT, OWN)
+    assert made.agent_pool is not None
+    assert made.agent_pool.id == pool.id
+    with pytest.raises(TFEError, match=f"used by 1 workspace .{made.name}."):
+        tfe.agent_pools.delete(pool.id)
+    inherits = WorkspaceUpdateOptions(setting_overwrites=WorkspaceSettingOverwrites(execution_mode=False, agent_pool=False))
+    changed = tfe.workspaces.update_by_id(made.id, inherits)
+    assert (changed.execution_mode, changed.agent_pool) == (ExecutionMode.REMOTE, None)
+    assert changed.setting_overwrites == WorkspaceSettingOverwrites(execution_mode=False, agent_pool=False)
+    tfe.agent_pools.delete(pool.id)
+
+
+def test_a_workspace_follows_its_project_to_a_pool(tfe: TFEClient, pool: AgentPool) -> None:
+    asked = ProjectCreateOptions(name=fresh("pool"), default_execution_mode="agent", default_agent_pool_id=pool.id)
+    project = tfe.projects.create("default", asked)
+    assert project.default_execution_mode == "agent"
+    made = tfe.workspaces.create("default", WorkspaceCreateOptions(name=fresh("inside"), project=Project(id=project.id)))
+    assert made.agent_pool is not None
+    assert (made.execution_mode, made.agent_pool.id) == (ExecutionMode.AGENT, pool.id)

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from terrapod_core.jsonapi import PageRequest
 from terrapod_core.roles.documents import CreateRole, SetRoles
+from terrapod_core.ui.workspace_doors import WorkspacePageDoor
+from terrapod_core.ui.workspace_views import Paging
 from tests.db.agents.conftest import Answer, Site
 from tests.support.wire import document, ref
 
@@ -324,7 +327,8 @@ async def test_a_workspace_tells_that_nobody_takes_its_runs_wherever_it_is_shown
     assert condition["severity"] == "warning"
     assert "has no listeners" in condition["detail"]
     await change(site, served, global_remote_state=True)
-    for listed, more in ((WORKSPACES, {"served": []}), (f"workspaces/{served}/relationships/remote-state-consumers", {})):
+    others: dict[str, Any] = {WORKSPACES: {"served": []}, f"workspaces/{served}/relationships/remote-state-consumers": {}}
+    for listed, more in others.items():
         found = (await site.ask("root", "GET", listed)).body["data"]
         assert {each["attributes"]["name"]: conditions(each) for each in found} == {"net": [("no-agent", None)], "remote": [], **more}
 
@@ -379,3 +383,16 @@ async def statements(site: Site) -> list[str]:
     finally:
         event.remove(Engine, "before_cursor_execute", heard)
     return said
+
+
+async def test_the_page_of_a_workspace_names_its_pool_to_those_who_may_read_it(site: Site) -> None:
+    of = site.terrapod
+    pool = await site.pool()
+    await made(site, labels={"access": "everyone"}, execution_mode="agent", agent_pool_id=pool)
+    door = WorkspacePageDoor(of.workspaces, of.runs, of.states, of.variables, of.conditions, of.live, of.authz, of.pools)
+    first = PageRequest(1, 20)
+    for who, named in (("root", "build"), ("bob", pool)):
+        actor = await of.tokens.authenticate(site.tokens[who])
+        assert actor is not None
+        shown = await door.show(actor, "net", Paging(first, first, first))
+        assert (shown.execution_mode, shown.pool, [each["code"] for each in shown.conditions]) == ("agent", named, ["no-agent"])
