@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Person
 from tests.browser.test_run_page import reaches, start_run
 from tests.support import wire
+from tests.support.listeners import make_pool
 from tests.support.server import Server
 
 OUTPUTS = """
@@ -167,3 +168,11 @@ def _diverge(server: Server, workspace_id: str, version_id: str) -> None:
     with closing(sqlite3.connect(server.data / "terrapod.db", timeout=30)) as database, database:
         database.execute("UPDATE workspaces SET conditions = ? WHERE id = ?", (json.dumps([condition]), workspace_id))
         database.execute("UPDATE state_versions SET rescued = 1 WHERE id = ?", (version_id,))
+
+
+def test_the_page_tells_which_pool_carries_out_the_runs_and_that_nobody_there_takes_them(person: Person, api: httpx.Client) -> None:
+    pool = make_pool(api)
+    workspace = wire.make_workspace(api, execution_mode="agent", agent_pool_id=pool["id"])
+    person.sign_in(f"/app/default/workspaces/{workspace['attributes']['name']}")
+    expect(person.page.locator(".facts")).to_contain_text(f"agent, by the pool {pool['attributes']['name']}")
+    expect(person.page.get_by_role("region", name="no-agent")).to_contain_text("has no listeners")
