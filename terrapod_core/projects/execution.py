@@ -43,9 +43,14 @@ class Said:
     own_pointer: str
 
     @property
+    def names(self) -> bool:
+        """Whether it names a mode or a pool: to take a pool away, where there is none, says nothing."""
+        return self.mode is not None or isinstance(self.pool_id, str)
+
+    @property
     def anything(self) -> bool:
         """Whether it says anything at all."""
-        return self.mode is not None or self.pool_id is not UNSET or self.own is not None
+        return self.names or self.pool_id is not UNSET or self.own is not None
 
     def after(self, now: Execution) -> Execution:
         """What holds after it, where `now` held before. Raises `Invalid` for a pool without the mode, or the mode without a pool."""

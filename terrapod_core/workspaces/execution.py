@@ -20,7 +20,7 @@ def chosen(
     To take what the project says needs no right on the pool: who set it there had that.
     """
     inherits = workspace is None or workspace.inherits_execution_mode
-    if said.own is False or (inherits and said.own is None and not said.anything):
+    if said.own is False or (inherits and said.own is None and not said.names):
         return columns(said.agrees(project.execution), inherits=True)
     before = project.execution if workspace is None else workspace.execution
     after = said.after(before)

@@ -220,7 +220,7 @@ class Workspaces:
     async def move_to_project(self, actor: Actor, project_id: str, moved: Sequence[Ref]) -> None:
         """Put workspaces into a project, all or none; `Invalid` names one that is not there, `Forbidden` those the actor may not move."""
         async with self._door.db.uow() as uow:
-            project = await uow.run(lambda session: self._projects.readable(session, actor, project_queries.for_share(session, project_id)))
+            project = await uow.run(lambda session: self._projects.readable(session, actor, project_queries.by_id(session, project_id)))
             if not self._projects.takes_workspaces_of(actor, project):
                 raise Forbidden("putting workspaces into this project needs its admin", code="level_too_low")
             wanted = sorted({one.id or "" for one in moved})
@@ -233,6 +233,8 @@ class Workspaces:
                 raise Forbidden(f"moving these workspaces needs their admin: {', '.join(refused)}", code="level_too_low")
             moving = [one for one in found.values() if one.project_id != project.id]
             await uow.run(lambda session: self._leaves(session, actor, {one.project_id for one in moving}))
+            if await uow.run(lambda session: project_queries.for_share(session, project_id)) is None:  # after workspaces, as everywhere
+                raise missing("project")
             for workspace in moving:
                 workspace.project_id, workspace.updated_at = project.id, uow.now()
                 detail = execution.inherit(workspace, project)

@@ -176,6 +176,12 @@ async def test_a_workspace_that_says_nothing_has_what_its_project_has_and_follow
     assert (await now(site, follows), await now(site, own)) == (("local", None, True), ("remote", None, False))
 
 
+async def test_a_pool_that_is_null_says_nothing_where_there_is_none(site: Site) -> None:
+    workspace = await made(site, agent_pool_id=None, relationships={"agent-pool": None})
+    assert await now(site, workspace) == ("remote", None, False)
+    assert execution(await change(site, workspace, agent_pool_id="")) == ("remote", None, False)
+
+
 async def test_moving_takes_the_mode_of_the_new_project_along_unless_the_workspace_has_its_own(site: Site) -> None:
     pool = await site.pool()
     where = await project(site, default_execution_mode="agent", default_agent_pool_id=pool)
@@ -288,6 +294,8 @@ async def test_a_pool_names_the_workspaces_that_use_it_to_those_who_may_read_the
         assert named((await site.ask(who, "GET", f"agent-pools/{pool}")).body["data"]) == seen
         listed = (await site.ask(who, "GET", "organizations/default/agent-pools")).body["data"]
         assert {each["id"]: named(each) for each in listed} == {pool: seen, other: []}
+    (included,) = (await site.ask("bob", "GET", f"agent-pools/{pool}?include=workspaces")).body["included"]
+    assert (included["id"], conditions(included)) == (shown, [("no-agent", None)])
     renamed = await site.ask("root", "PATCH", f"agent-pools/{pool}", document("agent-pools", name="renamed"))
     assert named(renamed.body["data"]) == [hidden, shown]
 
