@@ -404,3 +404,19 @@ async def test_the_page_of_a_workspace_names_its_pool_to_those_who_may_read_it(s
         assert actor is not None
         shown = await door.show(actor, "net", Paging(first, first, first))
         assert (shown.execution_mode, shown.pool, [each["code"] for each in shown.conditions]) == ("agent", named, ["no-agent"])
+
+
+async def test_projects_and_their_workspaces_change_at_once_without_waiting_for_each_other_for_ever(site: Site) -> None:
+    where = await project(site)
+    inside = {"project": ref("projects", where)}
+    workspaces = [await made(site, relationships=inside, name=f"net-{number}") for number in range(4)]
+    moved = {"data": [{"type": "workspaces", "id": each} for each in workspaces]}
+    for mode in ("local", "remote", "local"):
+        answers = await asyncio.gather(
+            *(change(site, each, setting_overwrites=INHERITED) for each in workspaces),
+            change_project(site, where, default_execution_mode=mode),
+            site.ask("root", "POST", f"projects/{where}/relationships/workspaces", moved),
+            *(change(site, each, relationships={"project": ref("projects", where)}) for each in reversed(workspaces)),
+        )
+        assert {each.status for each in answers} <= {200, 204}
+        assert {await now(site, each) for each in workspaces} == {(mode, None, False)}
