@@ -80,7 +80,11 @@ class PhaseState:
 
 @runtime_checkable
 class RunnerBackend(Protocol):
-    """Starts, watches and ends runner programs. Every call with a handle is safe to repeat."""
+    """Starts, watches and ends runner programs.
+
+    Every call with a handle is safe to repeat, and raises `ValueError` for a handle that this backend never makes. No call may take
+    long: the core makes them one after another, and asks about every phase each second.
+    """
 
     @property
     def name(self) -> str:
@@ -97,7 +101,11 @@ class RunnerBackend(Protocol):
         ...
 
     async def poll(self, handle: Handle) -> PhaseState:
-        """Whether it still runs; a phase that was forgotten does not."""
+        """Whether it still runs; a phase that was forgotten does not.
+
+        Where that cannot be asked at the moment (a machine is away) it counts as running, and `detail` says why it is not known:
+        `running` being false ends the run, while a program that is gone is noticed by its lease all the same.
+        """
         ...
 
     async def cancel(self, handle: Handle, *, force: bool) -> None:
@@ -105,12 +113,16 @@ class RunnerBackend(Protocol):
 
         Without `force` terraform gets the interrupt of a Ctrl-C. With it terraform is killed, while the program may still
         hand in the state it holds; if the program cannot be reached, or has not ended some seconds later when asked again,
-        everything that belongs to it is killed.
+        everything that belongs to it is killed. What cannot be told now (a machine is away) the backend tells later: a forced cancel
+        is asked for again every ten seconds, one without force is not.
         """
         ...
 
     async def forget(self, handle: Handle) -> None:
-        """Remove what is left of a phase, on disk and among processes; nothing left is fine."""
+        """Remove what is left of a phase, on disk and among processes; nothing left is fine.
+
+        Once it returned, it is not called again: what cannot be removed now, the backend removes later.
+        """
         ...
 
 

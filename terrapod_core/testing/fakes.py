@@ -246,8 +246,9 @@ class FakeRunnerBackend:
 
     @staticmethod
     def _number(handle: Handle) -> int:
-        number = handle["number"]
-        assert isinstance(number, int), "this is no handle of the fake runner"
+        number = handle.get("number")
+        if not isinstance(number, int):
+            raise ValueError("this is no handle of the fake runner")
         return number
 
 

@@ -1,12 +1,13 @@
 """Whether a runner backend keeps its contract.
 
 The runner program is played by a small Python script, so the backend must start programs where the tests run. One that does
-not overrides the fixtures `phase`, `deaf_phase`, `told` and `let_end`.
+not overrides the fixtures `phase_that`, `told`, `shown`, `alive` and `let_end`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -20,27 +21,50 @@ import pytest_asyncio
 from terrapod_core.plugin import Handle, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding, SupportsIsolation, SupportsTidying
 
 SCRIPT = """
-import json, os, signal, sys, time
-here, deaf = sys.argv[1], sys.argv[2] == "deaf"
+import fcntl, json, os, signal, sys, time
+here, manner = sys.argv[1:3]
 def stop(number, frame):
-    if not deaf:
+    if manner != "deaf":
         sys.exit(0)
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
     signal.signal(number, stop if number != signal.SIGQUIT else lambda *_: sys.exit(1))
 order = json.loads(sys.stdin.read())
-with open(os.path.join(here, "told.part"), "w") as file:
-    json.dump(order, file)
-os.replace(os.path.join(here, "told.part"), os.path.join(here, "told.json"))
+if manner == "failing":
+    print("what nobody asked for", flush=True)
+    print("there is no engine here", file=sys.stderr)
+    sys.exit(3)
+if manner == "dying":
+    os.kill(os.getpid(), signal.SIGKILL)
+life = open(os.path.join(here, "%s.%d.life" % (order["phase-id"], os.getpid())), "w")
+fcntl.flock(life, fcntl.LOCK_EX)
+shown = {"order": order, "arguments": sys.orig_argv, "environment": dict(os.environ)}
+for name, content in ((order["phase-id"] + ".json", shown), ("told.json", order)):
+    with open(os.path.join(here, name + ".part"), "w") as file:
+        json.dump(content, file)
+    os.replace(os.path.join(here, name + ".part"), os.path.join(here, name))
 while not os.path.exists(os.path.join(here, "end")):
     time.sleep(0.01)
 """
-"""Says what it was told, then waits for a file called `end`. Interrupted it stops, unless it is deaf; SIGQUIT ends it always."""
+"""Says what it was told, then waits for a file called `end`. Interrupted it stops; SIGQUIT ends it always.
+
+Its manner may be `deaf` (interrupts do not stop it), `failing` (it ends at once, with words), or `dying` (it is killed at once).
+"""
+
+LAST_WORDS = "there is no engine here"
+"""What a failing program writes to its standard error before it ends."""
 
 PATIENCE = 30
 """Seconds after which a test takes it that something never happens."""
 
+PhaseThat = Callable[[str], PhaseSpec]
 Told = Callable[[Handle], Awaitable[Mapping[str, Any]]]
+Shown = Callable[[PhaseSpec], Awaitable[Mapping[str, Any]]]
+Alive = Callable[[PhaseSpec], set[str]]
 LetEnd = Callable[[Handle], None]
+Anew = Callable[[], RunnerBackend]
+
+ALIEN_HANDLES: tuple[Handle, ...] = ({}, {"made-by": "another backend"}, {"made-by": None, "number": "7"})
+"""Handles that no backend makes."""
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -60,6 +84,31 @@ async def ended(backend: RunnerBackend, handle: Handle) -> str:
     return (await backend.poll(handle)).detail
 
 
+async def ended_for(anew: Anew, handle: Handle) -> None:
+    """Wait until a phase has ended, asking a new backend each time."""
+
+    async def is_over() -> bool:
+        return not (await anew().poll(handle)).running
+
+    await until(is_over)
+
+
+def finding(backend: RunnerBackend) -> SupportsFinding:
+    """A backend of which it is known that it finds launches."""
+    assert isinstance(backend, SupportsFinding)
+    return backend
+
+
+def _is_held(path: Path) -> bool:
+    """Whether the program that made this file lives."""
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 @pytest.mark.asyncio
 class RunnerBackendKit:
     """Extend it, and fill the fixture `backend`."""
@@ -75,14 +124,24 @@ class RunnerBackendKit:
         return backend
 
     @pytest.fixture
-    def phase(self, tmp_path: Path) -> PhaseSpec:
-        """A phase whose program waits until `let_end`, or until it is interrupted."""
-        return self.spec(tmp_path, "waiting")
+    def anew(self, restarted: RunnerBackend) -> Anew:
+        """Makes one backend after another, as if the server restarted between any two calls. Override it together with `restarted`."""
+        return lambda: restarted
 
     @pytest.fixture
-    def deaf_phase(self, tmp_path: Path) -> PhaseSpec:
+    def phase_that(self, tmp_path: Path) -> PhaseThat:
+        """A phase whose program is of a manner: `waiting`, `deaf`, `failing` or `dying`, as `SCRIPT` says."""
+        return lambda manner: self.spec(tmp_path, manner)
+
+    @pytest.fixture
+    def phase(self, phase_that: PhaseThat) -> PhaseSpec:
+        """A phase whose program waits until `let_end`, or until it is interrupted."""
+        return phase_that("waiting")
+
+    @pytest.fixture
+    def deaf_phase(self, phase_that: PhaseThat) -> PhaseSpec:
         """A phase whose program does not hear interrupts."""
-        return self.spec(tmp_path, "deaf")
+        return phase_that("deaf")
 
     def spec(self, tmp_path: Path, manner: str) -> PhaseSpec:
         """A phase whose program is the script."""
@@ -119,6 +178,27 @@ class RunnerBackendKit:
         return wait
 
     @pytest.fixture
+    def shown(self, tmp_path: Path) -> Shown:
+        """What the program of a phase saw, once it has begun: its `order`, `arguments` and `environment`."""
+
+        async def wait(phase: PhaseSpec) -> Mapping[str, Any]:
+            path = tmp_path / f"{phase.phase_id}.json"
+
+            async def is_there() -> bool:
+                return path.exists()
+
+            await until(is_there)
+            seen: Mapping[str, Any] = json.loads(path.read_text())
+            return seen
+
+        return wait
+
+    @pytest.fixture
+    def alive(self, tmp_path: Path) -> Alive:
+        """The programs of a phase that live and have read their order, each under a name of its own."""
+        return lambda phase: {path.name for path in tmp_path.glob(f"{phase.phase_id}.*.life") if _is_held(path)}
+
+    @pytest.fixture
     def let_end(self, tmp_path: Path) -> LetEnd:
         """Makes the program of a phase end by itself."""
         return lambda handle: (tmp_path / "end").touch()
@@ -149,6 +229,31 @@ class RunnerBackendKit:
         assert order["work-dir"].startswith("/")
         assert order["state-transport"] in ("http", "file")
 
+    async def test_nothing_secret_is_in_arguments_or_environment(self, handle: Handle, phase: PhaseSpec, shown: Shown) -> None:
+        seen = await shown(phase)
+        assert seen["order"]["token"] == phase.token
+        assert phase.token not in json.dumps([seen["arguments"], seen["environment"]])
+
+    async def test_what_a_program_that_fails_says_last_is_told(self, backend: RunnerBackend, anew: Anew, phase_that: PhaseThat) -> None:
+        phase = phase_that("failing")
+        handle = await backend.launch(phase)
+        for detail in (await ended(backend, handle), (await anew().poll(handle)).detail):
+            assert LAST_WORDS in detail
+            assert phase.token not in detail
+        await backend.forget(handle)
+
+    async def test_a_program_that_was_killed_is_over(self, backend: RunnerBackend, anew: Anew, phase_that: PhaseThat) -> None:
+        handle = await backend.launch(phase_that("dying"))
+        assert await ended(backend, handle)
+        assert not (await anew().poll(handle)).running
+        await backend.forget(handle)
+
+    async def test_a_handle_that_is_not_the_backends_is_refused_by_every_call(self, backend: RunnerBackend) -> None:
+        for alien in ALIEN_HANDLES:
+            for call in (backend.poll(alien), backend.cancel(alien, force=False), backend.cancel(alien, force=True), backend.forget(alien)):
+                with pytest.raises(ValueError):
+                    await call
+
     async def test_a_handle_is_json_without_the_token(self, handle: Handle, phase: PhaseSpec) -> None:
         text = json.dumps(handle)
         assert json.loads(text) == handle
@@ -164,9 +269,47 @@ class RunnerBackendKit:
         await restarted.cancel(stored, force=False)
         await restarted.forget(stored)
 
+    async def test_a_server_that_restarts_between_any_two_calls_loses_nothing(
+        self, anew: Anew, deaf_phase: PhaseSpec, shown: Shown, alive: Alive
+    ) -> None:
+        handle = json.loads(json.dumps(await anew().launch(deaf_phase)))
+        await shown(deaf_phase)
+        assert (await anew().poll(handle)).running
+        await anew().cancel(handle, force=False)
+        assert (await anew().poll(handle)).running
+        await anew().cancel(handle, force=True)
+        await ended_for(anew, handle)
+        assert not alive(deaf_phase)
+        await anew().forget(handle)
+        await anew().forget(handle)
+        assert not (await anew().poll(handle)).running
+
+    async def test_a_launch_whose_handle_was_not_kept_is_found_and_ended(
+        self, backend: RunnerBackend, anew: Anew, phase: PhaseSpec, shown: Shown, alive: Alive
+    ) -> None:
+        if not isinstance(backend, SupportsFinding):
+            pytest.skip("the backend does not claim SupportsFinding")
+        await backend.launch(phase)
+        await shown(phase)
+        found = await finding(anew()).find(phase.run_id, phase.phase_id, phase.epoch)
+        assert found is not None
+        assert (await anew().poll(found)).running
+        await anew().cancel(found, force=False)
+        await ended_for(anew, found)
+        assert not alive(phase)
+        await anew().forget(found)
+        assert await finding(anew()).find(phase.run_id, phase.phase_id, phase.epoch) is None
+
     async def test_a_cancelled_phase_ends(self, backend: RunnerBackend, handle: Handle) -> None:
         await backend.cancel(handle, force=False)
         await ended(backend, handle)
+
+    async def test_a_phase_that_is_cancelled_before_it_has_begun_ends(self, backend: RunnerBackend, phase: PhaseSpec, alive: Alive) -> None:
+        handle = await backend.launch(phase)
+        await backend.cancel(handle, force=False)
+        await ended(backend, handle)
+        assert not alive(phase)
+        await backend.forget(handle)
 
     async def test_a_forced_cancel_ends_a_program_that_does_not_hear(
         self, backend: RunnerBackend, deaf_phase: PhaseSpec, told: Told
@@ -189,9 +332,16 @@ class RunnerBackendKit:
         assert not (await backend.poll(handle)).running
         await backend.cancel(handle, force=True)
 
-    async def test_a_running_phase_that_is_forgotten_does_not_go_on(self, backend: RunnerBackend, handle: Handle) -> None:
+    async def test_a_running_phase_that_is_forgotten_does_not_go_on(
+        self, backend: RunnerBackend, handle: Handle, phase: PhaseSpec, alive: Alive
+    ) -> None:
         await backend.forget(handle)
         assert not (await backend.poll(handle)).running
+
+        async def is_dead() -> bool:
+            return not alive(phase)
+
+        await until(is_dead)
 
     async def test_a_second_launch_for_a_run_ends_the_first(
         self, backend: RunnerBackend, handle: Handle, phase: PhaseSpec, told: Told
@@ -202,6 +352,38 @@ class RunnerBackendKit:
         await backend.forget(handle)
         assert (await backend.poll(second)).running
         await backend.forget(second)
+
+    async def test_a_launch_that_is_made_twice_leaves_one_program(self, handle: Handle, anew: Anew, phase: PhaseSpec, alive: Alive) -> None:
+        first = alive(phase)
+        second = await anew().launch(phase)
+
+        async def is_another() -> bool:
+            return len(alive(phase)) == 1 and alive(phase).isdisjoint(first)
+
+        await until(is_another)
+        assert (await anew().poll(second)).running
+        assert handle == second or not (await anew().poll(handle)).running
+        await anew().forget(second)
+        assert not (await anew().poll(second)).running
+
+    async def test_two_phases_run_side_by_side(
+        self, backend: RunnerBackend, handle: Handle, phase: PhaseSpec, shown: Shown, alive: Alive
+    ) -> None:
+        if isinstance(backend, SupportsCapacity) and backend.capacity < 2:
+            pytest.skip("the backend runs one phase at a time")
+        other = replace(phase, run_id="run-ofsomebodyelse000", phase_id="plan-ofsomebodyelse00", token="token-of-somebody-else")
+        beside = await backend.launch(other)
+        orders = [(await shown(each))["order"] for each in (phase, other)]
+        assert [(order["run-id"], order["phase-id"], order["token"]) for order in orders] == [
+            (each.run_id, each.phase_id, each.token) for each in (phase, other)
+        ]
+        assert (await backend.poll(handle)).running
+        await backend.cancel(handle, force=False)
+        await ended(backend, handle)
+        await backend.forget(handle)
+        assert (await backend.poll(beside)).running
+        assert (len(alive(phase)), len(alive(other))) == (0, 1)
+        await backend.forget(beside)
 
     async def test_exactly_the_launch_that_is_asked_for_is_found(
         self, restarted: RunnerBackend, handle: Handle, phase: PhaseSpec, let_end: LetEnd

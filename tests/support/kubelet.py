@@ -162,6 +162,7 @@ class Kubelet:
         self.schedules = True
         """False: no node takes the pod."""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._made: set[str] = set()
         self._told: dict[str, float] = {}
         self._ended: set[str] = set()
 
@@ -181,45 +182,54 @@ class Kubelet:
 
     async def _work(self) -> None:
         while True:
-            for (kind, _, name), job in list(self.cluster.objects.items()):
-                if kind == JOBS and self.answers:
+            if self.answers:
+                jobs = {job["metadata"]["uid"]: job for job in self._there(JOBS)}
+                for uid, job in jobs.items():
                     with contextlib.suppress(Vanished):
-                        await self._reconcile(name, None if job.deleted else job.raw)
+                        await self._begin(uid, job)
+                for pod in self._there(PODS):
+                    with contextlib.suppress(Vanished):
+                        await self._tend(pod, jobs.get(pod["metadata"]["ownerReferences"][0]["uid"]))
             await asyncio.sleep(0.01)
 
-    async def _reconcile(self, name: str, job: Mapping[str, Any] | None) -> None:
-        pod = self.pod(name)
-        finished = any(each["status"] == "True" for each in (job or {}).get("status", {}).get("conditions", []))
-        if job is not None and pod is None and not (job["spec"]["suspend"] or finished or name in self.processes):
-            await self._make_pod(name, job)
-        elif pod is not None and name not in self.processes:
-            await self._start(name, pod, wanted=job is not None and not job["spec"]["suspend"])
-        elif pod is not None:
-            stop = job is None or job["spec"]["suspend"] or "deletionTimestamp" in pod["metadata"]
-            if name not in self._ended:
-                await self._watch(name, pod, job, stop=stop)
-            elif stop:
-                await self._drop(name)
+    def _there(self, what: Any) -> list[Mapping[str, Any]]:
+        """The objects of a kind that are not deleted."""
+        return [each.raw for (kind, _, _), each in list(self.cluster.objects.items()) if kind == what and not each.deleted]
 
-    def pod(self, name: str) -> Mapping[str, Any] | None:
-        """The pod of a Job."""
-        key = (PODS, NAMESPACE, f"{name}-x7k2p")
-        found = self.cluster.objects[key] if key in self.cluster.objects else None  # noqa: SIM401 - it has no `get`
-        return None if found is None or found.deleted else found.raw
-
-    async def _make_pod(self, name: str, job: Mapping[str, Any]) -> None:
-        template = job["spec"]["template"]
-        metadata = {**template["metadata"], "name": f"{name}-x7k2p", "finalizers": ["batch.kubernetes.io/job-tracking"]}
+    async def _begin(self, uid: str, job: Mapping[str, Any]) -> None:
+        """Make the one pod of a Job."""
+        finished = any(each["status"] == "True" for each in job.get("status", {}).get("conditions", []))
+        if uid in self._made or finished or job["spec"]["suspend"]:
+            return
+        template, name = job["spec"]["template"], job["metadata"]["name"]
+        metadata = {
+            **template["metadata"],
+            "name": f"{name}-{uid}",
+            "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}],
+            "finalizers": ["batch.kubernetes.io/job-tracking"],
+        }
         await self._send("post", "pods", {"metadata": metadata, "spec": template["spec"], "status": {"phase": "Pending"}})
+        self._made.add(uid)
+
+    async def _tend(self, pod: Mapping[str, Any], job: Mapping[str, Any] | None) -> None:
+        """Bring a pod a step further; `job` is its own, or none once that was deleted."""
+        name = pod["metadata"]["name"]
+        stop = job is None or job["spec"]["suspend"] or "deletionTimestamp" in pod["metadata"]
+        if name not in self.processes:
+            await self._start(name, pod, wanted=not stop)
+        elif name not in self._ended:
+            await self._watch(name, pod, job, stop=stop)
+        elif stop:
+            await self._drop(name)
 
     async def _start(self, name: str, pod: Mapping[str, Any], *, wanted: bool) -> None:
-        if not wanted or "deletionTimestamp" in pod["metadata"]:
+        if not wanted:
             await self._drop(name)
             return
         if not self.schedules:
             no = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": UNSCHEDULABLE}
             if pod["status"].get("conditions") != [no]:
-                await self._status("pods", f"{name}-x7k2p", {"phase": "Pending", "conditions": [no]})
+                await self._status("pods", name, {"phase": "Pending", "conditions": [no]})
             return
         volume = next(each["secret"]["secretName"] for each in pod["spec"]["volumes"] if "secret" in each)
         order = self.cluster.objects[SECRETS, NAMESPACE, volume].raw["stringData"]["order.json"]
@@ -230,7 +240,7 @@ class Kubelet:
             process.stdin.write(order.encode())
             process.stdin.close()
         process.stdin = None
-        await self._status("pods", f"{name}-x7k2p", {"phase": "Running", "containerStatuses": [container({"running": {}})]})
+        await self._status("pods", name, {"phase": "Running", "containerStatuses": [container({"running": {}})]})
 
     async def _watch(self, name: str, pod: Mapping[str, Any], job: Mapping[str, Any] | None, *, stop: bool) -> None:
         process, now = self.processes[name], asyncio.get_running_loop().time()
@@ -245,14 +255,14 @@ class Kubelet:
         self._ended.add(name)
         words = process.communicate()[0].decode()
         ended = container({"terminated": {"exitCode": code if code >= 0 else 128 - code, "message": words}})
-        await self._status("pods", f"{name}-x7k2p", {"phase": "Failed" if code else "Succeeded", "containerStatuses": [ended]})
+        await self._status("pods", name, {"phase": "Failed" if code else "Succeeded", "containerStatuses": [ended]})
         if job is not None and not job["spec"]["suspend"]:
             condition = {"type": "Failed" if code else "Complete", "status": "True", "reason": "BackoffLimitExceeded" if code else "Done"}
-            await self._status("jobs", name, {"conditions": [condition]})
+            await self._status("jobs", job["metadata"]["name"], {"conditions": [condition]})
 
     async def _drop(self, name: str) -> None:
-        await self._send("patch", f"pods/{name}-x7k2p", {"metadata": {"finalizers": []}})
-        await self._send("delete", f"pods/{name}-x7k2p", None)
+        await self._send("patch", f"pods/{name}", {"metadata": {"finalizers": []}})
+        await self._send("delete", f"pods/{name}", None)
 
     async def _status(self, plural: str, name: str, status: Mapping[str, Any]) -> None:
         await self._send("patch", f"{plural}/{name}", {"status": status})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from terrapod_core.plugin import PhaseSpec
-from terrapod_core.testing.runners import SCRIPT
+from terrapod_core.testing.runners import SCRIPT, until
 from terrapod_runner_kubernetes.backend import KubernetesRunner
 from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings
 from tests.support.kubelet import Kubelet, LateClock, PaperCluster, paper_cluster
@@ -36,18 +36,33 @@ def settings(place: tuple[PaperCluster, Path]) -> KubernetesRunnerSettings:
 
 
 @pytest_asyncio.fixture
-async def runner(settings: KubernetesRunnerSettings) -> AsyncIterator[KubernetesRunner]:
-    made = KubernetesRunner(settings, clock=LateClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes"))
-    yield made
-    await made.close()
+async def made(settings: KubernetesRunnerSettings, cluster: PaperCluster) -> AsyncIterator[Callable[[], KubernetesRunner]]:
+    """Makes backends that have nothing of each other's, as a server has after each restart."""
+    runners: list[KubernetesRunner] = []
+
+    def make() -> KubernetesRunner:
+        runners.append(KubernetesRunner(settings, clock=LateClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes")))
+        return runners[-1]
+
+    async def watches_stand() -> bool:
+        watching = [each._watching for each in runners if each._watching is not None and each._watching.trouble is None]
+        return len(cluster.watched) >= 2 * len(watching)
+
+    yield make
+    await until(watches_stand)  # the client leaks a connection whose opening is cancelled
+    for each in runners:
+        await each.close()
 
 
-@pytest_asyncio.fixture
-async def again(settings: KubernetesRunnerSettings) -> AsyncIterator[KubernetesRunner]:
+@pytest.fixture
+def runner(made: Callable[[], KubernetesRunner]) -> KubernetesRunner:
+    return made()
+
+
+@pytest.fixture
+def again(made: Callable[[], KubernetesRunner]) -> KubernetesRunner:
     """The backend of a server that came back: nothing of the other one's is in it."""
-    made = KubernetesRunner(settings, clock=LateClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes"))
-    yield made
-    await made.close()
+    return made()
 
 
 @pytest_asyncio.fixture

@@ -381,6 +381,18 @@ async def test_a_launch_that_a_crash_cut_in_two_is_found_and_over(
     assert [each["metadata"]["name"] for each in there(cluster, JOBS)] == [second["job"]]
 
 
+async def test_a_launch_that_is_made_again_before_it_began_takes_its_place(
+    runner: KubernetesRunner, again: KubernetesRunner, kubelet: Kubelet, cluster: PaperCluster, phase: PhaseSpec
+) -> None:
+    kubelet.schedules = False
+    await runner.launch(phase)
+    handle = await again.launch(replace(phase, token="token-of-the-second-launch"))
+    assert [each["metadata"]["name"] for each in there(cluster, JOBS)] == [handle["job"]]
+    assert "token-of-the-second-launch" in json.dumps(there(cluster, SECRETS))
+    kubelet.schedules = True
+    await running(again, handle)
+
+
 async def test_two_servers_in_one_namespace_leave_each_other_alone(
     runner: KubernetesRunner, cluster: PaperCluster, settings: KubernetesRunnerSettings, phase: PhaseSpec
 ) -> None:

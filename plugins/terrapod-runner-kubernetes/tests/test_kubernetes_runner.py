@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from terrapod_core.plugin import PhaseSpec
-from terrapod_core.testing.runners import RunnerBackendKit
+from terrapod_core.testing.runners import Anew, PhaseThat, RunnerBackendKit
 from terrapod_runner_kubernetes.backend import KubernetesRunner
 from tests.support.kubelet import Kubelet
 
@@ -23,11 +24,13 @@ class TestKubernetesRunner(RunnerBackendKit):
         return again
 
     @pytest.fixture
-    def phase(self, tmp_path: Path, kubelet: Kubelet) -> PhaseSpec:
-        kubelet.program[-1] = "waiting"
-        return replace(self.spec(tmp_path, "waiting"), url="https://terrapod.example.com")
+    def anew(self, made: Callable[[], KubernetesRunner]) -> Anew:
+        return made
 
     @pytest.fixture
-    def deaf_phase(self, tmp_path: Path, kubelet: Kubelet) -> PhaseSpec:
-        kubelet.program[-1] = "deaf"
-        return replace(self.spec(tmp_path, "deaf"), url="https://terrapod.example.com")
+    def phase_that(self, tmp_path: Path, kubelet: Kubelet) -> PhaseThat:
+        def phase_that(manner: str) -> PhaseSpec:
+            kubelet.program[-1] = manner
+            return replace(self.spec(tmp_path, manner), url="https://terrapod.example.com")
+
+        return phase_that

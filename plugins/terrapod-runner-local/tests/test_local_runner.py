@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 import terrapod_runner_local
-from terrapod_core.plugin import UNDELIVERED_STATE, Handle, LaunchFailed, PhaseSpec, PluginContext, SettingsError
-from terrapod_core.testing.runners import RunnerBackendKit, ended, until
+from terrapod_core.plugin import UNDELIVERED_STATE, Handle, LaunchFailed, PhaseSpec, PluginContext, RunnerBackend, SettingsError
+from terrapod_core.testing.runners import Anew, RunnerBackendKit, ended, until
 from terrapod_runner_local import processes
 from terrapod_runner_local.backend import INSIST_SECONDS, LocalRunner
 from terrapod_runner_local.settings import LocalRunnerSettings
@@ -79,12 +79,26 @@ def gone(pid: int) -> bool:
 
 class TestLocalRunner(RunnerBackendKit):
     @pytest.fixture
-    def backend(self, root: Path) -> LocalRunner:
-        return LocalRunner(root, LocalRunnerSettings(), log=log)
+    def backend(self, anew: Anew) -> RunnerBackend:
+        return anew()
 
     @pytest.fixture
-    def restarted(self, root: Path) -> LocalRunner:
-        return LocalRunner(root, LocalRunnerSettings(), log=log)
+    def restarted(self, anew: Anew) -> RunnerBackend:
+        return anew()
+
+    @pytest.fixture
+    def anew(self, root: Path) -> Iterator[Anew]:
+        """Each of them is as dead as its server, but for the children: in a test they are still this process's."""
+        made: list[LocalRunner] = []
+
+        def make() -> LocalRunner:
+            made.append(LocalRunner(root, LocalRunnerSettings(), log=log))
+            return made[-1]
+
+        yield make
+        for each in made:
+            for child in each._children.values():
+                child.wait(10)
 
 
 class Kitchen(RunnerBackendKit):

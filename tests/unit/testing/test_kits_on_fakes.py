@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from terrapod_core.plugin import Callback, Handle, Identity, LoginRequest, PhaseSpec
+from terrapod_core.plugin import Callback, Handle, Identity, LoginRequest, PhaseSpec, PhaseState
 from terrapod_core.testing import FakeAuthProvider, FakeRedirectProvider, FakeRunnerBackend, MemoryKeys, MemoryStorage
 from terrapod_core.testing.auth import AuthProviderKit
 from terrapod_core.testing.keys import Give, KeyProviderKit
-from terrapod_core.testing.runners import LetEnd, RunnerBackendKit, Told
+from terrapod_core.testing.runners import LAST_WORDS, Alive, LetEnd, RunnerBackendKit, Shown, Told
 from terrapod_core.testing.storage import StorageBackendKit
 
 
@@ -80,7 +80,17 @@ class TestMemoryKeys(KeyProviderKit):
 
 
 class Obedient(FakeRunnerBackend):
-    """Whose programs end when they are interrupted, unless they are deaf."""
+    """Whose programs end when they are interrupted, unless they are deaf, or at once where that is their manner."""
+
+    async def launch(self, phase: PhaseSpec) -> Handle:
+        handle = await super().launch(phase)
+        self.phases[self._number(handle)].running = phase.program[-1] in ("waiting", "deaf")
+        return handle
+
+    async def poll(self, handle: Handle) -> PhaseState:
+        phase = self._phase(handle)
+        state = await super().poll(handle)
+        return PhaseState(False, LAST_WORDS) if phase is not None and phase.spec.program[-1] == "failing" else state
 
     async def cancel(self, handle: Handle, *, force: bool) -> None:
         await super().cancel(handle, force=force)
@@ -97,20 +107,37 @@ class TestFakeRunnerBackend(RunnerBackendKit):
     @pytest.fixture
     def told(self, backend: Obedient) -> Told:
         async def told(handle: Handle) -> Mapping[str, Any]:
-            spec: PhaseSpec = backend.phases[backend._number(handle)].spec
-            return {
-                "url": spec.url,
-                "token": spec.token,
-                "phase-id": spec.phase_id,
-                "run-id": spec.run_id,
-                "certificate": spec.certificate,
-                "engines-dir": spec.engines_dir,
-                "work-dir": "/nowhere",
-                "state-transport": "http",
-            }
+            return order_of(backend.phases[backend._number(handle)].spec)
 
         return told
 
     @pytest.fixture
+    def shown(self) -> Shown:
+        async def shown(phase: PhaseSpec) -> Mapping[str, Any]:
+            return {"order": order_of(phase), "arguments": phase.program, "environment": {}}
+
+        return shown
+
+    @pytest.fixture
+    def alive(self, backend: Obedient) -> Alive:
+        return lambda phase: {
+            str(number) for number, each in backend.phases.items() if each.running and each.spec.phase_id == phase.phase_id
+        }
+
+    @pytest.fixture
     def let_end(self, backend: Obedient) -> LetEnd:
         return backend.end
+
+
+def order_of(spec: PhaseSpec) -> Mapping[str, Any]:
+    """What a program would be told."""
+    return {
+        "url": spec.url,
+        "token": spec.token,
+        "phase-id": spec.phase_id,
+        "run-id": spec.run_id,
+        "certificate": spec.certificate,
+        "engines-dir": spec.engines_dir,
+        "work-dir": "/nowhere",
+        "state-transport": "http",
+    }

@@ -78,6 +78,7 @@ class KubernetesRunner:
         try:
             for job in (await self._cluster.jobs({**self._ours, manifests.RUN: phase.run_id}))[0]:
                 await self._end(_Launch.of_job(job))
+                await self._drop_secret(str(job.metadata.name if job.metadata is not None else None))
             launch = await self._start(phase)
         except Away as error:
             self._postponed = asyncio.get_running_loop().time() + self._pause.next(), str(error)
