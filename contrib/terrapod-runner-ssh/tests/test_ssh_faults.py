@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Make, Sshd
+from conftest import Make, on
+from sshd import Sshd
 from terrapod_runner_ssh import host, register_runner_backends, register_settings
 from terrapod_runner_ssh.backend import SshRunner
 from terrapod_runner_ssh.settings import HostSettings, SshRunnerSettings
@@ -142,7 +143,7 @@ async def test_a_launch_waits_for_machines_that_are_away_and_takes_another_meanw
     with pytest.raises(LaunchPostponed, match="no host can be used; the host one cannot be reached: .*Connection refused"):
         await runner.launch(phase)
     hosts[1].start()
-    both = make(replace(settings, hosts={**settings.hosts, "two": hosts[1].settings(1)}))
+    both = make(replace(settings, hosts={**settings.hosts, "two": on(hosts[1], 1)}))
     handle = await both.launch(phase)
     assert handle["host"] == "two"
     await both.forget(handle)
@@ -166,7 +167,7 @@ async def test_a_machine_that_does_not_let_us_in_is_waited_for(
     make: Make, settings: SshRunnerSettings, hosts: tuple[Sshd, Sshd], phase: PhaseSpec
 ) -> None:
     with pytest.raises(LaunchPostponed, match="Permission denied"):
-        await make(replace(settings, key_file=hosts[1].directory / "user")).launch(phase)
+        await make(replace(settings, identity=hosts[1].directory / "user")).launch(phase)
 
 
 async def test_a_launch_of_which_nobody_knows_whether_it_was_heard_is_taken_back(
@@ -194,7 +195,7 @@ async def test_a_launch_of_which_nobody_knows_whether_it_was_heard_is_taken_back
 
 async def test_each_machine_has_its_places(make: Make, settings: SshRunnerSettings, hosts: tuple[Sshd, Sshd], phase: PhaseSpec) -> None:
     hosts[1].start()
-    runner = make(replace(settings, hosts={"one": hosts[0].settings(1), "two": hosts[1].settings(1)}))
+    runner = make(replace(settings, hosts={"one": on(hosts[0], 1), "two": on(hosts[1], 1)}))
     assert runner.capacity == 2
     handles = [await runner.launch(other(phase, number)) for number in (1, 2)]
     assert {handle["host"] for handle in handles} == {"one", "two"}
@@ -210,7 +211,7 @@ async def test_what_a_run_left_on_another_machine_is_ended_first(
     first = await runner.launch(phase)
     await begun(phase)
     hosts[1].start()
-    both = make(replace(settings, hosts={**settings.hosts, "two": hosts[1].settings(9)}))
+    both = make(replace(settings, hosts={**settings.hosts, "two": on(hosts[1], 9)}))
     second = await both.launch(replace(phase, epoch=2))
     assert (first["host"], second["host"]) == ("one", "two")
     await ended(runner, first)
@@ -330,7 +331,7 @@ async def test_a_service_account_is_refused(runner: SshRunner, phase: PhaseSpec)
         await runner.launch(replace(phase, service_account="deployer"))
 
 
-@pytest.mark.parametrize("missing", ["hosts", "key_file", "known_hosts"])
+@pytest.mark.parametrize("missing", ["hosts", "identity", "known_hosts"])
 async def test_settings_that_are_missing_are_named(make: Make, settings: SshRunnerSettings, phase: PhaseSpec, missing: str) -> None:
     without: dict[str, Any] = {missing: {} if missing == "hosts" else None}
     runner = make(replace(settings, **without))
@@ -354,7 +355,7 @@ def test_a_wrong_setting_of_a_machine_is_refused_by_name(wrong: dict[str, Any]) 
     [
         {"hosts": {"a/b": HostSettings(address="x")}},
         {"known_hosts": Path('a"b')},
-        {"key_file": Path("%h")},
+        {"identity": Path("%h")},
         {"connect_seconds": 0},
         {"keep_days": 0},
         {"directory": "runs"},

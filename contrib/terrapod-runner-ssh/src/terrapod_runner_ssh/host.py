@@ -190,7 +190,7 @@ class Host:
             "UserKnownHostsFile": f'"{self._settings.known_hosts}"',
             "GlobalKnownHostsFile": "none",
             "UpdateHostKeys": "no",
-            "IdentityFile": f'"{self._settings.key_file}"',
+            "IdentityFile": f'"{self._settings.identity}"',
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
             "PreferredAuthentications": "publickey",

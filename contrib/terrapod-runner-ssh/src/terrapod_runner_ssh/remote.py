@@ -134,7 +134,7 @@ class Run:
         for each, stat in known.items():
             if stat is None or stat[0] in "ZX" or each == os.getpid():
                 continue
-            if (ours and (pid in (each, stat[2]) or pid in ancestors(each, known))) or works_in(each, self.path):
+            if (ours and (pid in (each, stat[2]) or pid in ancestors(each, known))) or works_in(each, self.work):
                 yield each
 
     def clear(self) -> None:
@@ -317,6 +317,7 @@ def main() -> None:
     asked = json.loads(sys.stdin.buffer.read())
     root = Path(asked["root"]).expanduser()
     root.mkdir(parents=True, exist_ok=True)
+    root = root.resolve()
     answers = []
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

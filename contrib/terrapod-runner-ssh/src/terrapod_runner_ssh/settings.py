@@ -41,7 +41,7 @@ class SshRunnerSettings(PluginSettings):
     """Which hosts, how they are reached, and how programs are started there."""
 
     hosts: Mapping[str, HostSettings] = subsections("The machines that runs are carried out on.")
-    key_file: Path | None = setting(None, "The private key that the hosts let in, without a passphrase; it must be set.")
+    identity: Path | None = setting(None, "The private key that the hosts let in, without a passphrase; it must be set.")
     known_hosts: Path | None = setting(None, "The hosts' own keys, as OpenSSH writes them; no other is trusted. It must be set.")
     connect_seconds: int = setting(5, "How long a host may take to answer.")
     python: str = setting("python3", "A Python 3.11 of the hosts.")
@@ -64,7 +64,7 @@ class SshRunnerSettings(PluginSettings):
         for name in self.hosts:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"hosts: {name!r} must be letters, digits, - and _")
-        for name in ("key_file", "known_hosts"):
+        for name in ("identity", "known_hosts"):
             if re.search(r'["%\\\n]', str(getattr(self, name) or "")):
                 raise ValueError(f"{name} must be a path without quotes, backslashes and percent signs: ssh gives them a meaning")
         if not self.program or not self.python:
@@ -79,7 +79,7 @@ class SshRunnerSettings(PluginSettings):
         """What must be set before anything can be launched."""
         if not self.hosts:
             return "runner.ssh.hosts must name a machine: a section [runner.ssh.hosts.<name>] with its address"
-        for name in ("key_file", "known_hosts"):
+        for name in ("identity", "known_hosts"):
             if getattr(self, name) is None:
                 return f"runner.ssh.{name} must be set"
         return None
