@@ -49,6 +49,8 @@ class PaperCluster(KubernetesEmulator):
         """(verb, resource) that the role of the server lacks."""
         self.broken: int | None = None
         """A status that everything is answered with."""
+        self.bearer: str | None = None
+        """The only token that is accepted; `None`: whoever asks is."""
         self.gone: set[str] = set()
         """Versions that watches cannot go on from."""
         self.watched: list[tuple[str, str | None]] = []
@@ -86,6 +88,11 @@ class PaperCluster(KubernetesEmulator):
             if (verb, what) == ("delete", "pods"):
                 self.graces.append(str(request.params.get("gracePeriodSeconds") or (request.data or {}).get("gracePeriodSeconds")))
             self.asked.append((verb, what, request.params.get("labelSelector", "")))
+        if request.headers.get("X-Kubelet") is None and self.bearer not in (
+            None,
+            request.headers.get("Authorization", "").removeprefix("Bearer "),
+        ):
+            raise KubernetesError(status=401, reason="Unauthorized", message="Unauthorized", details={})
         if self.broken is not None and request.headers.get("X-Kubelet") is None:
             raise KubernetesError(status=self.broken, reason="Broken", message="etcdserver: leader changed", details={})
         if (verb, what) in self.forbidden:

@@ -360,6 +360,32 @@ async def test_a_server_that_no_pod_can_reach_is_told(runner: KubernetesRunner, 
         await runner.launch(replace(phase, url=url))
 
 
+@pytest.mark.parametrize("name", ["", "Deployer", "a/b", "a b", "../x", "x" * 254, "a..b"])
+async def test_a_service_account_that_can_be_none_is_refused(
+    runner: KubernetesRunner, cluster: PaperCluster, phase: PhaseSpec, name: str
+) -> None:
+    with pytest.raises(LaunchFailed, match="is no name of a service account"):
+        await runner.launch(replace(phase, service_account=name))
+    assert not cluster.asked
+
+
+async def test_only_service_accounts_that_are_allowed_are_used(
+    settings: KubernetesRunnerSettings, runner: KubernetesRunner, cluster: PaperCluster, phase: PhaseSpec
+) -> None:
+    await runner.launch(replace(phase, service_account="reader.of-all"))
+    strict = KubernetesRunner(replace(settings, service_accounts=("deployer",)), clock=LateClock(), log=log)
+    with pytest.raises(LaunchFailed, match="service_accounts does not allow the agent pool's service-account-name reader.of-all"):
+        await strict.launch(replace(phase, service_account="reader.of-all"))
+    await strict.launch(replace(phase, service_account="deployer"))
+    await strict.launch(other := replace(phase, run_id="run-other0000000000", phase_id="plan-other0000000000"))
+    accounts = {
+        each["metadata"]["labels"][manifests.PHASE]: each["spec"]["template"]["spec"].get("serviceAccountName")
+        for each in there(cluster, JOBS)
+    }
+    assert accounts == {phase.phase_id: "deployer", other.phase_id: None}
+    await strict.close()
+
+
 async def test_a_handle_of_another_backend_is_refused(runner: KubernetesRunner) -> None:
     with pytest.raises(ValueError, match="no handle of the Kubernetes runner"):
         await runner.poll({"pid": 1, "started": 2, "work-dir": "/x"})

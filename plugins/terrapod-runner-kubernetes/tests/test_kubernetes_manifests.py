@@ -45,7 +45,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "most_seconds": {"most_seconds": 7200},
     "keep_seconds": {"keep_seconds": 0},
 }
-OUTSIDE_MANIFESTS: Final = {"kubeconfig", "context", "concurrency", "start_seconds", "force_seconds"}
+OUTSIDE_MANIFESTS: Final = {"kubeconfig", "context", "concurrency", "start_seconds", "force_seconds", "service_accounts"}
 """Settings that no manifest shows."""
 
 
@@ -172,6 +172,8 @@ def test_amounts_are_written_as_kubernetes_knows_them(asked: str, written: str) 
         {"keep_seconds": -1},
         {"instance": "Not A Name"},
         {"namespace": "UPPER"},
+        {"service_accounts": ("Deployer",)},
+        {"service_accounts": ("",)},
         {"context": "other"},
         {"engines_dir": "relative"},
         {"cpu": "many"},

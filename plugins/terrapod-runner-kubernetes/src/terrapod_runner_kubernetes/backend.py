@@ -20,7 +20,7 @@ from lightkube.resources.core_v1 import Pod
 from terrapod_core.plugin import Clock, Handle, LaunchFailed, LaunchPostponed, PhaseSpec, PhaseState, SettingsError
 from terrapod_runner_kubernetes import manifests
 from terrapod_runner_kubernetes.cluster import Away, Cluster, ClusterError, NotThere, Refused, matches
-from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings
+from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings, is_service_account
 from terrapod_runner_kubernetes.verdict import has_taken_its_order, judge, last_line
 from terrapod_runner_kubernetes.watching import COLLECT_SECONDS, Pause, Watching
 
@@ -72,6 +72,8 @@ class KubernetesRunner:
             raise LaunchFailed("runner.kubernetes.image is not set")
         if _is_loopback(phase.url):
             raise LaunchFailed(f"a pod cannot reach this server at {phase.url}; set runner.url to an address that it can")
+        if phase.service_account is not None:
+            self._check_account(phase.service_account)
         until, why = self._postponed
         if asyncio.get_running_loop().time() < until:
             raise LaunchPostponed(why)
@@ -134,6 +136,14 @@ class KubernetesRunner:
         await self._cluster.close()
 
     # -- starting
+
+    def _check_account(self, name: str) -> None:
+        """Raise `LaunchFailed` for a service account that no pod may have."""
+        if not is_service_account(name):
+            raise LaunchFailed(f"the agent pool's service-account-name {name!r} is no name of a service account")
+        allowed = self._settings.service_accounts
+        if allowed and name not in allowed:
+            raise LaunchFailed(f"runner.kubernetes.service_accounts does not allow the agent pool's service-account-name {name}")
 
     async def _start(self, phase: PhaseSpec) -> _Launch:
         made = await self._cluster.create_job(manifests.job(phase, self._settings))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, cast
 
 import httpx2
@@ -23,6 +24,9 @@ from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings
 
 ASK_SECONDS: Final = 10.0
 LOG_LINES: Final = 20
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds its token, which changes; its namespace; and the authority of the cluster."""
 
 
 class ClusterError(Exception):
@@ -55,14 +59,16 @@ class Cluster:
     @cached_property
     def config(self) -> SingleConfig:
         """Where the cluster is and who asks. Raises `Refused` where no configuration is found or it is none."""
+        path = self._settings.kubeconfig
+        where = "set runner.kubernetes.kubeconfig where the server is not in the cluster itself"
         try:
-            path = self._settings.kubeconfig
-            known = KubeConfig.from_service_account() if path is None else KubeConfig.from_file(path)
+            known = KubeConfig.from_service_account(SERVICE_ACCOUNT) if path is None else KubeConfig.from_file(path)
             found = known.get(self._settings.context)
         except ConfigError as error:
-            where = "set runner.kubernetes.kubeconfig where the server is not in the cluster itself"
             raise Refused(f"no cluster is configured: {error}; {where}") from error
         except (KeyError, TypeError, ValueError, OSError) as error:
+            if path is None:
+                raise Refused(f"this pod does not say where its cluster is: {type(error).__name__} {error}; {where}") from error
             raise Refused(f"the kubeconfig cannot be read: {type(error).__name__} {error}") from error
         assert found is not None, "lightkube raises where a context is missing"
         return found

@@ -39,6 +39,7 @@ class KubernetesRunnerSettings(PluginSettings):
     annotations: tuple[str, ...] = setting((), "Further annotations of pods: `key=value`.")
     priority_class: str | None = setting(None, "The PriorityClass of pods.")
     runtime_class: str | None = setting(None, "The RuntimeClass of pods, such as one of gVisor.")
+    service_accounts: tuple[str, ...] = setting((), "Service accounts that agent pools may ask for.", shown_default="any of the namespace")
     user: int = setting(65_532, "User and group that pods run as; never root.")
     cpu: str = setting("500m", "What a pod asks for where its workspace does not say.")
     memory: str = setting("1Gi", "What a pod asks for, and may use at most, where its workspace does not say.")
@@ -57,10 +58,7 @@ class KubernetesRunnerSettings(PluginSettings):
                 raise ValueError(f"{name} = {getattr(self, name)} must be at least 1")
         if self.keep_seconds < 0:
             raise ValueError(f"keep_seconds = {self.keep_seconds} must not be negative")
-        if not _NAME.fullmatch(self.instance):
-            raise ValueError(f"instance: {self.instance!r} must be lower-case letters, digits and -")
-        if self.namespace is not None and not _NAME.fullmatch(self.namespace):
-            raise ValueError(f"namespace: {self.namespace!r} is no name of a namespace")
+        _check_names(self)
         if self.context is not None and self.kubeconfig is None:
             raise ValueError("context is of a kubeconfig file: set kubeconfig too")
         if self.engines_dir is not None and not self.engines_dir.startswith("/"):
@@ -78,6 +76,21 @@ class KubernetesRunnerSettings(PluginSettings):
     def tolerated(self) -> list[Mapping[str, str]]:
         """`tolerations` as Kubernetes writes them."""
         return list(_tolerations(self.tolerations))
+
+
+def is_service_account(name: str) -> bool:
+    """Whether a service account may have this name."""
+    return len(name) <= 253 and all(_NAME.fullmatch(part) for part in name.split("."))
+
+
+def _check_names(settings: KubernetesRunnerSettings) -> None:
+    if not _NAME.fullmatch(settings.instance):
+        raise ValueError(f"instance: {settings.instance!r} must be lower-case letters, digits and -")
+    if settings.namespace is not None and not _NAME.fullmatch(settings.namespace):
+        raise ValueError(f"namespace: {settings.namespace!r} is no name of a namespace")
+    for name in settings.service_accounts:
+        if not is_service_account(name):
+            raise ValueError(f"service_accounts: {name!r} is no name of a service account")
 
 
 def _check_amounts(settings: KubernetesRunnerSettings) -> None:
