@@ -127,10 +127,9 @@ async def test_what_a_machine_did_not_hear_it_is_told_when_it_is_back(
     await runner.forget(handle)
     assert of_run.exists()
     assert not (await runner.poll(handle)).running
-    sshd.start()
+    sshd.start()  # nobody asks after it any more
 
     async def is_removed() -> bool:
-        await runner.find(phase.run_id, phase.phase_id, phase.epoch)
         return not of_run.exists()
 
     await until(is_removed)
@@ -315,6 +314,21 @@ async def test_what_nobody_removed_is_removed_after_days(runner: SshRunner, phas
 async def test_a_machine_without_python_is_named(make: Make, settings: SshRunnerSettings, phase: PhaseSpec) -> None:
     with pytest.raises(LaunchPostponed, match="the host one cannot run /nowhere/python3: .*(not found|No such file)"):
         await make(replace(settings, python="/nowhere/python3")).launch(phase)
+
+
+@pytest.mark.parametrize("answer", ["nonsense", "[]", "[1, 2]", '[{"answer": "no number"}]', "[{}, {}]"])
+async def test_a_machine_that_answers_something_else_is_not_believed(
+    make: Make, settings: SshRunnerSettings, phase: PhaseSpec, tmp_path: Path, answer: str
+) -> None:
+    liar = tmp_path / "liar"
+    liar.write_text(f"#!/bin/sh\ncat >/dev/null\necho '{host.MARK}{answer}'\n")
+    liar.chmod(0o755)
+    runner = make(replace(settings, python=str(liar)))
+    with pytest.raises(LaunchPostponed, match="the host one cannot end|not understood"):
+        await runner.launch(phase)
+    state = await runner.poll({"host": "one", "run": phase.run_id, "phase": phase.phase_id, "epoch": 1})
+    assert state.running
+    assert state.detail.startswith("not known: ")
 
 
 async def test_a_program_that_is_not_there_fails_the_launch(

@@ -79,10 +79,11 @@ class SshRunner:
                 continue
             if isinstance(answer, BaseException):
                 raise answer
-            if "problem" in answer[0]:
-                raise LaunchPostponed(f"what the host {host.name} has of this run cannot be ended: {answer[0]['problem']}")
+            living = answer[0].get("answer")
+            if not isinstance(living, int):
+                raise LaunchPostponed(f"the host {host.name} cannot end what it has of this run: {answer[0].get('problem')}")
             host.drop(launch.run)
-            there[host] = int(answer[0]["answer"])
+            there[host] = living
         return there
 
     async def _started(self, host: Host, launch: Launch, phase: PhaseSpec) -> bool:
@@ -90,17 +91,16 @@ class SshRunner:
         arguments = {"places": host.places, "program": list(self._settings.program), "order": self._order(phase)}
         try:
             (result,) = await host.ask([("start", {**launch.arguments, **arguments})])
-        except Away as error:
+        except HostError as error:
             # It may have heard all the same. No other host is tried: two programs of one launch would both be believed.
             host.order("forget", launch)
-            raise LaunchPostponed(str(error)) from error
-        except HostError as error:
-            raise LaunchFailed(str(error)) from error
+            raise (LaunchPostponed if isinstance(error, Away) else LaunchFailed)(str(error)) from error
         if "problem" in result:
             raise LaunchFailed(f"the host {host.name} cannot start the runner program: {result['problem']}")
-        if result["answer"]:
-            host.known[launch] = (True, "running")
-        return bool(result["answer"])
+        if result.get("answer") is not True:
+            return False
+        host.began(launch)
+        return True
 
     def _order(self, phase: PhaseSpec) -> dict[str, Any]:
         """What the program reads from its standard input; the host adds where it works."""

@@ -71,6 +71,8 @@ class Host:
         self._pause = 0.0
         self._again = 0.0
         self._heard: float | None = None
+        self._changes = 0
+        self._later: asyncio.TimerHandle | None = None
         self._looks: list[asyncio.Task[None]] = []
         """One that goes on, and one that waits for it."""
 
@@ -93,8 +95,14 @@ class Host:
         """Whether it still has to be told this."""
         return any(call == name and Launch(each["run"], each["phase"], each["epoch"]) == launch for call, each in self._orders)
 
+    def began(self, launch: Launch) -> None:
+        """It carries out this launch from now on."""
+        self._changes += 1
+        self.known[launch] = (True, "running")
+
     def drop(self, run: str) -> None:
         """It has nothing of this run any more, and is to do nothing more about it."""
+        self._changes += 1
         self.known = {launch: state for launch, state in self.known.items() if launch.run != run}
         self._orders = [(name, each) for name, each in self._orders if each["run"] != run]
 
@@ -112,6 +120,8 @@ class Host:
 
     async def close(self) -> None:
         """Look no longer."""
+        if self._later is not None:
+            self._later.cancel()
         for each in self._looks:
             each.cancel()
         await asyncio.gather(*self._looks, return_exceptions=True)
@@ -119,10 +129,12 @@ class Host:
     async def _look_after(self, others: Sequence[asyncio.Task[None]]) -> None:
         if others:
             await asyncio.wait(others)
-        orders, begun = list(self._orders), asyncio.get_running_loop().time()
+        orders, begun, changes = list(self._orders), asyncio.get_running_loop().time(), self._changes
         try:
             *done, found = await self.ask([*orders, ("look", {"keep": self._settings.keep_days * 86_400})])
         except HostError:
+            if self._orders:
+                self._later = asyncio.get_running_loop().call_later(self._pause, self.look)
             return
         for order, result in zip(orders, done, strict=True):
             if order in self._orders:
@@ -130,17 +142,22 @@ class Host:
             if "problem" in result:
                 self._log.warning("the host %s could not %s a run: %s", self.name, order[0], result["problem"])
         try:
-            self.known = {Launch(each["run"], each["phase"], each["epoch"]): (each["running"], each["detail"]) for each in found["answer"]}
+            known = {
+                Launch(each["run"], each["phase"], each["epoch"]): (bool(each["running"]), str(each["detail"])) for each in found["answer"]
+            }
         except (LookupError, TypeError):
             self._is_away(f"the host {self.name} does not say what it has: {found.get('problem', 'its answer is not understood')}")
-        else:
-            self._heard = begun
+            return
+        if self._changes == changes:  # or it told of what was before
+            self.known, self._heard = known, begun
 
     async def ask(self, calls: Sequence[Call]) -> list[Mapping[str, Any]]:
         """Let it do some calls of `remote.py`; an `answer` or a `problem` for each. Raises `HostError`."""
         asked = json.dumps({"root": self._settings.directory, "calls": calls}).encode()
         try:
             answers = await self._run(b"%d\n%b%b" % (len(REMOTE), REMOTE, asked))
+            if len(answers) != len(calls):
+                raise HostError(f"the answer of the host {self.name} is not understood")
         except HostError as error:
             self._is_away(str(error))
             raise
