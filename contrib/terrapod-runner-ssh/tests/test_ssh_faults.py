@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import Make, on
 from sshd import Sshd
-from terrapod_runner_ssh import host, register_runner_backends, register_settings
+from terrapod_runner_ssh import host, register_runner_backends, register_settings, remote
 from terrapod_runner_ssh.backend import SshRunner
 from terrapod_runner_ssh.settings import HostSettings, SshRunnerSettings
 
@@ -321,7 +321,7 @@ async def test_a_machine_that_answers_something_else_is_not_believed(
     make: Make, settings: SshRunnerSettings, phase: PhaseSpec, tmp_path: Path, answer: str
 ) -> None:
     liar = tmp_path / "liar"
-    liar.write_text(f"#!/bin/sh\ncat >/dev/null\necho '{host.MARK}{answer}'\n")
+    liar.write_text(f"#!/bin/sh\ncat >/dev/null\necho '{remote.MARK}{answer}'\n")
     liar.chmod(0o755)
     runner = make(replace(settings, python=str(liar)))
     with pytest.raises(LaunchPostponed, match="the host one cannot end|not understood"):

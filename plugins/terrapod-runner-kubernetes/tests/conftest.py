@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from terrapod_core.plugin import PhaseSpec
-from terrapod_core.testing.runners import SCRIPT, until
+from terrapod_core.testing.runners import SCRIPT
 from terrapod_runner_kubernetes.backend import KubernetesRunner
 from terrapod_runner_kubernetes.settings import KubernetesRunnerSettings
 from tests.support.kubelet import Kubelet, LateClock, PaperCluster, paper_cluster
 
 TOKEN = "phase-token-that-nobody-may-see"
+
+
+@pytest.fixture(autouse=True)
+def unclosed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A watch that is ended while its connection is being opened leaves it open: the client's doing, and no matter at a server's end."""
+    yield
+    if "place" in request.fixturenames:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 @pytest_asyncio.fixture
@@ -36,7 +48,7 @@ def settings(place: tuple[PaperCluster, Path]) -> KubernetesRunnerSettings:
 
 
 @pytest_asyncio.fixture
-async def made(settings: KubernetesRunnerSettings, cluster: PaperCluster) -> AsyncIterator[Callable[[], KubernetesRunner]]:
+async def made(settings: KubernetesRunnerSettings) -> AsyncIterator[Callable[[], KubernetesRunner]]:
     """Makes backends that have nothing of each other's, as a server has after each restart."""
     runners: list[KubernetesRunner] = []
 
@@ -44,12 +56,7 @@ async def made(settings: KubernetesRunnerSettings, cluster: PaperCluster) -> Asy
         runners.append(KubernetesRunner(settings, clock=LateClock(), log=logging.getLogger("terrapod.plugins.runner-kubernetes")))
         return runners[-1]
 
-    async def watches_stand() -> bool:
-        watching = [each._watching for each in runners if each._watching is not None and each._watching.trouble is None]
-        return len(cluster.watched) >= 2 * len(watching)
-
     yield make
-    await until(watches_stand)  # the client leaks a connection whose opening is cancelled
     for each in runners:
         await each.close()
 

@@ -229,6 +229,28 @@ async def test_while_the_api_is_away_nothing_is_lost(
     assert await runner.find(phase.run_id, phase.phase_id, phase.epoch) == handle
 
 
+async def test_an_api_that_was_never_heard_is_not_asked_for_each_phase(
+    runner: KubernetesRunner, again: KubernetesRunner, kubelet: Kubelet, cluster: PaperCluster, phase: PhaseSpec
+) -> None:
+    handle = await runner.launch(phase)
+    cluster.broken = 503
+
+    async def is_known_to_be_away() -> bool:
+        return (
+            (await again.poll(handle)).detail.startswith("not known: ")
+            and again._watching is not None
+            and again._watching.trouble is not None
+        )
+
+    await until(is_known_to_be_away)
+    before = len(cluster.asked)
+    for _ in range(5):
+        assert (await again.poll(handle)).running
+    assert ("get", "jobs", "") not in cluster.asked[before:]
+    cluster.broken = None
+    await running(again, handle)
+
+
 async def test_an_api_where_nobody_listens_postpones_and_does_not_refuse_the_start(
     settings: KubernetesRunnerSettings, tmp_path: Path, phase: PhaseSpec
 ) -> None:

@@ -109,6 +109,9 @@ class KubernetesRunner:
             if state.running:
                 detail = state.detail if watching.trouble is None else f"{state.detail} when last heard of: {watching.trouble}"
                 return PhaseState(True, detail, waiting=state.waiting)
+        if watching.trouble is not None and not watching.is_listed:
+            # It would be asked in vain for each phase in turn, and each time that takes.
+            return PhaseState(True, f"not known: {watching.trouble}")
         # What the watches have not heard yet must not count as gone.
         return await self._look(launch)
 

@@ -155,6 +155,11 @@ class Watching:
         """Why what is known may be old; `None` when it is not."""
         return self.jobs.trouble or self.pods.trouble
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether the cluster has ever said what it has."""
+        return self.jobs.listed.is_set() and self.pods.listed.is_set()
+
     async def _keep(self) -> None:
         try:
             async with asyncio.TaskGroup() as together:
