@@ -103,12 +103,12 @@ def refusal_of(body: bytes) -> Refusal:
         return Refusal()
 
 
-def decoded(body: bytes, kind: type[T]) -> T:
+def decoded(body: bytes, kind: type[T], outage: Outage) -> T:
     """The answer; `Away` when it is none, as when a proxy answers in the server's place."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise Away(f"the answer was not the server's: {error}") from None
+        raise outage.began(Away(f"the answer was not the server's: {error}")) from None
 
 
 def encoded(kind: str, attributes: Mapping[str, Any], **ids: str) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -14,6 +14,8 @@ from terrapod_core.listener.errors import Away, Ended, Refused
 from terrapod_core.listener.server import Server
 from terrapod_core.listener.state import Record, StateDir, Word
 from terrapod_core.plugin import LaunchFailed, LaunchPostponed, PhaseSpec, PhaseState, RunnerBackend
+
+T = TypeVar("T")
 
 LOOK_SECONDS: Final = 1.0
 LEASE_SECONDS: Final = 20.0
@@ -141,8 +143,7 @@ class Held:
 
     async def _poll(self) -> PhaseState | None:
         """How it is; `None` when the backend cannot say at the moment."""
-        state: PhaseState | None = await self._carefully(lambda: self._backend.poll(self.record.handle or {}))
-        return state
+        return await carefully(lambda: self._backend.poll(self.record.handle or {}))
 
     async def _cancel(self) -> None:
         """Pass on what was asked: an interrupt once, force again while it does not end."""
@@ -150,12 +151,12 @@ class Held:
         if self._asked == "interrupt" and not self._interrupted:
             self._interrupted = True
             self._log.info("is interrupted")
-            await self._carefully(lambda: self._backend.cancel(handle, force=False))
+            await carefully(lambda: self._backend.cancel(handle, force=False))
         elif self._asked == "force" and (self._forced_at is None or time.monotonic() - self._forced_at >= FORCE_AGAIN):
             if self._forced_at is None:
                 self._log.info("is ended by force")
             self._forced_at = time.monotonic()
-            await self._carefully(lambda: self._backend.cancel(handle, force=True))
+            await carefully(lambda: self._backend.cancel(handle, force=True))
 
     async def _report(self) -> None:
         """Have the server hear how it ended, however long that takes."""
@@ -190,7 +191,7 @@ class Held:
     async def forget(self) -> None:
         """Remove what is left of one that has ended."""
         if self.record.handle is not None:
-            await self._carefully(lambda: self._backend.forget(self.record.handle or {}))
+            await carefully(lambda: self._backend.forget(self.record.handle or {}))
         with suppress(OSError):
             await asyncio.to_thread(self._state.remove, self.record)
         self._log.debug("let go of", launch=self.name)
@@ -241,13 +242,14 @@ class Held:
         except OSError as error:
             self._log.error("the listener cannot write to its directory", reason=error.strerror or str(error))
 
-    async def _carefully(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """A backend that stumbles over one phase is asked again; the others go on."""
-        try:
-            return await call()
-        except Exception:  # noqa: BLE001  # a plugin may raise anything
-            self._log.exception("the runner backend stumbled")
-            return None
+
+async def carefully(call: Callable[[], Awaitable[T]]) -> T | None:
+    """What a backend answers; `None` when it raises. A backend that stumbles over one phase is asked again; the others go on."""
+    try:
+        return await call()
+    except Exception:  # a plugin may raise anything
+        log.exception("the runner backend stumbled")
+        return None
 
 
 def _cut(text: str) -> str:

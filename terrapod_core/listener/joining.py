@@ -43,39 +43,41 @@ async def join(http: HTTPClients, url: str, pool_id: str, token: str, name: str,
             try:
                 target = f"{url}/api/v2/agent-pools/{pool_id}/listeners/join"
                 status, answer = await exchange(client, "POST", target, body, headers, outage)
-                return _joined(status, answer, url, pool_id, name, lost=lost)
+                if status == 201:
+                    return _identity(decoded(answer, ListenerDocument, outage), url, pool_id)
+                raise JoinRefused(f"{url} does not let this listener join: {_why(status, answer, url, name, lost=lost)}")
             except Away as error:
                 lost = True
                 await asyncio.sleep(error.retry_after or pause.next())
 
 
-def _joined(status: int, body: bytes, url: str, pool_id: str, name: str, *, lost: bool) -> Identity:
-    if status == 201:
-        listener = decoded(body, ListenerDocument).data
-        shown = listener.attributes
-        return Identity(
-            url=url,
-            pool_id=pool_id,
-            listener_id=listener.id,
-            name=shown.name,
-            key_id=shown.key_id,
-            certificate=shown.certificate,
-            certificate_chain=shown.certificate_chain,
-            certificate_expires_at=shown.certificate_expires_at,
-            renew_at=shown.renew_at,
-        )
+def _identity(document: ListenerDocument, url: str, pool_id: str) -> Identity:
+    shown = document.data.attributes
+    return Identity(
+        url=url,
+        pool_id=pool_id,
+        listener_id=document.data.id,
+        name=shown.name,
+        key_id=shown.key_id,
+        certificate=shown.certificate,
+        certificate_chain=shown.certificate_chain,
+        certificate_expires_at=shown.certificate_expires_at,
+        renew_at=shown.renew_at,
+    )
+
+
+def _why(status: int, body: bytes, url: str, name: str, *, lost: bool) -> str:
+    """Why it was refused, and what a person can do. `lost`: an earlier try had no answer, and may have been taken."""
     refusal = refusal_of(body)
     said = "; ".join(each.detail or each.title or "" for each in refusal.errors) or f"the server answered {status}"
     if lost and refusal.first.code in ("token_used_up", "name_taken", "key_taken"):
-        said += (
-            f". An answer to an earlier try was lost, so it may be this very listener that joined: "
+        return (
+            f"{said}. An answer to an earlier try was lost, so it may be this very listener that joined: "
             f"let a platform admin remove the listener {name} and make a new token"
         )
-    elif refusal.first.code == "name_taken":
-        said += " (--name)"
-    elif status == 404:
-        said += f"; is {url} the address of a Terrapod server (its setting external_url)?"
-    raise JoinRefused(f"{url} does not let this listener join: {said}")
+    if refusal.first.code == "name_taken":
+        return f"{said} (--name)"
+    return f"{said}; is {url} the address of a Terrapod server (its setting external_url)?" if status == 404 else said
 
 
 def _request_of(key: PrivateKey) -> str:

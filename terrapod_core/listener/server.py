@@ -76,7 +76,7 @@ class Server:
         """Wait for something to do."""
         query = f"wait={WAIT_SECONDS}&holds={','.join(sorted(holds))}"
         path = f"/listeners/{self.identity.listener_id}/runs/next?{query}"
-        return decoded(await self._ask("GET", path, http=self._poll), Given)
+        return decoded(await self._ask("GET", path, http=self._poll), Given, self._outage)
 
     async def tell(self, run_id: str, phase_id: str, epoch: int, word: Word) -> None:
         """Tell how a phase is."""
@@ -92,7 +92,7 @@ class Server:
             if instead_of not in (None, self._signer.key_id):
                 return
             body = await self._ask("POST", f"/listeners/{self.identity.listener_id}/renew")
-            await self._certified(decoded(body, ListenerDocument))
+            await self._certified(decoded(body, ListenerDocument, self._outage))
 
     async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat a call until the server answers. Raises `Refused` and `Ended`."""

@@ -14,10 +14,10 @@ from terrapod_core.listener.answers import CancelWord, Given, Run
 from terrapod_core.listener.asking import Pause
 from terrapod_core.listener.backends import Backend
 from terrapod_core.listener.errors import Away, Ended, Refused
-from terrapod_core.listener.held import Held
+from terrapod_core.listener.held import Held, carefully
 from terrapod_core.listener.server import Server
 from terrapod_core.listener.state import Record, StateDir
-from terrapod_core.plugin import PhaseSpec, SupportsFinding, SupportsTidying
+from terrapod_core.plugin import Handle, PhaseSpec, SupportsFinding, SupportsTidying
 
 QUIET_SECONDS: Final = 1.0
 """Between polls that bring nothing new."""
@@ -32,6 +32,9 @@ TELL_SECONDS: Final = 30.0
 """How often a listener that stops says what it waits for."""
 
 DRAIN_LOOK_SECONDS: Final = 0.2
+KILLING: Final = 3
+"""So many signals end what runs by force."""
+
 LAST_WORDS_SECONDS: Final = 10.0
 KILL_SECONDS: Final = 60.0
 RENEW_LOOK_SECONDS: Final = 60.0
@@ -85,7 +88,7 @@ class Listener:
             if self._server.ended.is_set():
                 await self._kill()
                 raise Ended(self._server.why)
-            if self._stopped.is_set():
+            if 1 <= self._stops < KILLING:
                 await self._say_last_words()
         finally:
             for each in (*working, *told, *self._tasks):
@@ -196,7 +199,7 @@ class Listener:
         runner, found = self._backend.runner, []
         for record in await asyncio.to_thread(self._state.records):
             if record.handle is None and record.word is None:
-                handle = await runner.find(record.run_id, record.phase_id, record.epoch) if isinstance(runner, SupportsFinding) else None
+                handle = await self._find(record)
                 if handle is None:
                     # It was killed before the launch. What is not named by the next poll is given again.
                     await asyncio.to_thread(self._state.remove, record)
@@ -205,10 +208,17 @@ class Listener:
                 await asyncio.to_thread(self._state.save, record)
             found.append(record)
         if isinstance(runner, SupportsTidying):
-            await runner.tidy({each.run_id for each in found})
+            kept = {each.run_id for each in found}
+            await carefully(lambda: runner.tidy(kept))
         for record in found:
             log.info("has a phase in hand still", phase=record.phase, run=record.run_id, workspace=record.workspace)
             self._hold(Held(record, runner, self._server, self._state), None, [])
+
+    async def _find(self, record: Record) -> Handle | None:
+        runner = self._backend.runner
+        if not isinstance(runner, SupportsFinding):
+            return None
+        return await carefully(lambda: runner.find(record.run_id, record.phase_id, record.epoch))
 
     # -- the certificate
 
@@ -236,7 +246,7 @@ class Listener:
         log.info("stopping: nothing more is taken", waiting_for=len(self._unfinished()))
         interrupted, told_at = False, time.monotonic()
         while self._unfinished() and not self._server.ended.is_set():
-            if self._stops >= 3:
+            if self._stops >= KILLING:
                 await self._kill(seconds=QUIET_SECONDS)
                 return
             if self._stops == 2 and not interrupted:

@@ -58,7 +58,7 @@ def test_a_token_comes_from_a_file(server: Server, pool: str, new_listener: NewL
     file.write_text(make_token(server.api, pool) + "\n")
     new_listener("one").start(None, "--pool-token-file", str(file))
     file.write_text(make_token(server.api, pool) + "\n")
-    new_listener("two", POOL_TOKEN_FILE=str(file)).start()
+    new_listener("two", settings={"POOL_TOKEN_FILE": str(file)}).start()
 
 
 def test_a_second_listener_of_a_name_is_told_to_take_another(server: Server, pool: str, new_listener: NewListener, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_two_listeners_never_share_a_directory(server: Server, pool: str, new_li
 
 
 def test_without_a_sandbox_a_listener_is_refused_unless_that_was_accepted(server: Server, pool: str, new_listener: NewListener) -> None:
-    listener = new_listener("one", RUNNER__LOCAL__ISOLATION="auto")
+    listener = new_listener("one", settings={"RUNNER__LOCAL__ISOLATION": "auto"})
     token = make_token(server.api, pool)
     assert listener.begin(token, bare=True).wait() == 2
     assert "terraform cannot be kept apart on this machine (bubblewrap is not installed" in listener.news

@@ -208,7 +208,7 @@ def test_in_the_sandbox_a_run_finds_nothing_of_its_listener(
     server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener
 ) -> None:
     sandboxes.order()
-    kept = new_listener("kept", RUNNER__LOCAL__ISOLATION="auto").start(make_token(server.api, pool))
+    kept = new_listener("kept", settings={"RUNNER__LOCAL__ISOLATION": "auto"}).start(make_token(server.api, pool))
     workspace = by_pool(new_workspace(LOOK_AROUND.format(data=kept.data, pid=kept.pid)), pool)
     assert "found: 0 0 0 0." in workspace.tf.run("apply", "-auto-approve").text
     assert kept.stop() == 0
@@ -255,7 +255,8 @@ def test_a_listener_has_jobs_made_in_its_own_cluster(
     server: Server, pool: str, new_workspace: NewWorkspace, new_listener: NewListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("lightkube", reason="the plugin for Kubernetes is not installed")
-    from tests.cli.test_runs_on_kubernetes import JOBS, PODS, Cluster
+    from tests.cli.test_runs_on_kubernetes import Cluster
+    from tests.support.kubelet import JOBS, PODS
 
     monkeypatch.chdir(ROOT)
     (tmp_path / "cluster").mkdir()
@@ -263,7 +264,8 @@ def test_a_listener_has_jobs_made_in_its_own_cluster(
     try:
         settings = {"BACKEND": "kubernetes", "URL": "http://terrapod.test", "KUBERNETES__IMAGE": "registry.example.com/runner:1"}
         settings["KUBERNETES__KUBECONFIG"] = str(cluster.kubeconfig)
-        listener = new_listener("one", **{f"RUNNER__{name}": value for name, value in settings.items()}).start(make_token(server.api, pool))
+        listener = new_listener("one", settings={f"RUNNER__{name}": value for name, value in settings.items()})
+        listener.start(make_token(server.api, pool))
         workspace = by_pool(new_workspace(ONE), pool)
         assert "Apply complete! Resources: 1 added" in workspace.tf.run("apply", "-auto-approve").text
         until(lambda: not listener.in_hand and not cluster.names(JOBS) + cluster.names(PODS), "everything to be let go of")

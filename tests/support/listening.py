@@ -149,9 +149,9 @@ class NewListener:
         self._server = server
         self._made: list[Program] = []
 
-    def __call__(self, name: str, *, server: Server | None = None, **settings: str) -> Program:
+    def __call__(self, name: str, *, server: Server | None = None, settings: Mapping[str, str] | None = None) -> Program:
         """One that was not started yet."""
-        program = Program(self._directory / name, server or self._server, name, settings={**self._engines, **settings})
+        program = Program(self._directory / name, server or self._server, name, settings={**self._engines, **(settings or {})})
         self._made.append(program)
         return program
 

@@ -79,11 +79,13 @@ class PaperServer:
 
     # -- what the test says
 
-    def give(self, phase_id: str = "plan-1", epoch: int = 1, *, run_id: str = "run-1", phase: str = "plan", **attributes: Any) -> None:
+    def give(
+        self, phase_id: str = "plan-1", epoch: int = 1, *, run_id: str = "run-1", phase: str = "plan", asks: Mapping[str, Any] | None = None
+    ) -> None:
         """Hand out a phase with the next poll."""
         sent = {"phase": phase, "phase-id": phase_id, "epoch": epoch, "url": self.url, "token": "hunter2", "status": "plan_queued"}
         sent |= {"organization": "default", "workspace": "demo", "cpu": None, "memory": None, "service-account": None}
-        self.answer_poll({"type": "runs", "id": run_id, "attributes": sent | attributes})
+        self.answer_poll({"type": "runs", "id": run_id, "attributes": sent | dict(asks or {})})
 
     def cancel(self, word: str, phase_id: str = "plan-1", epoch: int = 1) -> None:
         """Say that somebody cancelled."""
@@ -99,9 +101,11 @@ class PaperServer:
             self._given.append({"data": data, "meta": {"cancels": [], "over": []} | meta})
             self._news.notify_all()
 
-    def refuse(self, what: str, status: int, code: str = "", *, headers: Mapping[str, str] | None = None, **meta: Any) -> None:
+    def refuse(
+        self, what: str, status: int, code: str = "", *, headers: Mapping[str, str] | None = None, meta: Mapping[str, Any] | None = None
+    ) -> None:
         """Answer the next request of this kind with a refusal."""
-        self.answers[what].append(Answer(status, code, meta, headers or {}))
+        self.answers[what].append(Answer(status, code, meta or {}, headers or {}))
 
     # -- what the listener said
 

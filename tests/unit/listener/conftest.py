@@ -80,9 +80,19 @@ class Site:
         self.programs = Programs()
         self.state = StateDir(directory / "listener")
         self.state.new_key()
-        joined = {"pool_id": "apool-1", "listener_id": "agent-1", "name": "one", "key_id": "1"}
-        times = {"certificate_expires_at": LATER, "renew_at": LATER}
-        self.state.save_identity(Identity(url=paper.url, certificate="PEM", certificate_chain="PEM", **joined, **times))
+        self.state.save_identity(
+            Identity(
+                url=paper.url,
+                pool_id="apool-1",
+                listener_id="agent-1",
+                name="one",
+                key_id="1",
+                certificate="PEM",
+                certificate_chain="PEM",
+                certificate_expires_at=LATER,
+                renew_at=LATER,
+            )
+        )
         self.listener: Listener | None = None
         self.server: Server | None = None
         self._task: asyncio.Task[None] | None = None

@@ -11,7 +11,7 @@ from tests.unit.listener.conftest import Site
 
 async def test_a_phase_is_started_told_of_and_let_go_of(site: Site, paper: PaperServer) -> None:
     site.start()
-    paper.give(cpu="2", memory="1Gi", **{"service-account": "runner"})
+    paper.give(asks={"cpu": "2", "memory": "1Gi", "service-account": "runner"})
     await site.until(lambda: site.programs.launched, "a launch")
     spec = site.programs.launched[0]
     assert (spec.run_id, spec.phase_id, spec.phase, spec.epoch) == ("run-1", "plan-1", "plan", 1)
@@ -123,7 +123,7 @@ async def test_a_program_without_a_report_has_failed(site: Site, paper: PaperSer
 
 
 async def test_a_phase_whose_lease_was_lost_is_killed_and_kept_until_it_is_over(site: Site, paper: PaperServer) -> None:
-    paper.refuse("tell", 409, "lease_lost", lost=True)
+    paper.refuse("tell", 409, "lease_lost", meta={"lost": True})
     site.start()
     paper.give()
     await site.until(lambda: ("plan-1.1", "force") in site.programs.cancels, "it to be killed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from terrapod_core.listener import Ended, JoinRefused, asking, join, pool_of
@@ -18,7 +19,7 @@ TOKEN = "terrapod-at-4mTgQ2-apool-9fKx-secret"
 
 async def test_a_clock_that_is_wrong_is_set_by_the_servers(site: Site, paper: PaperServer) -> None:
     ahead = datetime.now(UTC) + timedelta(hours=1)
-    paper.refuse("heartbeat", 401, "clock-skew", **{"server-time": ahead.isoformat().replace("+00:00", "Z")})
+    paper.refuse("heartbeat", 401, "clock-skew", meta={"server-time": ahead.isoformat().replace("+00:00", "Z")})
     site.start()
     first, second = (await site.until(lambda: paper.said("heartbeat")[1:] and paper.said("heartbeat"), "another try"))[:2]
     assert first.created <= time.time()
@@ -56,9 +57,7 @@ async def test_an_expired_certificate_is_renewed_and_the_request_made_again(site
 async def test_a_certificate_is_renewed_in_time(site: Site, paper: PaperServer) -> None:
     identity = site.state.identity()
     assert identity is not None
-    site.state.save_identity(
-        type(identity)(**{name: getattr(identity, name) for name in identity.__struct_fields__} | {"renew_at": datetime.now(UTC)})
-    )
+    site.state.save_identity(msgspec.structs.replace(identity, renew_at=datetime.now(UTC)))
     paper.refuse("renew", 503)
     site.start()
     await site.until(lambda: len(paper.said("renew")) == 2, "a renewal")
