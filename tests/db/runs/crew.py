@@ -54,6 +54,11 @@ class Crew:
         await self.engine.terrapod.offers.look()
         return poll.offer
 
+    async def answered(self, poll: Poll) -> Offer | None:
+        """What a poll that waits is answered by one more look."""
+        await self.engine.terrapod.offers.look()
+        return poll.offer
+
     async def take(self, who: ListenerIdentity, *holds: HeldPhase) -> Given:
         """The phase that the listener is given."""
         offer = await self.offer(who, *holds)
@@ -63,7 +68,8 @@ class Crew:
 
     async def tell(self, who: ListenerIdentity, given: Given, status: str, **more: Any) -> str:
         """Tell of a phase; how its run stands then."""
-        said = TellRun(**({"phase_id": given.phase_id, "epoch": given.epoch, "status": status} | more))
+        sent: dict[str, Any] = {"phase_id": given.phase_id, "epoch": given.epoch, "status": status}
+        said = TellRun(**(sent | more))
         return (await self.engine.terrapod.listener_runs.tell(who, given.id, said)).status
 
     async def begin(self, given: Given) -> PhaseClaim:

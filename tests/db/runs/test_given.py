@@ -120,12 +120,11 @@ async def test_a_listener_hears_of_a_cancel_at_once_and_again_after_a_while(crew
     given = await crew.take(who)
     await crew.begin(given)
     poll = crew.waits(who, held(given))
-    await crew.engine.terrapod.offers.look()
-    assert poll.offer is None
+    assert await crew.answered(poll) is None
     await crew.engine.runs.cancel(crew.engine.admin, run.id)
-    await crew.engine.terrapod.offers.look()
-    assert poll.offer is not None
-    (told,) = poll.offer.cancels
+    offer = await crew.answered(poll)
+    assert offer is not None
+    (told,) = offer.cancels
     assert (told.phase_id, told.epoch, told.cancel) == (given.phase_id, given.epoch, "interrupt")
     assert await crew.offer(who, held(given)) is None
     crew.engine.clock.advance(seconds=AGAIN.total_seconds())
