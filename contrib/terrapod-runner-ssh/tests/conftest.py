@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from sshd import PROGRAM, Sshd
-from terrapod_runner_ssh import backend
+from terrapod_runner_ssh import backend, remote
 from terrapod_runner_ssh.backend import SshRunner
 from terrapod_runner_ssh.settings import HostSettings, SshRunnerSettings
 
@@ -30,6 +30,8 @@ def hosts(tmp_path: Path) -> Iterator[tuple[Sshd, Sshd]]:
     finally:
         for each in made:
             each.stop()
+            for run in remote.runs(each.home / "runs") if (each.home / "runs").is_dir() else ():
+                run.kill()
 
 
 @pytest.fixture
