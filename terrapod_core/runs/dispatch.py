@@ -205,7 +205,7 @@ class Dispatcher:
             handle = await self._backend.launch(spec)
         except LaunchPostponed as error:
             log.warning("a phase waits for its runner backend", phase=spec.phase_id, error=str(error))
-            await self._put_back(spec)
+            await self._put_back(spec, str(error))
             return False
         except LaunchFailed as error:
             log.warning("a phase could not be started", phase=spec.phase_id, error=str(error))
@@ -215,11 +215,12 @@ class Dispatcher:
         await self._keep(spec.phase_id, spec.epoch, handle)
         return True
 
-    async def _put_back(self, spec: PhaseSpec) -> None:
+    async def _put_back(self, spec: PhaseSpec, why: str) -> None:
         """Let it wait again as if it had never been taken; the token that was made for it is of no epoch to come."""
         async with self._db.uow() as uow:
             mine = (Phase.id == spec.phase_id) & (Phase.epoch == spec.epoch) & Phase.claimed_by.is_(None)
             await uow.session.execute(update(Phase).where(mine).values(lease_expires_at=None, launches=Phase.launches - 1))
+            await uow.session.execute(update(Run).where(Run.id == spec.run_id).values(held_for=why))
             await uow.commit()
 
     async def _keep(self, phase_id: str, epoch: int, handle: Handle) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Select, or_, select, update
@@ -18,11 +18,8 @@ from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import PhaseStatus
 from terrapod_core.runs.turns import OF_SERVER
-from terrapod_core.runs.waiting import HELD
+from terrapod_core.runs.waiting import HELD, NO_ISOLATION
 from terrapod_core.workspaces import ExecutionMode, Workspace
-
-NO_ISOLATION: Final = "no_isolation"
-"""The word in `Run.held_for`, and the code of `waiting-on`."""
 
 T = TypeVar("T")
 log = structlog.get_logger("terrapod.runs")
@@ -129,10 +126,12 @@ class Holding:
     def _look(self, session: Session) -> tuple[Collection[str] | None, list[str]]:
         isolation = self._isolation()
         if not isolation.keeps_users_out:
-            return None, list(session.execute(_queued(Run.id).where(Run.held_for.is_not(None))).scalars())
+            return None, list(session.execute(_queued(Run.id).where(Run.held_for == NO_ISOLATION)).scalars())
         ids = session.execute(_queued(Run.created_by_id).distinct()).scalars()
         allowed = [each for each in ids if each is not None and isolation.admits(self._find(session, each))]
-        others = _queued(Run.id).where(or_(Run.created_by_id.is_(None), Run.created_by_id.not_in(allowed)), Run.held_for.is_(None))
+        others = _queued(Run.id).where(
+            or_(Run.created_by_id.is_(None), Run.created_by_id.not_in(allowed)), Run.held_for.is_distinct_from(NO_ISOLATION)
+        )
         return allowed, list(session.execute(others).scalars())
 
 

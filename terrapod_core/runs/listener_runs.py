@@ -33,7 +33,7 @@ class TellRun(msgspec.Struct, kw_only=True):
     epoch: int
     status: str
     message: str | None = None
-    """Why it errored."""
+    """Why it errored, or cannot be started now."""
     launched: bool = True
     """Whether its program was started at all; said when it errored."""
 
@@ -90,6 +90,7 @@ class ListenerRuns:
                 raise Conflict("the program of this phase has begun; it cannot be put back", code="has_begun")
             phase.lease_expires_at = None
             phase.launches -= 1
+            run.held_for = said.message
         elif said.launched or begun:
             await self._outcomes.lost(uow, workspace, run, phase, why=said.message)
         else:

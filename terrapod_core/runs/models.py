@@ -67,7 +67,10 @@ class Run(Base):
     confirmed_by_id: Mapped[str | None]
     canceled_by_id: Mapped[str | None]
     held_for: Mapped[str | None]
-    """Why no runner may have it though one is free: `no_isolation`. The dispatcher's word, cleared when it is launched."""
+    """Why no runner has it though one is free: `no_isolation`, or what a runner backend said that could not start it then.
+
+    Cleared when it is launched.
+    """
     failure: Mapped[str | None]
     """Why it errored, when the log cannot say it."""
     status_timestamps: Mapped[dict[str, str]]

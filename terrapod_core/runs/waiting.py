@@ -11,6 +11,9 @@ from terrapod_core.runs.models import Run
 from terrapod_core.runs.status import RunStatus
 from terrapod_core.workspaces import LockKind, Workspace
 
+NO_ISOLATION: Final = "no_isolation"
+"""The word in `Run.held_for`, and the code of `waiting-on`."""
+
 HELD: Final = (
     "this server has no sandbox, so it launches the runs of platform admins alone; an operator can install bubblewrap, "
     "or set runner.local.allow_unisolated_users"
@@ -49,8 +52,11 @@ def waiting_on(run: Run, workspace: Workspace, *, launched: bool, running: int, 
     if run.status == RunStatus.PENDING:
         return _for_the_workspace(run, workspace)
     if run.status in (RunStatus.PLAN_QUEUED, RunStatus.APPLY_QUEUED) and not launched:
+        postponed = run.held_for if run.held_for != NO_ISOLATION else None
         if workspace.agent_pool_id is not None:
-            return for_a_listener(pool, _reached(run))
+            return for_a_listener(pool, _reached(run), postponed)
+        if postponed is not None:
+            return WaitingOn("concurrency", f"its runner cannot be started now: {postponed}", _reached(run))
         if run.held_for is not None:
             return WaitingOn(run.held_for, HELD, _reached(run))
         busy = {0: "a runner takes it in a moment", 1: "it waits for a free runner; one is at work"}
@@ -60,8 +66,8 @@ def waiting_on(run: Run, workspace: Workspace, *, launched: bool, running: int, 
     return None
 
 
-def for_a_listener(pool: PoolView | None, since: datetime) -> WaitingOn:
-    """Why no listener of the pool has it yet."""
+def for_a_listener(pool: PoolView | None, since: datetime, postponed: str | None = None) -> WaitingOn:
+    """Why no listener of the pool has it yet; `postponed` is what the last one that had it said when it gave it back."""
     if pool is None or pool.standing.ready == 0:
         heard = pool.standing.last_heard_at if pool is not None else None
         last = f"; the last one was heard at {heard:%Y-%m-%d %H:%M UTC}" if heard is not None else ""
@@ -69,6 +75,8 @@ def for_a_listener(pool: PoolView | None, since: datetime) -> WaitingOn:
     if not pool.has_room:
         taken = "the one place is" if pool.standing.capacity == 1 else f"all {pool.standing.capacity} places are"
         return WaitingOn("pool_capacity", f"{taken} taken by other runs of its agent pool", since)
+    if postponed is not None:
+        return WaitingOn("pool_capacity", f"its runner cannot be started now: {postponed}", since)
     return WaitingOn("pool_capacity", "a listener of its agent pool takes it in a moment", since)
 
 

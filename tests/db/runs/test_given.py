@@ -213,11 +213,14 @@ async def test_a_program_that_could_not_be_started_ends_its_run_with_the_reason(
     assert b"the runner could not be started: no such image" in await crew.engine.log(run.run.plan_id)
 
 
-async def test_a_phase_that_is_put_back_is_given_to_another(crew: Crew) -> None:
-    await queued(crew)
+async def test_a_phase_that_is_put_back_says_why_and_is_given_to_another(crew: Crew) -> None:
+    run = await queued(crew)
     who = await crew.listener("first")
     given = await crew.take(who)
-    assert await crew.tell(who, given, "plan_queued") == "plan_queued"
+    assert await crew.tell(who, given, "plan_queued", message="the cluster is away") == "plan_queued"
+    waiting = (await crew.engine.show(run)).waiting_on
+    assert waiting is not None
+    assert (waiting.code, waiting.detail) == ("pool_capacity", "its runner cannot be started now: the cluster is away")
     assert (await crew.take(await crew.listener("second"))).phase_id == given.phase_id
     with pytest.raises(NotFound):
         await crew.tell(who, given, "planning")

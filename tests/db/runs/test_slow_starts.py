@@ -63,6 +63,9 @@ async def test_a_postponed_launch_is_tried_again_and_costs_nothing(engine: Engin
     phase = await engine.phase(run.run.plan_id)
     assert (phase.status, phase.launches, phase.lease_expires_at) == ("queued", 0, None)
     assert len(tried) >= 10
+    waiting = (await engine.show(run)).waiting_on
+    assert waiting is not None
+    assert (waiting.code, waiting.detail) == ("concurrency", "its runner cannot be started now: the cluster is away")
     assert len(set(tried)) == len(tried)
     claim = await engine.begin(run.run.plan_id)
     assert claim.epoch > max(tried)
