@@ -30,8 +30,10 @@ log = structlog.get_logger("terrapod.listener")
 class Held:
     """A phase in hand. `live` is its whole life, in a task of its own; everything else only tells it something."""
 
-    def __init__(self, record: Record, backend: RunnerBackend, server: Server, state: StateDir) -> None:
+    def __init__(self, record: Record, backend: RunnerBackend, server: Server, state: StateDir, alone: asyncio.Lock) -> None:
+        """`alone` is one for all phases of a run: they share a directory, in which one thing is done at a time."""
         self.record = record
+        self._alone = alone
         self._backend = backend
         self._server = server
         self._state = state
@@ -92,18 +94,21 @@ class Held:
         try:
             # Before anything runs: a listener that is killed from here on finds its program again.
             await asyncio.to_thread(self._state.save, self.record)
+        except OSError as error:
+            await self._failed(f"the listener cannot write to {self._state.path}: {error.strerror or error}")
+            return
+        try:
             async with self._on_its_way():
                 await self._end(before)
                 if self._over.is_set() or self._lost:
                     return
-                self.record.handle = dict(await self._backend.launch(spec))
+                async with self._alone:
+                    self.record.handle = dict(await self._backend.launch(spec))
         except LaunchPostponed as error:
             self._log.warning("it cannot be started now, and is given back", reason=str(error))
             await self._ended_with(Word(status=f"{self.record.phase}_queued", message=_cut(str(error))))
         except LaunchFailed as error:
             await self._failed(str(error))
-        except OSError as error:
-            await self._failed(f"the listener cannot write to {self._state.path}: {error.strerror or error}")
         except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the run must hear of it
             self._log.exception("the runner backend stumbled")
             await self._failed(f"the runner backend raised {type(error).__name__}")
@@ -151,12 +156,16 @@ class Held:
         if self._asked == "interrupt" and not self._interrupted:
             self._interrupted = True
             self._log.info("is interrupted")
-            await carefully(lambda: self._backend.cancel(handle, force=False))
+            await self._changing(lambda: self._backend.cancel(handle, force=False))
         elif self._asked == "force" and (self._forced_at is None or time.monotonic() - self._forced_at >= FORCE_AGAIN):
             if self._forced_at is None:
                 self._log.info("is ended by force")
             self._forced_at = time.monotonic()
-            await carefully(lambda: self._backend.cancel(handle, force=True))
+            await self._changing(lambda: self._backend.cancel(handle, force=True))
+
+    async def _changing(self, call: Callable[[], Awaitable[None]]) -> None:
+        async with self._alone:
+            await carefully(call)
 
     async def _report(self) -> None:
         """Have the server hear how it ended, however long that takes."""
@@ -191,7 +200,7 @@ class Held:
     async def forget(self) -> None:
         """Remove what is left of one that has ended."""
         if self.record.handle is not None:
-            await carefully(lambda: self._backend.forget(self.record.handle or {}))
+            await self._changing(lambda: self._backend.forget(self.record.handle or {}))
         with suppress(OSError):
             await asyncio.to_thread(self._state.remove, self.record)
         self._log.debug("let go of", launch=self.name)

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -66,6 +67,8 @@ class Listener:
         self._leaving = leaving
         self._held: dict[str, Held] = {}
         self._tasks: dict[asyncio.Task[None], Held] = {}
+        self._runs: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """What the phases of a run that are in hand share."""
         self._stops = 0
         self._stopped = asyncio.Event()
 
@@ -148,7 +151,7 @@ class Listener:
             organization=offer.organization,
             workspace=offer.workspace,
         )
-        held = Held(record, self._backend.runner, self._server, self._state)
+        held = self._new(record)
         if held.name in self._held:
             return False
         url = (self._place.url or offer.url).rstrip("/")
@@ -172,6 +175,10 @@ class Listener:
         before = [each for each in self._held.values() if each.record.phase_id == offer.phase_id and not each.gone.is_set()]
         self._hold(held, spec, before)
         return True
+
+    def _new(self, record: Record) -> Held:
+        alone = self._runs.setdefault(record.run_id, asyncio.Lock())
+        return Held(record, self._backend.runner, self._server, self._state, alone)
 
     def _hold(self, held: Held, spec: PhaseSpec | None, before: list[Held]) -> None:
         self._held[held.name] = held
@@ -212,7 +219,7 @@ class Listener:
             await carefully(lambda: runner.tidy(kept))
         for record in found:
             log.info("has a phase in hand still", phase=record.phase, run=record.run_id, workspace=record.workspace)
-            self._hold(Held(record, runner, self._server, self._state), None, [])
+            self._hold(self._new(record), None, [])
 
     async def _find(self, record: Record) -> Handle | None:
         runner = self._backend.runner

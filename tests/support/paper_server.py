@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -80,12 +80,19 @@ class PaperServer:
     # -- what the test says
 
     def give(
-        self, phase_id: str = "plan-1", epoch: int = 1, *, run_id: str = "run-1", phase: str = "plan", asks: Mapping[str, Any] | None = None
+        self,
+        phase_id: str = "plan-1",
+        epoch: int = 1,
+        *,
+        run_id: str = "run-1",
+        phase: str = "plan",
+        asks: Mapping[str, Any] | None = None,
+        over: Sequence[str] = (),
     ) -> None:
-        """Hand out a phase with the next poll."""
+        """Hand out a phase with the next poll, and say what may be let go of."""
         sent = {"phase": phase, "phase-id": phase_id, "epoch": epoch, "url": self.url, "token": "hunter2", "status": "plan_queued"}
         sent |= {"organization": "default", "workspace": "demo", "cpu": None, "memory": None, "service-account": None}
-        self.answer_poll({"type": "runs", "id": run_id, "attributes": sent | dict(asks or {})})
+        self.answer_poll({"type": "runs", "id": run_id, "attributes": sent | dict(asks or {})}, over=list(over))
 
     def cancel(self, word: str, phase_id: str = "plan-1", epoch: int = 1) -> None:
         """Say that somebody cancelled."""
@@ -102,7 +109,13 @@ class PaperServer:
             self._news.notify_all()
 
     def refuse(
-        self, what: str, status: int, code: str = "", *, headers: Mapping[str, str] | None = None, meta: Mapping[str, Any] | None = None
+        self,
+        what: str,
+        status: int,
+        code: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> None:
         """Answer the next request of this kind with a refusal."""
         self.answers[what].append(Answer(status, code, meta or {}, headers or {}))
@@ -118,6 +131,10 @@ class PaperServer:
         """What was told of phases: launch and status."""
         sent = [each.document["data"]["attributes"] for each in self.said("tell")]
         return [(f"{each['phase-id']}.{each['epoch']}", each["status"]) for each in sent]
+
+    def has_told(self, launch: str, status: str) -> bool:
+        """Whether this was told of a phase."""
+        return (launch, status) in self.told
 
     def wait_for(self, what: str, count: int = 1) -> list[Heard]:
         """Wait until so many were heard."""

@@ -37,14 +37,18 @@ class Programs:
     """Whether programs end when they are forced."""
     refusal: Exception | None = None
     """What the next launch raises."""
+    crowded: bool = False
+    """Whether two things were done in one directory at a time."""
+    _busy: set[str] = field(default_factory=set)
     stumbles: set[str] = field(default_factory=set)
     """Launches about which every question raises."""
 
     async def launch(self, phase: PhaseSpec) -> Handle:
         if self.refusal is not None:
             raise self.refusal
+        await self._alone(phase.run_id)
         self.launched.append(phase)
-        return {"launch": f"{phase.phase_id}.{phase.epoch}"}
+        return {"launch": f"{phase.phase_id}.{phase.epoch}", "run": phase.run_id}
 
     async def poll(self, handle: Handle) -> PhaseState:
         name = str(handle["launch"])
@@ -55,17 +59,26 @@ class Programs:
         return PhaseState(True, "waits" if name in self.waits else "running", waiting=name in self.waits)
 
     async def cancel(self, handle: Handle, *, force: bool) -> None:
+        await self._alone(str(handle["run"]))
         name = str(handle["launch"])
         self.cancels.append((name, "force" if force else "interrupt"))
         if force and self.obeys:
             self.ends.setdefault(name, "ended by signal 9")
 
     async def forget(self, handle: Handle) -> None:
+        await self._alone(str(handle["run"]))
         self.forgotten.append(str(handle["launch"]))
 
     async def find(self, run_id: str, phase_id: str, epoch: int) -> Handle | None:
         name = f"{phase_id}.{epoch}"
-        return {"launch": name} if name in self.known else None
+        return {"launch": name, "run": run_id} if name in self.known else None
+
+    async def _alone(self, run_id: str) -> None:
+        """Take a moment, in which nothing else may be done with the directory of the run."""
+        self.crowded |= run_id in self._busy
+        self._busy.add(run_id)
+        await asyncio.sleep(0.02)
+        self._busy.discard(run_id)
 
     @property
     def started(self) -> list[str]:

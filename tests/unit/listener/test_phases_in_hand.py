@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from terrapod_core.plugin import LaunchFailed, LaunchPostponed
@@ -60,6 +62,20 @@ async def test_a_newer_launch_waits_until_the_older_is_gone(site: Site, paper: P
     assert site.programs.started == ["plan-1.1"]
     site.programs.ends["plan-1.1"] = "ended by signal 9"
     await site.until(lambda: site.programs.started == ["plan-1.1", "plan-1.2"], "the second launch")
+
+
+async def test_one_thing_at_a_time_is_done_in_the_directory_of_a_run(site: Site, paper: PaperServer) -> None:
+    site.start()
+    paper.give()
+    await site.until(lambda: site.programs.launched, "a launch")
+    site.programs.ends["plan-1.1"] = "ended"
+    for epoch in range(2, 10):
+        # As when a plan is made once more: the old launch may be let go of at the moment at which the new one is given.
+        await site.until(partial(paper.has_told, f"plan-1.{epoch - 1}", "planned"), "word of its end")
+        site.programs.ends[f"plan-1.{epoch}"] = "ended"
+        paper.give(epoch=epoch, over=[f"plan-1.{epoch - 1}"])
+    await site.until(lambda: len(site.programs.forgotten) == 8, "all of them to be let go of")
+    assert not site.programs.crowded
 
 
 async def test_a_program_that_cannot_be_started_ends_its_run(site: Site, paper: PaperServer) -> None:
