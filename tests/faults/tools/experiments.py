@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
-from tests.faults.tools.served import LEASE, PAUSE_SECONDS
+from tests.faults.tools.served import CERTIFICATE_LIFE, LEASE, PAUSE_SECONDS
 
 SHORT = (0.2, 2.5)
 LONG = (LEASE.total_seconds() + 2, LEASE.total_seconds() + 5)
@@ -24,6 +25,12 @@ class Victim(StrEnum):
     """The server, the runner and terraform at once, as when the power fails."""
     EVERYTHING = "machine and database"
     """The same, with a database on the same machine."""
+    LISTENER = "listener"
+    """The program alone: the runners that it has started go on."""
+    LISTENERS_MACHINE = "listener's machine"
+    """The listener, the runner and terraform at once."""
+    NETWORK = "network"
+    """Between the server and everything that a listener's machine runs."""
 
 
 ON_DATABASE = frozenset({Victim.DATABASE, Victim.EVERYTHING})
@@ -38,6 +45,21 @@ class Deed(StrEnum):
     STOP = "SIGSTOP, short"
     STAND = "SIGSTOP, long"
     RESTART = "restart"
+    CUT = "cut, short"
+    CUT_OFF = "cut, long"
+    """What is open is reset, and what is new is refused."""
+    SILENT = "silent, short"
+    SILENCED = "silent, long"
+    """What is sent on a connection that was open then never arrives, and nobody is told."""
+    TEN_MINUTES = "away for ten minutes"
+    EXPIRED = "away until certificates have expired"
+    """Both by the server's clock, which is put forward meanwhile."""
+
+
+ON_PROCESS = (Deed.KILL, Deed.AWAY, Deed.STOP, Deed.STAND, Deed.RESTART)
+LONG_DEEDS = frozenset({Deed.AWAY, Deed.STAND, Deed.CUT_OFF, Deed.SILENCED})
+FORWARD = {Deed.TEN_MINUTES: timedelta(minutes=10), Deed.EXPIRED: CERTIFICATE_LIFE + timedelta(minutes=10)}
+"""By how much the clock is put forward."""
 
 
 class Kind(StrEnum):
@@ -70,20 +92,35 @@ class Fault:
     @property
     def is_long(self) -> bool:
         """Whether it lasts longer than a lease."""
-        return self.deed in (Deed.AWAY, Deed.STAND)
+        return self.deed in LONG_DEEDS
 
 
 FAULTS = [
-    *(Fault(Victim.SERVER, deed) for deed in Deed),
+    *(Fault(Victim.SERVER, deed) for deed in ON_PROCESS),
     *(Fault(Victim.RUNNER, deed) for deed in (Deed.KILL, Deed.STOP, Deed.STAND)),
     *(Fault(Victim.TERRAFORM, deed) for deed in (Deed.KILL, Deed.STOP, Deed.STAND)),
-    *(Fault(Victim.DATABASE, deed) for deed in Deed),
+    *(Fault(Victim.DATABASE, deed) for deed in ON_PROCESS),
     Fault(Victim.MACHINE, Deed.KILL),
     Fault(Victim.EVERYTHING, Deed.KILL),
     *(Fault(victim, Deed.KILL, Moment.GOING_ON) for victim in (Victim.SERVER, Victim.RUNNER, Victim.MACHINE, Victim.DATABASE)),
     *(Fault(victim, Deed.KILL, Moment.APPLYING) for victim in (Victim.MACHINE, Victim.EVERYTHING)),
     *(Fault(Victim.DATABASE, deed, Moment.APPLYING) for deed in (Deed.RESTART, Deed.KILL)),
 ]
+"""With the server's own runner."""
+
+AGENT_FAULTS = [
+    *(Fault(Victim.LISTENER, deed) for deed in ON_PROCESS),
+    *(Fault(victim, deed) for victim in (Victim.RUNNER, Victim.TERRAFORM) for deed in (Deed.KILL, Deed.STOP, Deed.STAND)),
+    *(Fault(Victim.LISTENERS_MACHINE, deed) for deed in (Deed.KILL, Deed.AWAY)),
+    *(Fault(Victim.NETWORK, deed) for deed in (Deed.CUT, Deed.CUT_OFF, Deed.SILENT, Deed.SILENCED)),
+    *(Fault(victim, deed) for victim in (Victim.SERVER, Victim.DATABASE) for deed in ON_PROCESS),
+    *(Fault(victim, deed) for victim in (Victim.SERVER, Victim.DATABASE, Victim.LISTENER) for deed in FORWARD),
+    *(Fault(victim, Deed.KILL, Moment.GOING_ON) for victim in (Victim.LISTENER, Victim.LISTENERS_MACHINE, Victim.SERVER)),
+    *(Fault(Victim.NETWORK, deed, Moment.GOING_ON) for deed in (Deed.CUT, Deed.SILENT)),
+    *(Fault(Victim.SERVER, deed, Moment.APPLYING) for deed in FORWARD),
+    Fault(Victim.NETWORK, Deed.CUT_OFF, Moment.APPLYING),
+]
+"""With listeners."""
 
 
 @dataclass(frozen=True)

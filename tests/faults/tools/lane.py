@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
-from tests.faults.tools.experiments import ON_DATABASE, Deed, Experiment, Fault, Kind, Victim
-from tests.faults.tools.served import LEDGER
-from tests.faults.tools.victims import kill, of_run, stand_still
+from tests.faults.tools.experiments import FORWARD, ON_DATABASE, Deed, Experiment, Fault, Kind, Victim
+from tests.faults.tools.served import CLOCK, LEDGER
+from tests.faults.tools.victims import kill, left, of_run, stand_still
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.server import Server
 from tests.support.waiting import until
@@ -63,6 +63,22 @@ class Lane:
     def is_locked(self) -> bool:
         """Whether the last run, or somebody else, still has the workspace."""
         return bool(self.ask("GET", f"workspaces/{self.workspace}")["attributes"]["locked"])
+
+    def processes(self, run_id: str) -> list[psutil.Process]:
+        """Of a run: its runner program and all that descends from it."""
+        return of_run(self.runs, run_id)
+
+    def left(self, run_id: str) -> list[str]:
+        """What a run that is over has left behind: processes, files."""
+        return left(self.runs, run_id)
+
+    def alarms(self) -> list[str]:
+        """What the programs of the lane said that frightens."""
+        return [f"the server said: {line}" for line in frightening(self.server.said())]
+
+    def standing(self) -> list[str]:
+        """What is not as it was before the fault."""
+        return []
 
     # -- asking
 
@@ -149,7 +165,7 @@ class Lane:
                 self._strike_database(fault.deed, hold)
             case Victim.MACHINE | Victim.EVERYTHING:
                 self.server.kill()
-                kill(of_run(self.runs, run_id))
+                kill(self.processes(run_id))
                 if fault.victim is Victim.EVERYTHING:
                     self._strike_database(fault.deed, hold)
                 else:
@@ -168,8 +184,18 @@ class Lane:
             self.server.stop()
         else:
             self.server.kill()
+            self.put_forward(fault.deed)
             time.sleep(hold)
         self.server.start()
+
+    def put_forward(self, deed: Deed) -> None:
+        """Turn the server's clock, where an outage is to be longer than anybody wants to wait."""
+        if deed in FORWARD:
+            clock = self.server.directory / CLOCK
+            before = float(clock.read_text()) if clock.exists() else 0.0
+            fresh = clock.with_suffix(".new")
+            fresh.write_text(str(before + FORWARD[deed].total_seconds()))
+            fresh.replace(clock)
 
     def _strike_database(self, deed: Deed, hold: float) -> None:
         assert self.database is not None, "SQLite has no process"
@@ -182,8 +208,18 @@ class Lane:
             processes = self.database.processes
             kill(processes)
             psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
+            self.put_forward(deed)
             time.sleep(hold)
         self.database.start()
+
+
+def frightening(text: str) -> list[str]:
+    """The lines of a log that nobody wants to read."""
+    return [
+        line[:2000]
+        for line in text.splitlines()
+        if '"level":"error"' in line or '"level":"critical"' in line or line.startswith("Traceback")
+    ]
 
 
 @contextmanager
@@ -193,26 +229,28 @@ def open_lane(directory: Path, number: int, *, sandbox: bool) -> Iterator[Lane]:
     All but the third of six have the sandbox, which is what a server has that somebody installed: faults meet it with both databases and
     both transports. The third is the first without it.
     """
-    transport = "file" if number % 6 >= 4 else "http"
-    settings = {
+    settings = settings_of(number, sandbox=sandbox)
+    with serving(directory, number, settings) as (server, database):
+        server.start()
+        yield Lane(server, database, settings["RUNNER__LOCAL__STATE_TRANSPORT"])
+
+
+def settings_of(number: int, *, sandbox: bool) -> dict[str, str]:
+    """Of a lane's server, and of its listeners."""
+    return {
         "LOG_FORMAT": "json",
         "RUNNER__LOCAL__CONCURRENCY": "2",
         "RUNNER__LOCAL__ISOLATION": "sandbox" if sandbox and number % 6 != 2 else "none",
-        "RUNNER__LOCAL__STATE_TRANSPORT": transport,
+        "RUNNER__LOCAL__STATE_TRANSPORT": "file" if number % 6 >= 4 else "http",
     }
-    if number % 2 == 0:
-        yield from _serve(directory, settings, None, transport)
-        return
-    with postgres_server() as database:
-        database.execute(f"ALTER SYSTEM SET {KEEPS_ITS_WORD}", "SELECT pg_reload_conf()")
-        yield from _serve(directory, settings, database, transport)
 
 
-def _serve(directory: Path, settings: dict[str, str], database: PostgresServer | None, transport: str) -> Iterator[Lane]:
-    url = None if database is None else database.url(database.create())
-    server = FaultServer(directory, database_url=url, settings=settings)
-    try:
-        server.start()
-        yield Lane(server, database, transport)
-    finally:
-        server.close()
+@contextmanager
+def serving(directory: Path, number: int, settings: Mapping[str, str]) -> Iterator[tuple[FaultServer, PostgresServer | None]]:
+    """The server of a lane, not started yet, and its database server, which is started."""
+    with ExitStack() as stack:
+        database = stack.enter_context(postgres_server()) if number % 2 else None
+        if database is not None:
+            database.execute(f"ALTER SYSTEM SET {KEEPS_ITS_WORD}", "SELECT pg_reload_conf()")
+        url = None if database is None else database.url(database.create())
+        yield stack.enter_context(closing(FaultServer(directory, database_url=url, settings=settings))), database

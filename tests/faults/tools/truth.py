@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from terrapod_core.states import divergence
-from tests.faults.tools import victims
 from tests.faults.tools.experiments import Deed, Experiment, Fault, Kind, Victim
 from tests.faults.tools.lane import Lane
 from tests.faults.tools.witness import Story, Witness
 
-LOSES_RUNNER = (Victim.RUNNER, Victim.MACHINE, Victim.EVERYTHING)
+LOSES_RUNNER = (Victim.RUNNER, Victim.MACHINE, Victim.EVERYTHING, Victim.LISTENERS_MACHINE)
+COMES_BACK = (Victim.SERVER, Victim.DATABASE, Victim.LISTENER)
+"""Whose absence costs nothing, however long it lasts."""
 TIDY_SECONDS = 60.0
 """A runner that was lost gets ten seconds for its terraform, and some for its state."""
 
@@ -26,15 +27,18 @@ def of_run(lane: Lane, experiment: Experiment, run_id: str, status: str | None, 
         return ["it does not end"]
     run = lane.ask("GET", f"runs/{run_id}")["attributes"]
     phases = {phase: lane.ask("GET", f"runs/{run_id}/{phase}")["attributes"]["status"] for phase in ("plan", "apply")}
-    begun = any(event["attributes"]["action"] == "applying" for event in lane.listing(f"runs/{run_id}/run-events"))
+    actions = [event["attributes"]["action"] for event in lane.listing(f"runs/{run_id}/run-events")]
+    begun = "applying" in actions
     return [
         *_of_status(experiment, run, begun=begun),
         *_of_resources(experiment, status, phases, story),
+        *_of_plans(story, retried=actions.count("retried")),
         *(_of_state(lane, experiment, run_id) if status == "applied" else ()),
         *(sentence for phase in phases for sentence in _of_log(lane, experiment, run_id, phase, phases[phase])),
         *_of_workspace(lane, experiment, run_id, status, begun=begun),
         *_of_acknowledged(lane, run_id),
         *_of_leavings(lane, run_id, run["error-message"] or ""),
+        *lane.standing(),
     ]
 
 
@@ -43,16 +47,15 @@ def of_lane(lane: Lane, ended: dict[str, str]) -> list[str]:
     found = [f"{run_id} was {status} and is {now}" for run_id, status in ended.items() if (now := lane.status(run_id)) != status]
     for run_id in ended:
         found += _of_acknowledged(lane, run_id)
-    for line in lane.server.said().splitlines():
-        if '"level":"error"' in line or '"level":"critical"' in line or line.startswith("Traceback"):
-            found.append(f"the server said: {line[:2000]}")
-    return found
+    return [*found, *lane.alarms()]
 
 
 def _promised(experiment: Experiment, *, begun: bool) -> bool:
     """Whether the run has to end well: nobody was hit who cannot be replaced. `begun` is whether a runner had claimed the apply."""
     fault: Fault = experiment.fault
-    if fault.victim in (Victim.SERVER, Victim.DATABASE) or fault.deed is Deed.STOP:
+    if fault.victim in COMES_BACK or fault.deed is Deed.STOP:
+        return True
+    if fault.victim is Victim.NETWORK and not fault.is_long:
         return True
     if fault.victim is Victim.TERRAFORM:
         return fault.deed is not Deed.KILL
@@ -78,6 +81,11 @@ def _of_resources(experiment: Experiment, status: str, phases: dict[str, str], s
         yield f"it is applied, and {sorted(set(experiment.names) - set(story.made))} were never made"
     if story.made and (experiment.kind is Kind.PLAN or phases["apply"] == "unreachable"):
         yield f"nothing was to be made, and {sorted(story.made)} were"
+
+
+def _of_plans(story: Story, *, retried: int) -> Iterator[str]:
+    if story.plans > 1 + retried:
+        yield f"it was planned {story.plans} times, and a lease was over {retried} times"
 
 
 def _of_state(lane: Lane, experiment: Experiment, run_id: str) -> Iterator[str]:
@@ -111,7 +119,8 @@ def _of_workspace(lane: Lane, experiment: Experiment, run_id: str, status: str, 
     if workspace["locked"] and not any(re.search(r"\b(un)?lock", f"{each['detail']} {each['remedy']}") for each in ours):
         yield f"the workspace is locked, and no condition says why: {workspace['conditions']}"
     diverged = any(each["code"] == divergence.CODE for each in ours)
-    lost = experiment.fault.victim in LOSES_RUNNER and experiment.fault.deed is not Deed.STOP
+    fault = experiment.fault
+    lost = (fault.victim in LOSES_RUNNER and fault.deed is not Deed.STOP) or (fault.victim is Victim.NETWORK and fault.is_long)
     if status == "errored" and begun and lost and not diverged:
         yield "its apply was lost, and the workspace carries no condition that says so"
     if status != "errored" and diverged:
@@ -128,7 +137,7 @@ def _of_acknowledged(lane: Lane, run_id: str) -> Iterator[str]:
 
 def _of_leavings(lane: Lane, run_id: str, message: str) -> Iterator[str]:
     end = time.monotonic() + TIDY_SECONDS
-    while (left := victims.left(lane.runs, run_id)) and "undelivered" not in message:
+    while (left := lane.left(run_id)) and "undelivered" not in message:
         if time.monotonic() > end:
             yield f"it left {', '.join(left)}"
             return

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-RUNNER = "terrapod_core.runner"
+RUNNERS = {"terrapod_core.runner", str(Path(__file__).with_name("hurried_runner.py"))}
+"""The server's, and the listeners'."""
 
 
 def of_run(runs: Path, run_id: str) -> list[psutil.Process]:
@@ -21,14 +22,14 @@ def of_run(runs: Path, run_id: str) -> list[psutil.Process]:
         return []
 
 
-def runner(runs: Path, run_id: str) -> list[psutil.Process]:
-    """The runner program alone."""
-    return [process for process in of_run(runs, run_id) if RUNNER in _arguments(process)]
+def runner(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Of these the runner program alone."""
+    return [process for process in processes if RUNNERS & set(_arguments(process))]
 
 
-def terraform(runs: Path, run_id: str) -> list[psutil.Process]:
-    """The terraform that it has started, if one is at work."""
-    return [process for process in of_run(runs, run_id) if _name(process) in ("terraform", "tofu")]
+def terraform(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Of these the terraform that a runner has started, if one is at work."""
+    return [process for process in processes if _name(process) in ("terraform", "tofu")]
 
 
 def left(runs: Path, run_id: str) -> list[str]:

@@ -24,6 +24,8 @@ class Story:
     resource_seconds: float
     planning: threading.Event = field(default_factory=threading.Event)
     """Somebody has begun to plan it."""
+    plans: int = 0
+    """How often."""
     applying: threading.Event = field(default_factory=threading.Event)
     """The first resource was begun."""
     made: Counter[str] = field(default_factory=Counter)
@@ -95,6 +97,7 @@ class _Handler(socketserver.StreamRequestHandler):
         story = self.server.witness.story(key)
         if story is None:
             return
+        story.plans += 1
         story.planning.set()
         time.sleep(story.plan_seconds)
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(EMPTY_STATE)}\r\nConnection: close\r\n\r\n"
