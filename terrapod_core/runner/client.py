@@ -22,6 +22,8 @@ PATIENCE = 24 * 3600.0
 """Seconds to wait for a server that does not answer; the engine runs on meanwhile."""
 TIMEOUT = 60.0
 """Seconds a single answer may take before the request is repeated; every request is safe to repeat."""
+LEASE_TIMEOUT = 20.0
+"""The same for what holds the lease: a connection that died without a word must not cost it, and it lasts 60 seconds."""
 
 
 class _Away(Exception):
@@ -51,6 +53,14 @@ class Server:
         """POST a JSON document; the answer's JSON object, empty for a 204. Raises `PhaseGone`, `Refused`."""
         body = json.dumps(document).encode()
         return self._patiently(lambda: self._call("POST", path, body, "application/json"))
+
+    def hold(self, path: str, document: Mapping[str, object]) -> Mapping[str, Any]:
+        """The same for a request that holds the lease, and cannot wait for its answer that long."""
+        self._own.timeout = LEASE_TIMEOUT
+        try:
+            return self.post(path, document)
+        finally:
+            self._own.timeout = TIMEOUT
 
     def put(self, path: str, body: bytes | Path, **query: str | int) -> Mapping[str, Any]:
         """PUT raw bytes, or a file's content as it is now; the answer's JSON object. Raises `PhaseGone`, `Refused`."""
@@ -154,23 +164,26 @@ class Server:
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        timeout: float = getattr(self._own, "timeout", TIMEOUT)
         if connection is None:
-            connection = self._secured() if self._secure else http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+            connection = self._secured(timeout) if self._secure else http.client.HTTPConnection(self._host, self._port, timeout=timeout)
             connection.connect()
             self._check(connection)
             connection.auto_open = 0  # it may not reconnect by itself: that would go around the check
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._own.connection = connection
+        elif connection.sock is not None:  # else the server has closed it, and the request will say so
+            connection.sock.settimeout(timeout)
         return connection
 
-    def _secured(self) -> http.client.HTTPConnection:
+    def _secured(self, timeout: float) -> http.client.HTTPConnection:
         import ssl  # only here: it costs a phase over plain HTTP nothing
 
         context = ssl.create_default_context()
         if self._certificate is not None:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE  # the certificate itself is compared: nobody needs to vouch for it
-        return http.client.HTTPSConnection(self._host, self._port, timeout=TIMEOUT, context=context)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=context)
 
     def _check(self, connection: http.client.HTTPConnection) -> None:
         """Raise unless the server shows exactly the certificate given, before anything is sent to it."""

@@ -334,7 +334,7 @@ def carry_out(order: Order, interruption: Interruption) -> int:
     """Claim the phase, do it, report it; the program's exit status."""
     server = Server(order.url, order.token, order.phase_id, certificate=order.certificate, on_gone=interruption.abandon)
     try:
-        claimed = server.post("/claim", {"runner": f"{socket.gethostname()} {os.getpid()}", "version": __version__})
+        claimed = server.hold("/claim", {"runner": f"{socket.gethostname()} {os.getpid()}", "version": __version__})
     except (PhaseGone, Refused) as error:
         note(f"the phase cannot be claimed: {error}")
         return GONE if isinstance(error, PhaseGone) else REFUSED
@@ -370,7 +370,7 @@ def _renew(server: Server, interruption: Interruption, seconds: float) -> None:
         pause = threading.Event()
         while not pause.wait(seconds):
             try:
-                interruption.hear(server.post("/renew", {}).get("cancel"))
+                interruption.hear(server.hold("/renew", {}).get("cancel"))
             except PhaseGone:
                 return
             except Refused as refused:

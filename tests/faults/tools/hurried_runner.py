@@ -13,4 +13,5 @@ SHORTER: Final = 6
 if __name__ == "__main__":
     hurried: Any = client
     hurried.TIMEOUT = client.TIMEOUT / SHORTER
+    hurried.LEASE_TIMEOUT = client.LEASE_TIMEOUT / SHORTER
     sys.exit(main())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from terrapod_core.runner import client
 from terrapod_core.runner.client import Server
 from terrapod_core.runner.failures import PhaseGone, Refused
 from terrapod_core.runner.interruption import Interruption, Level
+from terrapod_core.runs.material import RENEW_SECONDS
+from terrapod_core.runs.phases import LEASE
 
 
 class Scripted(ThreadingHTTPServer):
@@ -85,6 +88,32 @@ def test_a_server_in_trouble_is_asked_again_with_growing_pauses(scripted: Script
     connection.close()
     assert len(no_pauses) == 3
     assert no_pauses[0] < no_pauses[2] < 5
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A server that is reached and never says anything; it takes the requests with `accept`."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_what_holds_the_lease_gives_a_dead_connection_up_long_before_the_lease_is_over(
+    scripted: Scripted, silent: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert LEASE.total_seconds() > client.LEASE_TIMEOUT + RENEW_SECONDS
+    monkeypatch.setattr(client, "LEASE_TIMEOUT", 0.2)
+    monkeypatch.setattr(client, "TIMEOUT", 3600.0)
+    scripted.answers = [(200, {}), (200, {}), (200, {"cancel": "none"})]
+    connection = at(scripted)
+    connection.post("/started", {})
+    connection.hold("/renew", {})
+    # From here on the connection leads nowhere, and nobody is told.
+    own = connection._own.connection
+    own.sock.close()
+    own.sock = socket.create_connection(silent.getsockname(), timeout=own.timeout)
+    assert connection.hold("/renew", {}) == {"cancel": "none"}
+    assert connection._own.timeout == 3600.0
+    connection.close()
 
 
 @pytest.mark.parametrize("status", [401, 404])
