@@ -12,6 +12,7 @@ from tests.support.server import free_port
 
 HOST = "127.0.0.1"
 CHUNK = 1 << 16
+END_SECONDS = 5.0
 
 
 class _Connection:
@@ -77,10 +78,8 @@ class Network:
 
     async def _end(self) -> None:
         await self._cut()
-        leading = asyncio.all_tasks() - {asyncio.current_task()}
-        for each in leading:
-            each.cancel()
-        await asyncio.gather(*leading, return_exceptions=True)
+        if leading := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(leading, timeout=END_SECONDS)
 
     async def _mend(self) -> None:
         self._silent = False
