@@ -121,7 +121,7 @@ def fuzz(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Processes die and stand still under real runs: `nox -s faults -- --runs 50 --seed 7`; not part of the default run.
 
-    `nox -s faults -- runs` names the suite, tests/faults/runs.py, which is what runs when none is named.
+    `nox -s faults -- agents` names a suite, tests/faults/agents.py; tests/faults/runs.py is what runs when none is named.
     """
     names = sorted(path.stem for path in (ROOT / "tests/faults").glob("[a-z]*.py"))
     suite, options = (
