@@ -32,6 +32,9 @@ HEARTBEAT_SECONDS: Final = 20.0
 TELL_SECONDS: Final = 30.0
 """How often a listener that stops says what it waits for."""
 
+MOST_KEPT: Final = 100
+"""Of the phases that have ended, how many one poll asks about."""
+
 DRAIN_LOOK_SECONDS: Final = 0.2
 KILLING: Final = 3
 """So many signals end what runs by force."""
@@ -112,7 +115,7 @@ class Listener:
                     await self._server.introduce(self._backend.capacity)
                     introduced = True
                     log.info("waiting for runs", pool=self._server.identity.pool_id, capacity=self._backend.capacity)
-                given = await self._server.next(self._held)
+                given = await self._server.next(self._named())
             except Away as error:
                 if time.monotonic() - began >= STEADY_SECONDS:
                     pause.reset()  # it was open for a while, so this is the first failure
@@ -128,6 +131,16 @@ class Listener:
             refused = ""
             if not self._take(given) and time.monotonic() - began < QUIET_SECONDS:
                 await asyncio.sleep(QUIET_SECONDS)
+
+    def _named(self) -> list[str]:
+        """What it has, for a poll. Of those that have ended and are kept, plans that wait for a person above all, a part at a time: an
+        address must not grow with them.
+        """
+        going_on = [name for name, held in self._held.items() if not held.settled.is_set()]
+        kept = [name for name, held in self._held.items() if held.settled.is_set()][:MOST_KEPT]
+        for name in kept:
+            self._held[name] = self._held.pop(name)  # the next poll names others first
+        return going_on + kept
 
     def _take(self, given: Given) -> bool:
         """Act on an answer; whether there was anything in it that was not known."""

@@ -6,6 +6,8 @@ from functools import partial
 
 import pytest
 
+from terrapod_core.listener.service import MOST_KEPT
+from terrapod_core.listener.state import Record, Word
 from terrapod_core.plugin import LaunchFailed, LaunchPostponed
 from tests.support.paper_server import PaperServer
 from tests.unit.listener.conftest import Site
@@ -250,3 +252,18 @@ async def test_a_disk_that_is_full_fails_a_run_in_words(site: Site, paper: Paper
     assert told["status"] == "errored"
     assert "No space left on device" in told["message"]
     assert site.programs.started == []
+
+
+async def test_what_is_kept_for_its_run_is_asked_about_a_part_at_a_time(site: Site, paper: PaperServer) -> None:
+    names = {f"plan-old{number}" for number in range(MOST_KEPT + 20)}
+    for name in names:
+        ended = Record(run_id=f"run-{name}", phase_id=name, phase="plan", epoch=1, organization="default", workspace="w")
+        ended.word, ended.told = Word(status="planned"), True
+        site.state.save(ended)
+    site.start()
+    await site.until(lambda: paper.said("next"), "a poll")
+    paper.give()
+    await site.until(lambda: len(paper.said("next")) >= 2, "another one")
+    asked = [set(poll.path.partition("holds=")[2].split(",")) - {"plan-1.1"} for poll in paper.said("next")[:2]]
+    assert [len(each) for each in asked] == [MOST_KEPT, MOST_KEPT]
+    assert set.union(*asked) == {f"{name}.1" for name in names}
