@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
 import pytest
 
-from terrapod_core.signatures import new_key
+from terrapod_core.signatures import Signer, new_key
 from tests.support.listeners import Joined, join, joining, make_listener, make_pool, make_token
 from tests.support.server import Server
-from tests.support.wire import attributes, data, refused
+from tests.support.wire import attributes, data, document, refused
 
 
 @pytest.fixture
@@ -99,3 +100,14 @@ def test_a_poll_without_a_signature_or_by_another_listener_is_refused(listener: 
 def test_a_listener_tells_of_no_run_that_it_was_not_given(listener: Joined) -> None:
     refused(listener.tell("run-abc", **{"phase-id": "plan-abc", "epoch": 1, "status": "planned"}), 404)
     refused(listener.tell("run-abc", status="planned"), 422)
+
+
+@pytest.mark.parametrize("version", ["0.0.1", "99.0.0-rc1+build.7"])
+def test_a_listener_of_another_version_is_as_good_as_any(api: httpx.Client, server: Server, version: str) -> None:
+    pool, key = make_pool(api)["id"], new_key()
+    sent = joining(key, version=version, **{"of-another-day": {"and": ["more"]}})
+    joined = data(join(server.url, pool, make_token(api, pool), sent), 201)
+    listener = Joined(server.url, joined["id"], joined["attributes"]["name"], Signer(key, joined["attributes"]["key-id"]))
+    body = json.dumps(document("listeners", version=version, capacity=3, news="something")).encode()
+    assert attributes(listener.send("heartbeat", body))["version"] == version
+    assert listener.poll().json()["data"] is None
