@@ -224,7 +224,7 @@ SECTIONS: Final = (
         {
             "GET /organizations/{org}/agent-pools": "Agent pools; `q`, `sort` by `name` or `created-at`.",
             "POST /organizations/{org}/agent-pools": "Make an agent pool.",
-            "GET /agent-pools/{pool_id}": "An agent pool; `agent-count` counts listeners that are idle or unknown.",
+            "GET /agent-pools/{pool_id}": "An agent pool; `agent-count` counts listeners that are idle, busy or unknown.",
             "PATCH /agent-pools/{pool_id}": "Change a pool's name, service account or labels.",
             "DELETE /agent-pools/{pool_id}": "Delete a pool; 409 while listeners of it count.",
             "GET /agent-pools/{pool_id}/authentication-tokens": "A pool's join tokens. `authentication-tokens/{id}` shows and revokes one.",
