@@ -118,7 +118,7 @@ AGENT_FAULTS = [
     *(Fault(victim, Deed.KILL, Moment.GOING_ON) for victim in (Victim.LISTENER, Victim.LISTENERS_MACHINE, Victim.SERVER)),
     *(Fault(Victim.NETWORK, deed, Moment.GOING_ON) for deed in (Deed.CUT, Deed.SILENT)),
     *(Fault(Victim.SERVER, deed, Moment.APPLYING) for deed in FORWARD),
-    Fault(Victim.NETWORK, Deed.CUT_OFF, Moment.APPLYING),
+    *(Fault(Victim.NETWORK, deed, Moment.APPLYING) for deed in (Deed.CUT_OFF, Deed.SILENT)),
 ]
 """With listeners."""
 
