@@ -14,7 +14,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import pytest
 import terrapod_runner_local
 from terrapod_core.plugin import UNDELIVERED_STATE, Handle, LaunchFailed, PhaseSpec, PluginContext, RunnerBackend, SettingsError
 from terrapod_core.testing.runners import Anew, RunnerBackendKit, ended, until
-from terrapod_runner_local import processes
+from terrapod_runner_local import processes, workdir
 from terrapod_runner_local.backend import INSIST_SECONDS, LocalRunner
 from terrapod_runner_local.settings import LocalRunnerSettings
 from terrapod_runner_local.workdir import WorkDir
@@ -249,6 +251,22 @@ async def test_insisting_on_a_forced_cancel_kills_a_program_that_ignores_it(back
     await backend.cancel(handle, force=True)
     assert not (await backend.poll(handle)).running
     await backend.forget(handle)
+
+
+async def test_plan_and_apply_of_a_run_are_forgotten_at_once(backend: LocalRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = await backend.launch(spec_of(tmp_path, "pass"))
+    await ended(backend, handle)
+    (directory_of(handle) / "left").touch()
+    both, remove = threading.Barrier(2), workdir._remove
+
+    def removed_together(path: Path) -> None:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1)  # in vain where one waits for the other
+        remove(path)
+
+    monkeypatch.setattr(workdir, "_remove", removed_together)
+    await asyncio.gather(backend.forget(handle), backend.forget(handle))
+    assert not directory_of(handle).exists()
 
 
 async def test_a_state_that_was_not_handed_in_is_kept(backend: LocalRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -36,6 +37,8 @@ class LocalRunner:
         self._log = log
         self._sandbox: Mapping[str, JSON] | None = None
         self._children: dict[tuple[int, int], subprocess.Popen[bytes]] = {}
+        self._forgetting = threading.Lock()
+        """A listener forgets plan and apply of a run at once, and they share a directory."""
 
     @property
     def name(self) -> str:
@@ -193,8 +196,9 @@ class LocalRunner:
 
     def _forget(self, phase: _Phase) -> None:
         self._kill(phase)
-        if self._is_latest(phase) and not phase.place.clear():
-            self._log.warning("a state that could not be handed in was kept in %s", phase.place.path)
+        with self._forgetting:
+            if self._is_latest(phase) and not phase.place.clear():
+                self._log.warning("a state that could not be handed in was kept in %s", phase.place.path)
 
     def _tidy(self, kept: Collection[str]) -> None:
         for place in WorkDir.all_of(self._root):
