@@ -269,6 +269,33 @@ async def test_plan_and_apply_of_a_run_are_forgotten_at_once(backend: LocalRunne
     assert not directory_of(handle).exists()
 
 
+async def test_a_launch_that_is_forgotten_late_takes_nothing_from_the_next(
+    backend: LocalRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await backend.launch(spec_of(tmp_path, "pass"))
+    await ended(backend, first)
+    (directory_of(first) / "left").touch()
+    removing, launched, remove = threading.Event(), threading.Event(), workdir._remove
+
+    def removed_late(path: Path) -> None:
+        if not removing.is_set():
+            removing.set()
+            launched.wait(1)  # in vain where the launch waits
+        remove(path)
+
+    monkeypatch.setattr(workdir, "_remove", removed_late)
+    forgetting = asyncio.create_task(backend.forget(first))
+    await asyncio.to_thread(removing.wait)
+    second = await backend.launch(Kitchen().spec(tmp_path, "waiting"))
+    launched.set()
+    await forgetting
+    assert directory_of(second) == directory_of(first)
+    assert WorkDir(directory_of(second)).log.exists()
+    assert WorkDir(directory_of(second)).read_note() is not None
+    assert (await backend.poll(second)).running
+    await backend.forget(second)
+
+
 async def test_a_state_that_was_not_handed_in_is_kept(backend: LocalRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     phase = Kitchen().spec(tmp_path, "waiting")
     handle = await backend.launch(phase)

@@ -23,6 +23,7 @@ INSIST_SECONDS = 30.0
 """How long a program that was told to kill terraform may take to hand in the state before it is killed itself."""
 
 _KILL_ROUNDS = 50
+_LOCKS = 64
 
 
 class LocalRunner:
@@ -37,8 +38,7 @@ class LocalRunner:
         self._log = log
         self._sandbox: Mapping[str, JSON] | None = None
         self._children: dict[tuple[int, int], subprocess.Popen[bytes]] = {}
-        self._forgetting = threading.Lock()
-        """A listener forgets plan and apply of a run at once, and they share a directory."""
+        self._locks = [threading.RLock() for _ in range(_LOCKS)]
 
     @property
     def name(self) -> str:
@@ -89,10 +89,18 @@ class LocalRunner:
     async def forget(self, handle: Handle) -> None:
         await asyncio.to_thread(self._forget, _Phase.of(handle, self._root))
 
+    def _alone(self, place: WorkDir) -> threading.RLock:
+        """What launches and forgets of one run hold: a listener does several at once, and they share a directory."""
+        return self._locks[hash(place) % _LOCKS]
+
     def _launch(self, spec: PhaseSpec) -> Handle:
         if self._settings.isolation == "sandbox" and self._sandbox is None:
             raise LaunchFailed("runner.local.isolation is sandbox, and none was made yet")
         place = WorkDir.of(self._root, spec.run_id)
+        with self._alone(place):
+            return self._launch_in(place, spec)
+
+    def _launch_in(self, place: WorkDir, spec: PhaseSpec) -> Handle:
         note = place.read_note()
         if note is not None:
             self._kill(_Phase.of(note, self._root))
@@ -195,8 +203,8 @@ class LocalRunner:
         return note is None or (note.get("pid"), note.get("started")) == (phase.pid, phase.started)
 
     def _forget(self, phase: _Phase) -> None:
-        self._kill(phase)
-        with self._forgetting:
+        with self._alone(phase.place):
+            self._kill(phase)
             if self._is_latest(phase) and not phase.place.clear():
                 self._log.warning("a state that could not be handed in was kept in %s", phase.place.path)
 
