@@ -19,8 +19,8 @@ T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 
 JSON_API: Final = "application/vnd.api+json"
-SILENCE_SECONDS: Final = 45.0
-"""Without a byte for so long, the connection is gone: the server sends one every 15 seconds."""
+SILENCE_SECONDS: Final = 60.0
+"""Without a byte for so long, the connection is gone: the server sends one every 40 seconds."""
 
 LONGEST_PAUSE: Final = 15.0
 MOST_BYTES: Final = 4 << 20

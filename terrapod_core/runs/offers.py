@@ -42,8 +42,8 @@ QUEUED: Final = LookUp(
 )
 """A phase that waits for some listener: the glance."""
 
-BEAT_SECONDS: Final = 15.0
-"""A poll sends a byte this often, so that proxies keep it and both sides notice when the other is gone."""
+BEAT_SECONDS: Final = 40.0
+"""A poll sends a byte this often, so that proxies keep it (many give up after 50 seconds) and both sides notice when the other is gone."""
 
 HEARD_EVERY: Final = timedelta(seconds=20)
 """An open poll is a heartbeat; it is written down this often."""
@@ -204,12 +204,10 @@ class Offers:
 
     async def look(self) -> None:
         """One pass over all that wait."""
-        waiting = {poll.listener_id: poll for poll in self._polls.values() if poll.offer is None}
-        if not waiting:
-            return
         now = self._db.clock.now()
-        if not self._woken and now - self._looked_at < LOOK_EVERY and await self._db.look_up(QUEUED) is None:
+        if not self._polls or (not self._woken and now - self._looked_at < LOOK_EVERY and await self._db.look_up(QUEUED) is None):
             return
+        waiting = {poll.listener_id: poll for poll in self._polls.values() if poll.offer is None}
         self._woken, self._looked_at = False, now
         if now - self._heard_at >= HEARD_EVERY:
             self._heard_at = now
@@ -219,8 +217,8 @@ class Offers:
         if self._holder_came or now - self._over_at >= OVER_EVERY:
             self._over_at, self._holder_came = now, False
             over = await self._over(waiting.values(), news)
-        for poll in waiting.values():
-            await self._tell(poll, news.active.get(poll.listener_id, ()), over.get(poll.listener_id, ()), now)
+        for listener_id in waiting.keys() & (news.active.keys() | over.keys()):
+            await self._tell(waiting[listener_id], news.active.get(listener_id, ()), over.get(listener_id, ()), now)
         for pool_id in news.wanted:
             await self._give(pool_id, [poll for poll in waiting.values() if poll.pool_id == pool_id], news)
 
