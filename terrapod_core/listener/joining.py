@@ -44,26 +44,11 @@ async def join(http: HTTPClients, url: str, pool_id: str, token: str, name: str,
                 target = f"{url}/api/v2/agent-pools/{pool_id}/listeners/join"
                 status, answer = await exchange(client, "POST", target, body, headers, outage)
                 if status == 201:
-                    return _identity(decoded(answer, ListenerDocument, outage), url, pool_id)
+                    return Identity.of(decoded(answer, ListenerDocument, outage).data, url, pool_id)
                 raise JoinRefused(f"{url} does not let this listener join: {_why(status, answer, url, name, lost=lost)}")
             except Away as error:
                 lost = True
                 await asyncio.sleep(error.retry_after or pause.next())
-
-
-def _identity(document: ListenerDocument, url: str, pool_id: str) -> Identity:
-    shown = document.data.attributes
-    return Identity(
-        url=url,
-        pool_id=pool_id,
-        listener_id=document.data.id,
-        name=shown.name,
-        key_id=shown.key_id,
-        certificate=shown.certificate,
-        certificate_chain=shown.certificate_chain,
-        certificate_expires_at=shown.certificate_expires_at,
-        renew_at=shown.renew_at,
-    )
 
 
 def _why(status: int, body: bytes, url: str, name: str, *, lost: bool) -> str:

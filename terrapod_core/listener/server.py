@@ -144,18 +144,7 @@ class Server:
         return Refused(status, first.code, detail)
 
     async def _certified(self, document: ListenerDocument) -> None:
-        shown = document.data.attributes
-        self.identity = Identity(
-            url=self.identity.url,
-            pool_id=self.identity.pool_id,
-            listener_id=self.identity.listener_id,
-            name=shown.name,
-            key_id=shown.key_id,
-            certificate=shown.certificate,
-            certificate_chain=shown.certificate_chain,
-            certificate_expires_at=shown.certificate_expires_at,
-            renew_at=shown.renew_at,
-        )
+        self.identity = Identity.of(document.data, self.identity.url, self.identity.pool_id)
         await asyncio.to_thread(self._state.save_identity, self.identity)
-        self._signer.key_id = shown.key_id
-        log.info("the certificate was renewed", good_until=f"{shown.certificate_expires_at:%Y-%m-%dT%H:%M:%SZ}")
+        self._signer.key_id = self.identity.key_id
+        log.info("the certificate was renewed", good_until=f"{self.identity.certificate_expires_at:%Y-%m-%dT%H:%M:%SZ}")

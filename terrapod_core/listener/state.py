@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from terrapod_core.listener.answers import ListenerData
 from terrapod_core.plugin import SettingsError
 from terrapod_core.signatures import PrivateKey, algorithm_of, new_key
 
@@ -40,6 +41,22 @@ class Identity(msgspec.Struct, kw_only=True, frozen=True, rename="kebab"):
     certificate_chain: str
     certificate_expires_at: datetime
     renew_at: datetime
+
+    @classmethod
+    def of(cls, listener: ListenerData, url: str, pool_id: str) -> Identity:
+        """By an answer that brought a certificate."""
+        shown = listener.attributes
+        return cls(
+            url=url,
+            pool_id=pool_id,
+            listener_id=listener.id,
+            name=shown.name,
+            key_id=shown.key_id,
+            certificate=shown.certificate,
+            certificate_chain=shown.certificate_chain,
+            certificate_expires_at=shown.certificate_expires_at,
+            renew_at=shown.renew_at,
+        )
 
 
 class Word(msgspec.Struct, kw_only=True, frozen=True, rename="kebab", omit_defaults=True):

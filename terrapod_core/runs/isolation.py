@@ -16,8 +16,7 @@ from terrapod_core.errors import Forbidden
 from terrapod_core.plugin import RunnerBackend, SupportsIsolation, SupportsSelfTest
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
-from terrapod_core.runs.status import PhaseStatus
-from terrapod_core.runs.turns import OF_SERVER
+from terrapod_core.runs.turns import OF_SERVER, UNTAKEN
 from terrapod_core.runs.waiting import HELD, NO_ISOLATION
 from terrapod_core.workspaces import ExecutionMode, Workspace
 
@@ -118,8 +117,7 @@ class Holding:
 
     async def _say(self, uow: UnitOfWork, run_ids: list[str]) -> None:
         """Say it in the logs of plans. Not for an apply: terraform's CLI swallows the first three lines of its log."""
-        queued = (Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None))
-        plans = select(Phase).where(Phase.run_id.in_(run_ids), Phase.kind == "plan", *queued).with_for_update()
+        plans = select(Phase).where(Phase.run_id.in_(run_ids), Phase.kind == "plan", UNTAKEN).with_for_update()
         for phase in (await uow.session.execute(plans)).scalars():
             self._logs.say(uow, phase, f"Waiting: {HELD}.\n")
 
@@ -137,6 +135,5 @@ class Holding:
 
 def _queued(column: InstrumentedAttribute[T]) -> Select[T]:
     """A column of the runs whose phase waits for the server's runner."""
-    queued = (Phase.status == PhaseStatus.QUEUED.value) & Phase.lease_expires_at.is_(None)
     of_run = select(column).join(Phase, Phase.run_id == Run.id).join(Workspace, Workspace.id == Run.workspace_id)
-    return of_run.where(queued, OF_SERVER)
+    return of_run.where(UNTAKEN, OF_SERVER)

@@ -19,8 +19,9 @@ from terrapod_core.agents import ListenerIdentity, queries as agents_queries
 from terrapod_core.db import Database, LookUp
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.runs.models import Phase, Run
-from terrapod_core.runs.status import FINAL, Cancel, PhaseStatus, RunStatus
+from terrapod_core.runs.status import FINAL, Cancel, RunStatus
 from terrapod_core.runs.takes import Given, Takes, held_by_listeners
+from terrapod_core.runs.turns import UNTAKEN
 from terrapod_core.workspaces import Workspace
 
 LOOK_SECONDS: Final = 1.0
@@ -37,7 +38,7 @@ QUEUED: Final = LookUp(
     select(Phase)
     .join(Run, Run.id == Phase.run_id)
     .join(Workspace, Workspace.id == Run.workspace_id)
-    .where(Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None), Workspace.agent_pool_id.is_not(None))
+    .where(UNTAKEN, Workspace.agent_pool_id.is_not(None))
     .limit(1),
 )
 """A phase that waits for some listener: the glance."""
@@ -233,8 +234,11 @@ class Offers:
 
     async def _over(self, polls: Iterable[Poll], news: _News) -> dict[str, list[HeldPhase]]:
         """What of what they hold they may let go of, by listener."""
-        mine = {poll.listener_id: {HeldPhase(p.id, p.epoch) for p in news.active.get(poll.listener_id, ())} for poll in polls}
-        asked = {poll.listener_id: poll.holds - mine[poll.listener_id] for poll in polls}
+        asked = {
+            poll.listener_id: poll.holds - {HeldPhase(each.id, each.epoch) for each in news.active.get(poll.listener_id, ())}
+            for poll in polls
+            if poll.holds
+        }
         ids = {held.phase_id for holds in asked.values() for held in holds}
         if not ids:
             return {}
@@ -283,9 +287,8 @@ def _news(session: Session, polls: Collection[Poll]) -> _News:
         listener_id = phase.listener_id or ""
         active[listener_id] = (*active.get(listener_id, ()), phase)
     queued = select(Workspace.agent_pool_id).join(Run, Run.workspace_id == Workspace.id).join(Phase, Phase.run_id == Run.id)
-    queued = queued.where(Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None))
     here = {poll.pool_id for poll in polls}
-    wanted = {each for each in session.execute(queued.distinct()).scalars() if each in here}
+    wanted = {each for each in session.execute(queued.where(UNTAKEN).distinct()).scalars() if each in here}
     takers = [poll.listener_id for poll in polls if poll.pool_id in wanted]
     room = {each: most - len(active.get(each, ())) for each, most in agents_queries.capacities(session, takers).items()}
     return _News(active, wanted, room)

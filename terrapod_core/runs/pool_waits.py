@@ -12,6 +12,7 @@ from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.queries import pool_views
 from terrapod_core.runs.status import PhaseStatus
+from terrapod_core.runs.turns import UNTAKEN
 from terrapod_core.runs.waiting import for_a_listener
 from terrapod_core.workspaces import Workspace
 
@@ -46,8 +47,9 @@ class PoolWaits:
         query = (
             select(Phase.id, Workspace.agent_pool_id).join(Run, Run.id == Phase.run_id).join(Workspace, Workspace.id == Run.workspace_id)
         )
-        query = query.where(Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None), Phase.kind == "plan")
-        query = query.where(Workspace.agent_pool_id.is_not(None)).order_by(Phase.queued_at, Phase.id).limit(MOST)
+        query = (
+            query.where(UNTAKEN, Phase.kind == "plan", Workspace.agent_pool_id.is_not(None)).order_by(Phase.queued_at, Phase.id).limit(MOST)
+        )
         waiting: dict[str, str] = {phase_id: pool_id or "" for phase_id, pool_id in session.execute(query)}
         now = self._db.clock.now()
         pools = pool_views(session, set(waiting.values()), now)

@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, case, func, null, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, func, null, or_, select, true
 from sqlalchemy.orm import Session
 
 from terrapod_core.runs.models import Phase, Run
@@ -32,6 +32,9 @@ MOST: Final = 50
 LIVE: Final = (PhaseStatus.QUEUED.value, PhaseStatus.RUNNING.value)
 """What a phase is that some runner has, or may have."""
 
+
+UNTAKEN: Final = and_(Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None))
+"""Of the phases those that wait and that no runner has."""
 
 OF_SERVER: Final = Workspace.agent_pool_id.is_(None)
 """Of the phases those that the server launches itself."""
@@ -63,7 +66,7 @@ def in_turn(now: datetime, creators: Collection[str] | None = None, whose: Colum
     `whose` (`OF_SERVER`, `of_pool`) says who carries it out; `None` for all together.
     """
     here = true() if whose is None else whose
-    queued = [here, Phase.status == PhaseStatus.QUEUED.value, Phase.lease_expires_at.is_(None)]
+    queued = [here, UNTAKEN]
     if creators is not None:
         queued.append(Run.created_by_id.in_(creators))
     person = func.coalesce(Run.created_by_id, Run.workspace_id)
