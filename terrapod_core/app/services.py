@@ -22,6 +22,7 @@ from terrapod_core.configurations import (
 )
 from terrapod_core.db import Database
 from terrapod_core.jobs import Jobs
+from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
 from terrapod_core.outgoing import HTTPClients, own_servers
 from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend
@@ -76,12 +77,15 @@ LOG_MARGIN: Final = 256 * 1024
 class Services:
     """Every room's service, and the jobs they have registered. Raises `SettingsError` when a required plugin is not loaded."""
 
-    def __init__(self, settings: Settings, plugins: Plugins | None, clock: Clock | None) -> None:
+    def __init__(self, settings: Settings, plugins: Plugins | None, clock: Clock | None, *, serves: bool = True) -> None:
         self.settings = settings
+        self.leaving = False
+        """Whether this process is about to end; `/ready` says so."""
         self.clock = clock or SystemClock()
         self.plugins = plugins or Plugins.discover(settings)
         self._refuse_failed()
         self.db = Database(settings.database.url, clock=self.clock, pool_size=settings.database.pool_size)
+        self.presence = Presence(self.db, Kind.SERVER if serves else Kind.WORKER)
         self.authz = Authorizer()
         self.http = HTTPClients(settings.outgoing, own_servers(settings))
         self._open_plugins()
@@ -177,7 +181,7 @@ class Services:
         self.links = Links(self.capabilities, self.clock, self.authz)
         self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
         holding = Holding(self.db, self.logs, self.trial.isolation, self._actor)
-        self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door, holding)
+        self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door, holding, self.presence)
         self.offers = Offers(self.db, Takes(self.db, self.phase_tokens))
         self.listener_runs = ListenerRuns(self.db, self.outcomes, self._wake)
         self.runs = runs.Runs(

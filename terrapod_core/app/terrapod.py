@@ -75,8 +75,16 @@ def create_app(settings: Settings | None = None, *, plugins: Plugins | None = No
 class Terrapod(Services):
     """One process's services, its routes, and (with `jobs`) its background work."""
 
-    def __init__(self, settings: Settings, *, plugins: Plugins | None = None, clock: Clock | None = None, jobs: bool = True) -> None:
-        super().__init__(settings, plugins, clock)
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        plugins: Plugins | None = None,
+        clock: Clock | None = None,
+        jobs: bool = True,
+        serves: bool = True,
+    ) -> None:
+        super().__init__(settings, plugins, clock, serves=serves)
         self.worker = Worker(self.db, self.jobs, self.clock, told=self.live.feed.wake) if jobs else None
         self.web, self.app = application(self)
         self.app.before_serving(self.startup)
@@ -89,10 +97,16 @@ class Terrapod(Services):
         await self.key_watch.look()
         self.key_watch.start()
         self.refusals.start()
+        self.presence.start()
         self.offers.start()
         if self.worker is not None:
             self.worker.start()
             self.dispatcher.start()
+
+    async def leave(self) -> None:
+        """Say that this process leaves, and go on for as long as balancers need to notice."""
+        self.leaving = True
+        await asyncio.sleep(self.settings.server.leave_seconds)
 
     async def drain(self) -> None:
         """Take no new work, and end the streams: their clients come back elsewhere."""
@@ -105,6 +119,7 @@ class Terrapod(Services):
         await self.drain()
         if self.worker is not None:
             await self.worker.stop(grace=min(10.0, float(self.settings.server.drain_seconds)))
+        await self.presence.stop()
         await self.live.close()
         await self.refusals.stop()
         await self.key_watch.stop()

@@ -6,10 +6,12 @@ import asyncio
 import fcntl
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,7 @@ from hypercorn.config import Config, Sockets
 from terrapod_core.app import Prepared, Terrapod, prepare
 from terrapod_core.cli import dev_tls
 from terrapod_core.cli.common import UsageProblem, configure_logging, data_dir_option, explained, load_settings
+from terrapod_core.cli.crew import Crew, Part
 from terrapod_core.cli.hiding import keep_to_itself
 from terrapod_core.cli.network import LOOPBACK, check_network, reporting_to, unreachable
 from terrapod_core.settings import Settings
@@ -38,15 +41,29 @@ log = structlog.get_logger("terrapod.worker")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.  [default: 8080]")
 @data_dir_option
+@click.option("--workers", type=click.IntRange(1, 255), help="Processes that serve; more than one needs PostgreSQL.  [default: 1]")
 @click.option("--no-jobs", is_flag=True, help="Serve only; leave background work to `terrapod worker` (needs PostgreSQL).")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate and chain, PEM.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its private key, PEM.")
 @click.option("--dev-tls", is_flag=True, help="HTTPS with a certificate authority of this machine's own.")
 def serve(
-    host: str | None, port: int | None, data_dir: Path | None, no_jobs: bool, tls_cert: Path | None, tls_key: Path | None, dev_tls: bool
+    host: str | None,
+    port: int | None,
+    data_dir: Path | None,
+    workers: int | None,
+    no_jobs: bool,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    dev_tls: bool,
 ) -> None:
     """The server. With no configuration: SQLite and files under --data-dir, runs as child processes."""
-    given = {"server.host": host, "server.port": port, "server.tls_cert": tls_cert, "server.tls_key": tls_key}
+    given = {
+        "server.host": host,
+        "server.port": port,
+        "server.workers": workers,
+        "server.tls_cert": tls_cert,
+        "server.tls_key": tls_key,
+    }
     settings = load_settings(data_dir, given)
     keep_to_itself(settings)
     if dev_tls:
@@ -54,7 +71,15 @@ def serve(
     _check(settings, no_jobs=no_jobs)
     configure_logging(settings)
     with _alone(settings), explained():
-        uvloop.run(_serve(settings, jobs=not no_jobs))
+        sockets = _listen(settings)
+        bound = (sockets.secure_sockets or sockets.insecure_sockets)[0]
+        settings = replace(settings, server=replace(settings.server, port=bound.getsockname()[1]))
+        part = None
+        if settings.server.workers > 1:
+            grace = settings.server.leave_seconds + settings.server.drain_seconds
+            part = Crew(settings.server.workers, bound, grace, partial(_greet, settings)).split()
+        # One process of a server does the background work: they share the machine that runs are carried out on.
+        uvloop.run(_serve(settings, bound, part, jobs=not no_jobs and (part is None or part.number == 0)))
 
 
 @click.command()
@@ -91,9 +116,9 @@ def _check(settings: Settings, *, no_jobs: bool) -> None:
         )
     if settings.embedded and no_jobs:
         raise UsageProblem("--no-jobs needs PostgreSQL (setting database.url): on SQLite one process does everything")
-    if server.workers > 1:
+    if settings.embedded and server.workers > 1:
         raise UsageProblem(
-            "server.workers: several worker processes of one server are not available yet; start several servers on PostgreSQL"
+            f"server.workers = {server.workers} needs PostgreSQL (setting database.url): one SQLite database has one server process"
         )
 
 
@@ -116,29 +141,38 @@ def _alone(settings: Settings) -> Iterator[None]:
         os.close(descriptor)
 
 
-async def _serve(settings: Settings, *, jobs: bool) -> None:
+async def _serve(settings: Settings, bound: socket.socket, part: Part | None, *, jobs: bool) -> None:
     prepared = await prepare(settings)
-    sockets = _listen(settings)
-    bound = (sockets.secure_sockets or sockets.insecure_sockets)[0]
-    settings = replace(settings, server=replace(settings.server, port=bound.getsockname()[1]))
     config = _config(settings)
     config.bind = [f"fd://{bound.fileno()}"]
     terrapod = Terrapod(settings, jobs=jobs)
     await terrapod.trial.once()
     if jobs:
         await check_network(settings, terrapod.runner_backend)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    _greet(settings, prepared)
+    stop = _stopping()
+    if part is None:
+        _greet(settings)
+    else:
+        asyncio.get_running_loop().add_reader(part.parent, stop.set)
+        terrapod.app.before_serving(part.ready)
+    _introduce(settings, prepared)
 
     async def until_told() -> None:
         await stop.wait()
+        await terrapod.leave()
         # Before Hypercorn lets the open requests finish: no new run is launched.
         await terrapod.drain()
 
     with in_a_hurry(settings):
         await hypercorn_serve(terrapod.app, config, shutdown_trigger=until_told)
+
+
+def _stopping() -> asyncio.Event:
+    """Set when this process is told to end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 def _listen(settings: Settings) -> Sockets:
@@ -151,16 +185,14 @@ def _listen(settings: Settings) -> Sockets:
 
 async def _work(settings: Settings, address: str) -> None:
     await prepare(settings)
-    terrapod = Terrapod(settings, jobs=True)
+    terrapod = Terrapod(settings, jobs=True, serves=False)
     await check_network(settings, terrapod.runner_backend)
     problem = await unreachable(address)
     if problem is not None:  # no reason not to start: they may come up together, and runs wait for their server
         log.warning(
             "runs of this worker cannot report to their server yet", url=address, reason=problem, setting="runner.url, external_url"
         )
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = _stopping()
     await terrapod.startup()
     await stop.wait()
     await terrapod.drain()
@@ -195,12 +227,19 @@ def _refuse_bad_tls(config: Config) -> None:
         raise UsageProblem(f"the TLS files cannot be used ({error}); check server.tls_cert and server.tls_key") from error
 
 
-def _greet(settings: Settings, prepared: Prepared) -> None:
+def _address(settings: Settings) -> str:
     server = settings.server
     scheme = "https" if server.tls_cert is not None else "http"
-    address = settings.external_url or f"{scheme}://{'localhost' if server.host in LOOPBACK else server.host}:{server.port}"
-    click.echo(f"Terrapod listens at {address}", err=True)
+    return settings.external_url or f"{scheme}://{'localhost' if server.host in LOOPBACK else server.host}:{server.port}"
+
+
+def _greet(settings: Settings) -> None:
+    several = f" with {settings.server.workers} processes" if settings.server.workers > 1 else ""
+    click.echo(f"Terrapod listens at {_address(settings)}{several}", err=True)
+
+
+def _introduce(settings: Settings, prepared: Prepared) -> None:
     if prepared.admin_email is not None and prepared.admin_password is not None:
         click.echo("\n  First start: an admin was made. This is shown once.", err=True)
         click.echo(f"    e-mail    {prepared.admin_email}\n    password  {prepared.admin_password}", err=True)
-        click.echo(f"    sign in   {address}/app\n", err=True)
+        click.echo(f"    sign in   {_address(settings)}/app\n", err=True)

@@ -1,4 +1,9 @@
-"""The schema, brought up to date: the core's migrations first, then each plugin's, all in one transaction."""
+"""The schema, brought up to date: the core's migrations first, then each plugin's, all in one transaction.
+
+Versions N and N+1 run beside each other while an installation is upgraded, so a migration only adds (columns that may be NULL or
+have a default, tables, indices). What takes away or changes comes one version later, in a migration with `contracts = True`: it notes
+that versions which do not know it cannot go on. Without such a note an older version works with a newer schema, and starts on it.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +18,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
 
+from terrapod_core.db.base import Base
 from terrapod_core.db.database import Database
 from terrapod_core.plugin.migrations import Migrations
 
 CORE: Final = "core"
+VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 VERSION_TABLE: Final = "alembic_version"
 LOCK: Final = 0x6D696772617465
 """PostgreSQL's advisory lock while migrating, so that replicas that start together do it once: `migrate` in ASCII."""
@@ -27,6 +35,19 @@ LOCK: Final = 0x6D696772617465
 
 class SchemaNewer(Exception):
     """The database was written by a newer Terrapod; this one would not understand it."""
+
+
+class SchemaNote(Base):
+    """Which versions can use the schema as an upgrade left it."""
+
+    __tablename__ = "schema_notes"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    """Whose migrations: `core`, or a plugin's name."""
+    revision: Mapped[str]
+    """The one this is about."""
+    oldest: Mapped[str]
+    """A version that knows this revision can, even if it does not know the newest one."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +60,13 @@ class SchemaState:
     """The revision in the database; `None` before the first."""
     head: str | None
     """The newest revision this installation has."""
+    is_newer: bool = False
+    """The database is ahead, and this installation may use it."""
 
     @property
     def is_current(self) -> bool:
         """Whether nothing is left to do."""
-        return self.current == self.head
+        return self.is_newer or self.current == self.head
 
 
 @dataclass(frozen=True)
@@ -64,16 +87,27 @@ class _Source:
         script = ScriptDirectory.from_config(self.config(connection))
         context = MigrationContext.configure(connection, opts={"version_table": self.version_table})
         current = context.get_current_revision()
-        if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-            raise SchemaNewer(
-                f"the database is at revision {current} of {self.owner}, which this version does not know: it was written by a newer "
-                "Terrapod. Start that version, or restore a backup made before the upgrade"
-            )
-        return SchemaState(self.owner, current, script.get_current_head())
+        known = {revision.revision for revision in script.walk_revisions()}
+        if current is None or current in known:
+            return SchemaState(self.owner, current, script.get_current_head())
+        if _oldest(connection, self.owner, current) in known:
+            return SchemaState(self.owner, current, script.get_current_head(), is_newer=True)
+        raise SchemaNewer(
+            f"the database is at revision {current} of {self.owner}, which this version does not know: it was written by a newer "
+            "Terrapod. Start that version, or restore a backup made before the upgrade"
+        )
+
+    def note(self, connection: Connection) -> None:
+        """Note which versions can use what was just upgraded."""
+        script = ScriptDirectory.from_config(self.config(connection))
+        newest_first = list(script.walk_revisions())
+        oldest = next((each for each in newest_first if getattr(each.module, "contracts", False)), newest_first[-1])
+        connection.execute(delete(SchemaNote).where(SchemaNote.owner == self.owner))
+        connection.execute(insert(SchemaNote).values(owner=self.owner, revision=newest_first[0].revision, oldest=oldest.revision))
 
 
 def _sources(plugins: Mapping[str, Migrations]) -> list[_Source]:
-    found = [_Source(CORE, Path(__file__).parent / "migrations" / "versions", VERSION_TABLE)]
+    found = [_Source(CORE, VERSIONS, VERSION_TABLE)]
     for name, migrations in sorted(plugins.items()):
         module = import_module(migrations.package)
         found.append(_Source(name, Path(module.__path__[0]), migrations.version_table))
@@ -127,6 +161,14 @@ async def _transaction(db: Database, connection: AsyncConnection) -> AsyncIterat
 
 def _upgrade(connection: Connection, source: _Source) -> None:
     command.upgrade(source.config(connection), "head")
+    source.note(connection)
+
+
+def _oldest(connection: Connection, owner: str, revision: str) -> str | None:
+    if not inspect(connection).has_table(SchemaNote.__tablename__):
+        return None
+    note = select(SchemaNote.oldest).where(SchemaNote.owner == owner, SchemaNote.revision == revision)
+    return connection.execute(note).scalar_one_or_none()
 
 
 def write_revision(connection: Connection, metadata: Any, message: str, revision: str) -> None:

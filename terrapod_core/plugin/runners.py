@@ -160,6 +160,20 @@ class SupportsTidying(Protocol):
 
 
 @runtime_checkable
+class StaysInPlace(Protocol):
+    """A backend whose programs can be seen and stopped only from where they were launched, such as processes of this machine.
+
+    Without it every server of the installation asks about every phase. With it a server of another place never asks: it goes by the
+    lease alone, and counts the phases of its own place for `capacity`.
+    """
+
+    @property
+    def place(self) -> str:
+        """Names the place; two processes have the same one exactly when each sees what the other launched."""
+        ...
+
+
+@runtime_checkable
 class SupportsIsolation(Protocol):
     """A backend that says how far a phase is kept from the server and from other phases.
 

@@ -17,6 +17,7 @@ from terrapod_core.db import Database
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.plugin import RunnerBackend
 from terrapod_core.runs.models import Phase
+from terrapod_core.runs.reach import Reach
 from terrapod_core.runs.status import Cancel
 from terrapod_core.runs.turns import LIVE
 
@@ -27,9 +28,10 @@ FORCE_AGAIN: Final = timedelta(seconds=10)
 class Cancels:
     """One per process that does background work."""
 
-    def __init__(self, db: Database, backend: RunnerBackend) -> None:
+    def __init__(self, db: Database, backend: RunnerBackend, reach: Reach) -> None:
         self._db = db
         self._backend = backend
+        self._reach = reach
         self._looking = Looking("cancels", LOOK_SECONDS, self.look)
         self._told: dict[tuple[str, int, str], datetime] = {}
 
@@ -47,7 +49,7 @@ class Cancels:
 
     async def look(self) -> None:
         """Tell the runners that were not told yet."""
-        due = await self._db.read(_cancelled)
+        due = await self._db.read(lambda session: _cancelled(session, self._reach))
         now = self._db.clock.now()
         self._told = {key: told for key, told in self._told.items() if key[0] in {each.id for each in due}}
         for phase in due:
@@ -58,7 +60,7 @@ class Cancels:
                 self._told[key] = now
 
 
-def _cancelled(session: Session) -> list[Phase]:
-    """Phases that somebody cancelled and that the server's backend has a handle of; the index of the queue finds those that run."""
-    query = select(Phase).where(Phase.status.in_(LIVE), Phase.cancel != Cancel.NONE.value)
+def _cancelled(session: Session, reach: Reach) -> list[Phase]:
+    """Phases that somebody cancelled and that the backend here has a handle of; the index of the queue finds those that run."""
+    query = select(Phase).where(Phase.status.in_(LIVE), Phase.cancel != Cancel.NONE.value, reach.covers)
     return list(session.execute(query.where(Phase.finished_at.is_(None), Phase.handle.is_not(None))).scalars())

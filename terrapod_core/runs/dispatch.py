@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from terrapod_core.agents import queries as agents_queries
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.jobs.looking import Looking
+from terrapod_core.jobs.presence import Presence
 from terrapod_core.plugin import Handle, LaunchFailed, LaunchPostponed, PhaseSpec, RunnerBackend, SupportsCapacity, SupportsFinding
 from terrapod_core.runs import turns
 from terrapod_core.runs.cancels import Cancels
@@ -28,6 +29,7 @@ from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.phases import LEASE, PHASE_LIFE
 from terrapod_core.runs.pool_waits import PoolWaits
+from terrapod_core.runs.reach import Reach
 from terrapod_core.runs.status import FINAL, PhaseStatus, RunStatus
 from terrapod_core.storage import PhaseTokens
 from terrapod_core.storage.phase_tokens import PhaseName
@@ -78,6 +80,7 @@ class Dispatcher:
         tokens: PhaseTokens,
         door: Callable[[], RunnerDoor],
         holding: Holding,
+        presence: Presence,
     ) -> None:
         self._db = db
         self._backend = backend
@@ -86,8 +89,10 @@ class Dispatcher:
         self._tokens = tokens
         self._door = door
         self._holding = holding
+        self._presence = presence
         self._looking = Looking("dispatch", LOOK_SECONDS, self.look)
-        self.cancels = Cancels(db, backend)
+        self._reach = Reach(backend)
+        self.cancels = Cancels(db, backend, self._reach)
         self._pool_waits = PoolWaits(db, logs)
         self._heard_at = db.clock.now()
         self._leases: dict[str, _Lease] = {}
@@ -112,21 +117,21 @@ class Dispatcher:
     async def look(self) -> None:
         """One pass: find the lost, launch what fits, tidy up. Cancels have a loop of their own, which looks more often."""
         now = self._db.clock.now()
-        if self._is_deaf():
+        if self._is_deaf() or not await self._presence.servers_heard(DEAF_AFTER):
             # Nobody was there to hear them renew: every holder gets a full period.
             self._leases.clear()
             self._heard_at = now
         creators = await self._holding.creators()
         launched, waiting, ended, revoked = await self._db.read(
-            lambda s: (found := turns.launched(s), turns.launchable(s, now, creators), _ended(s), _revoked(s, found))
+            lambda s: (found := turns.launched(s), turns.launchable(s, now, creators), _ended(s, self._reach), _revoked(s, found))
         )
         self._hear()
         self._leases = {phase.id: self._lease(phase, now) for phase in launched}
         self._told_starting &= {(phase.id, phase.epoch) for phase in launched}
         for phase in launched:
-            await (self._watch(phase, now) if phase.listener_id is None else self._watch_given(phase, now, revoked))
+            await (self._watch(phase, now) if self._reach.has(phase) else self._watch_apart(phase, now, revoked))
             self._hear()
-        await self._launch(waiting, sum(phase.listener_id is None for phase in launched))
+        await self._launch(waiting, sum(map(self._reach.has, launched)))
         await self._pool_waits.tell()
         for phase in ended:
             await self._forget(phase)
@@ -178,7 +183,7 @@ class Dispatcher:
             phase.launches += 1
             phase.launched_at = uow.now()
             phase.listener_id = None
-            phase.backend = self._backend.name
+            phase.backend, phase.place = self._reach.backend, self._reach.place
             phase.lease_expires_at = uow.now() + LEASE
             await uow.commit()
         kind: PhaseName = "plan" if phase.kind == "plan" else "apply"
@@ -272,13 +277,15 @@ class Dispatcher:
             log.warning("a runner ended without a report", phase=phase.id, run=phase.run_id, state=state.detail)
             await self._lost(phase, self._outcomes.lost, state.detail)
 
-    async def _watch_given(self, phase: Phase, now: datetime, revoked: Collection[str]) -> None:
-        """A phase that a listener has: what becomes of the program the listener tells, or nobody."""
+    async def _watch_apart(self, phase: Phase, now: datetime, revoked: Collection[str]) -> None:
+        """A phase that a listener has, or a server of another place: what becomes of the program they tell, or nobody."""
         if phase.listener_id in revoked:
             log.warning("a phase is taken from a listener that is trusted no more", phase=phase.id, run=phase.run_id)
             await self._lost(phase, self._outcomes.unheard, "its listener was revoked")
         elif now - self._leases[phase.id].since >= LEASE:
-            log.warning("a runner was not heard for a lease period", phase=phase.id, run=phase.run_id, listener=phase.listener_id)
+            log.warning(
+                "a runner was not heard for a lease period", phase=phase.id, run=phase.run_id, listener=phase.listener_id, place=phase.place
+            )
             await self._lost(phase, self._outcomes.unheard, None)
 
     async def _extend(self, phase: Phase, now: datetime) -> None:
@@ -303,7 +310,8 @@ class Dispatcher:
 
     async def _lost(self, phase: Phase, act: Callable[..., Awaitable[None]], why: str | None) -> None:
         """`why` is the backend's word about the program; `None` when it knows none."""
-        if await self._locked(phase.id, phase.epoch, partial(act, why=why), lease=phase) and phase.handle is not None:
+        lost = await self._locked(phase.id, phase.epoch, partial(act, why=why), lease=phase)
+        if lost and phase.handle is not None and self._reach.has(phase):
             await self._backend.cancel(phase.handle, force=True)
 
     async def _locked(
@@ -355,9 +363,10 @@ def _revoked(session: Session, launched: Sequence[Phase]) -> Collection[str]:
     return agents_queries.untrusted(session, {phase.listener_id for phase in launched if phase.listener_id is not None})
 
 
-def _ended(session: Session) -> list[Phase]:
-    """Phases whose backend still keeps something; a run's plan and apply share a directory, so only once the run is over."""
+def _ended(session: Session, reach: Reach) -> list[Phase]:
+    """Phases of which the backend here still keeps something; a run's plan and apply share a directory, so only once the run is over."""
     over = (*FINAL, RunStatus.PLANNED_AND_SAVED)
     query = select(Phase).join(Run, Run.id == Phase.run_id)
-    query = query.where(Phase.finished_at.is_not(None), Phase.handle.is_not(None), Run.status.in_(over)).limit(20)
+    query = query.where(Phase.finished_at.is_not(None), Phase.handle.is_not(None), Run.status.in_(over), reach.covers)
+    query = query.order_by(Phase.finished_at, Phase.id).limit(20)
     return list(session.execute(query).scalars())

@@ -142,6 +142,8 @@ class Phase(Base):
     listener_id: Mapped[str | None]
     """To whom it was given last; `None` for one that the server launched itself."""
     backend: Mapped[str | None]
+    place: Mapped[str | None]
+    """Where its backend launched it, for one that stays in place; `None` also for what was launched before that was noted."""
     handle: Mapped[dict[str, Any] | None]
     claimed_by: Mapped[str | None]
     cancel: Mapped[str] = mapped_column(default=Cancel.NONE.value)

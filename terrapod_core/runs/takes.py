@@ -88,7 +88,7 @@ class Takes:
             phase.epoch += 1
             phase.launches += 1
             phase.launched_at = uow.now()
-            phase.listener_id, phase.backend, phase.handle = listener.id, BACKEND, None
+            phase.listener_id, phase.backend, phase.place, phase.handle = listener.id, BACKEND, None, None
             phase.lease_expires_at = uow.now() + LEASE
             note(uow, run, "given", f"the {phase.kind} was given to the listener {listener.name}")
             actor = Actor(ActorKind.LISTENER, listener.id, listener.name)

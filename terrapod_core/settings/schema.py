@@ -33,9 +33,12 @@ class Server:
 
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on; 0 takes a free one.")
-    workers: Positive = setting(1, "Worker processes; only 1 is possible yet, start several servers on PostgreSQL instead.")
+    workers: Annotated[int, Meta(ge=1, le=255)] = setting(1, "Processes that serve; more than one needs PostgreSQL.")
     tls_cert: Path | None = setting(None, "PEM file with the certificate and its chain; serves HTTPS.")
     tls_key: Path | None = setting(None, "PEM file with the certificate's private key.")
+    leave_seconds: Annotated[int, Meta(ge=0, le=600)] = setting(
+        0, "How long after SIGTERM it goes on as before while `/ready` says that it leaves, for balancers that ask there."
+    )
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = setting(25, "How long requests and log readers may finish after SIGTERM.")
     trusted_proxies: Annotated[int, Meta(ge=0, le=10)] = setting(
         0, "How many proxies of yours stand before the server; that many entries of `X-Forwarded-For`, from the right, are believed."

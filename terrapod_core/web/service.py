@@ -43,11 +43,17 @@ DISCOVERY: Final = {
 log = structlog.get_logger("terrapod.health")
 
 
-def routes(checks: Mapping[str, Check], detail: Callable[[], Awaitable[Mapping[str, object]]]) -> Blueprint:
-    """`checks` are asked by `/ready`; `detail` is shown beside them (how runs are isolated, failed plugins) and raises nothing."""
+def routes(
+    checks: Mapping[str, Check], detail: Callable[[], Awaitable[Mapping[str, object]]], leaving: Callable[[], bool] = lambda: False
+) -> Blueprint:
+    """`checks` are asked by `/ready`; `detail` is shown beside them (how runs are isolated, failed plugins) and raises nothing.
+
+    While this process is `leaving`, balancers are told to send nobody here any more.
+    """
     service = Blueprint("service", __name__)
     discovery = msgspec.json.encode(DISCOVERY)
     healthy = msgspec.json.encode({"status": "healthy"})
+    leaves = msgspec.json.encode({"status": "unavailable", "checks": {}, "detail": {"leaving": "this server is being stopped"}})
     readiness = Readiness(checks, detail)
 
     @service.get("/health")
@@ -65,7 +71,7 @@ def routes(checks: Mapping[str, Check], detail: Callable[[], Awaitable[Mapping[s
 
     @service.get("/ready")
     async def ready() -> Response:
-        status, document = await readiness.now()
+        status, document = (503, leaves) if leaving() else await readiness.now()
         return Response(document, status=status, content_type=JSON)
 
     return service

@@ -92,3 +92,24 @@ def test_a_cancel_asked_of_one_server_reaches_a_listener_that_waits_at_another(s
         assert answer.status_code in (202, 409), answer.text
     assert asking.end(run_id) in ("canceled", "errored")
     until(lambda: any("is interrupted" in listener.news for listener in site.listeners), "a listener to hear of the cancel")
+
+
+def test_servers_carry_out_runs_beside_each_other_on_machines_of_their_own(
+    postgres_url: str, tmp_path: Path, engines: dict[str, str]
+) -> None:
+    with ExitStack() as stack:
+        settings = {**engines, "STORAGE__LOCAL__PATH": str(tmp_path / "objects"), "RUNNER__LOCAL__CONCURRENCY": "1"}
+        servers = [Server(tmp_path / f"server-{each}", database_url=postgres_url, settings=settings) for each in range(2)]
+        for server in servers:
+            stack.callback(server.close)
+            server.start()
+        asking = Asking(servers[0])
+        workspaces = [asking.workspace(wire.fresh("place"), CHANGES) for _ in range(6)]
+        runs = [asking.run(each, auto_apply=True) for each in workspaces]
+        assert asking.ends(runs) == ["applied"] * len(runs)
+        for server in servers:
+            assert "stumbled" not in server.said()
+            assert "without a report" not in server.said()
+            # What a run left goes where it ran; in another directory nobody looks for it.
+            until(lambda server=server: not list((server.data / "runs").glob("run-*")), "the directories to be removed")  # type: ignore[misc]
+        assert [len(re.findall(r"route=\S+/claim ", server.said())) > 0 for server in servers] == [True, True]

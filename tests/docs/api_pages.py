@@ -25,6 +25,7 @@ PROVIDERS: Final = {
         plugin.SupportsTidying,
         plugin.SupportsIsolation,
         plugin.SupportsSelfTest,
+        plugin.StaysInPlace,
         plugin.SharesNetwork,
     ),
 }

@@ -9,6 +9,7 @@ import pytest
 
 from terrapod_core.plugin import Handle
 from terrapod_core.runs.cancels import Cancels
+from terrapod_core.runs.reach import Reach
 from terrapod_core.testing import FakeRunnerBackend
 from tests.db.runs.conftest import Engine
 
@@ -35,7 +36,7 @@ class Backend:
 async def elsewhere(engine: Engine, request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     """The background work of another process: nobody wakes it, and its backend may fail first."""
     backend = Backend(engine.backend, request.param)
-    cancels = Cancels(engine.terrapod.db, backend)  # type: ignore[arg-type]  # of a backend it only cancels
+    cancels = Cancels(engine.terrapod.db, backend, Reach(engine.backend))  # type: ignore[arg-type]  # of a backend it only cancels
     cancels.start()
     yield backend
     await cancels.stop()

@@ -7,8 +7,8 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
-import threading
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Literal
 
 from terrapod_core.plugin import JSON, Handle, LaunchFailed, PhaseSpec, PhaseState, SettingsError
 from terrapod_runner_local import processes, sandbox
+from terrapod_runner_local.locks import Locks
 from terrapod_runner_local.settings import LocalRunnerSettings
 from terrapod_runner_local.workdir import WorkDir
 
@@ -23,7 +24,6 @@ INSIST_SECONDS = 30.0
 """How long a program that was told to kill terraform may take to hand in the state before it is killed itself."""
 
 _KILL_ROUNDS = 50
-_LOCKS = 64
 
 
 class LocalRunner:
@@ -38,7 +38,8 @@ class LocalRunner:
         self._log = log
         self._sandbox: Mapping[str, JSON] | None = None
         self._children: dict[tuple[int, int], subprocess.Popen[bytes]] = {}
-        self._locks = [threading.RLock() for _ in range(_LOCKS)]
+        self._locks = Locks(root)
+        self._place = f"{socket.gethostname()} {_machine()} {root}"
 
     @property
     def name(self) -> str:
@@ -47,6 +48,10 @@ class LocalRunner:
     @property
     def capacity(self) -> int:
         return self._settings.capacity
+
+    @property
+    def place(self) -> str:
+        return self._place
 
     @property
     def isolation(self) -> Literal["none", "sandbox"]:
@@ -89,15 +94,11 @@ class LocalRunner:
     async def forget(self, handle: Handle) -> None:
         await asyncio.to_thread(self._forget, _Phase.of(handle, self._root))
 
-    def _alone(self, place: WorkDir) -> threading.RLock:
-        """What launches and forgets of one run hold: a listener does several at once, and they share a directory."""
-        return self._locks[hash(place) % _LOCKS]
-
     def _launch(self, spec: PhaseSpec) -> Handle:
         if self._settings.isolation == "sandbox" and self._sandbox is None:
             raise LaunchFailed("runner.local.isolation is sandbox, and none was made yet")
         place = WorkDir.of(self._root, spec.run_id)
-        with self._alone(place):
+        with self._locks.of(place):
             return self._launch_in(place, spec)
 
     def _launch_in(self, place: WorkDir, spec: PhaseSpec) -> Handle:
@@ -118,7 +119,7 @@ class LocalRunner:
             place.write_note(handle, spec.phase_id, spec.epoch)
             self._tell(child, spec, place)
         except OSError as error:
-            self._forget(_Phase.of(handle, self._root))
+            self._clear(_Phase.of(handle, self._root))
             raise LaunchFailed(f"the runner program could not be given its work: {error}") from error
         return handle
 
@@ -203,10 +204,13 @@ class LocalRunner:
         return note is None or (note.get("pid"), note.get("started")) == (phase.pid, phase.started)
 
     def _forget(self, phase: _Phase) -> None:
-        with self._alone(phase.place):
-            self._kill(phase)
-            if self._is_latest(phase) and not phase.place.clear():
-                self._log.warning("a state that could not be handed in was kept in %s", phase.place.path)
+        with self._locks.of(phase.place):
+            self._clear(phase)
+
+    def _clear(self, phase: _Phase) -> None:
+        self._kill(phase)
+        if self._is_latest(phase) and not phase.place.clear():
+            self._log.warning("a state that could not be handed in was kept in %s", phase.place.path)
 
     def _tidy(self, kept: Collection[str]) -> None:
         for place in WorkDir.all_of(self._root):
@@ -244,6 +248,14 @@ class _Phase:
     def process(self) -> processes.Process | None:
         """The program, while it lives."""
         return processes.same(self.pid, self.started)
+
+
+def _machine() -> str:
+    """What systemd or D-Bus call this machine: hosts may share a name, and a path."""
+    try:
+        return Path("/etc/machine-id").read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _waited(marker: Path) -> bool:
