@@ -20,7 +20,7 @@ from terrapod_core.configurations import (
     handlers as configurations_handlers,
     queries as configurations_queries,
 )
-from terrapod_core.db import Database
+from terrapod_core.db import Bounds, Database
 from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
@@ -84,7 +84,7 @@ class Services:
         self.clock = clock or SystemClock()
         self.plugins = plugins or Plugins.discover(settings)
         self._refuse_failed()
-        self.db = Database(settings.database.url, clock=self.clock, pool_size=settings.database.pool_size)
+        self.db = _database(settings, self.clock)
         self.presence = Presence(self.db, Kind.SERVER if serves else Kind.WORKER)
         self.authz = Authorizer()
         self.http = HTTPClients(settings.outgoing, own_servers(settings))
@@ -265,3 +265,14 @@ class Services:
         if user is None or user.disabled_at is not None:
             return None
         return self.people.authentication.actor_of(session, user, self.clock.now())
+
+
+def _database(settings: Settings, clock: Clock) -> Database:
+    chosen = settings.database
+    bounds = Bounds(
+        statement=chosen.statement_timeout_seconds,
+        lock=chosen.lock_timeout_seconds,
+        idle=chosen.idle_transaction_seconds,
+        connection=chosen.connection_wait_seconds,
+    )
+    return Database(chosen.url, clock=clock, pool_size=chosen.pool_size, bounds=bounds)

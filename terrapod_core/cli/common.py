@@ -139,6 +139,7 @@ def run(task: Callable[[], Awaitable[T]]) -> T:
 def with_terrapod(data_dir: Path | None, act: Callable[[Terrapod], Awaitable[T]]) -> T:
     """Do one thing with the services over a prepared database, without serving. Domain errors become exit code 1."""
     from terrapod_core.app import Terrapod, prepare  # a second of imports that `terrapod plugins list` does without
+    from terrapod_core.db import patient
 
     settings = load_settings(data_dir, {})
     if settings.embedded and not settings.data_dir.is_dir():
@@ -151,7 +152,8 @@ def with_terrapod(data_dir: Path | None, act: Callable[[Terrapod], Awaitable[T]]
         try:
             # Before anything is sealed: a key that other servers may not know yet does not seal.
             await terrapod.key_watch.look()
-            return await act(terrapod)
+            with patient():
+                return await act(terrapod)
         finally:
             await terrapod.db.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from terrapod_core.db.base import Base, JSONValue, Sealed, UTCDateTime
+from terrapod_core.db.bounds import Bounds, patient
 from terrapod_core.db.database import Database
 from terrapod_core.db.look_up import LookUp
 from terrapod_core.db.outbox import HEAD_ID, EventHead, OutboxRow, ToldEvent
@@ -11,6 +12,7 @@ from terrapod_core.db.unit_of_work import UnitOfWork
 __all__ = [
     "HEAD_ID",
     "Base",
+    "Bounds",
     "Database",
     "EventHead",
     "JSONValue",
@@ -20,4 +22,5 @@ __all__ = [
     "ToldEvent",
     "UTCDateTime",
     "UnitOfWork",
+    "patient",
 ]

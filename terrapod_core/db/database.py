@@ -17,12 +17,14 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from terrapod_core.clock import Clock, SystemClock
+from terrapod_core.db.bounds import RETRY_AFTER, UNBOUNDED, Bounds, is_patient
+from terrapod_core.db.freshness import watch
 from terrapod_core.db.leaving import Leaving
 from terrapod_core.db.look_up import E, LookUp
 from terrapod_core.db.readers import BUSY_SECONDS, PostgreSQLReader, Reader, SQLiteReader, prepare
@@ -37,19 +39,20 @@ log = structlog.get_logger("terrapod.db")
 class Database:
     """One database, SQLite or PostgreSQL."""
 
-    def __init__(self, url: str, *, clock: Clock | None = None, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, clock: Clock | None = None, pool_size: int = 8, bounds: Bounds | None = None) -> None:
         """`url` as in `TERRAPOD_DATABASE_URL`; raises `ValueError` for one that is neither kind."""
         self.url: URL = make_url(url)
+        self.bounds = bounds or Bounds()
         self.clock: Clock = clock or SystemClock()
         self._listeners: list[Callable[[bool], None]] = []
         self._leaving = Leaving()
         self._reader: Reader
         if self.url.drivername == "sqlite+aiosqlite":
-            self.engine = _sqlite_writer(self.url)
-            self._reader = SQLiteReader(self.url)
+            self.engine = _sqlite_writer(self.url, self.bounds)
+            self._reader = SQLiteReader(self.url, self.bounds)
         elif self.url.drivername == "postgresql+asyncpg":
-            self.engine = create_async_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
-            self._reader = PostgreSQLReader(self.engine, self._leaving)
+            self.engine = _postgresql(self.url, pool_size, self.bounds)
+            self._reader = PostgreSQLReader(self.engine, self._leaving, self.bounds)
         else:
             raise ValueError(f"database.url must start with sqlite+aiosqlite:// or postgresql+asyncpg://, not {self.url.drivername}://")
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
@@ -66,12 +69,16 @@ class Database:
     async def read(self, query: Callable[[Session], T]) -> T:
         """Run `query` over a session that only reads; all the reads of a request belong in one call.
 
-        What it returns is detached: everything needed must be loaded inside. Raises `Unavailable` when the database is away.
+        What it returns is detached: everything needed must be loaded inside. Raises `Unavailable` when the database is away, has
+        no connection to spare, or needs longer than a statement may.
         """
+        if is_patient() and not self.is_sqlite:
+            async with self.uow() as uow:
+                return await uow.run(query)
         try:
             return await self._reader.run(query)
-        except (DBAPIError, OSError) as error:
-            raise _away(error) from error
+        except (DBAPIError, PoolTimeout, OSError) as error:
+            raise self._explained(error) from error
 
     async def look_up(self, wanted: LookUp[E], **values: str) -> E | None:
         """One row by its key, `None` when there is none; what the driver fails at is tried once more over a session, as a read is."""
@@ -85,16 +92,30 @@ class Database:
 
     @asynccontextmanager
     async def uow(self) -> AsyncIterator[UnitOfWork]:
-        """Begin a transaction; it is rolled back unless `commit()` was called. Raises `Unavailable` when the database is away."""
+        """Begin a transaction; it is rolled back unless `commit()` was called. Raises `Unavailable` as `read` does, and for a lock
+        that another change holds for too long.
+        """
         session = self._sessions()
         try:
+            if is_patient() and not self.is_sqlite:
+                await session.execute(text(UNBOUNDED))
             yield UnitOfWork(session, self.clock, self._tell)
-        except (DBAPIError, OSError) as error:
-            if isinstance(error, DBAPIError) and not error.connection_invalidated and not _is_outage(error):
+        except (DBAPIError, PoolTimeout, OSError) as error:
+            explained = self._explained(error)
+            if explained is error:
                 raise
-            raise _away(error) from error
+            raise explained from error
         finally:
-            await self._leaving.wait_for(session.close())
+            await self._leaving.wait_for(_give_back(session))
+
+    def _explained(self, error: Exception) -> Exception:
+        """The failure as whoever asked is told of it; itself when the statement was wrong."""
+        refusal = self.bounds.refusal(error)
+        if refusal is not None:
+            return refusal
+        if isinstance(error, DBAPIError) and not (error.connection_invalidated or _is_outage(error)):
+            return error
+        return Unavailable("the database does not answer; try again in a moment", retry_after=RETRY_AFTER)
 
     def _tell(self, news: bool) -> None:
         for listener in self._listeners:
@@ -111,7 +132,28 @@ class Database:
         await self.engine.dispose()
 
 
-def _sqlite_writer(url: URL) -> AsyncEngine:
+async def _give_back(session: AsyncSession) -> None:
+    """Roll back what was not committed, and return the connection; one that the database ended meanwhile is thrown away."""
+    try:
+        await session.close()
+    except (DBAPIError, OSError):
+        await session.invalidate()
+
+
+def _postgresql(url: URL, pool_size: int, bounds: Bounds) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=bounds.connection,
+        hide_parameters=True,
+        connect_args=bounds.connect_arguments(),
+    )
+    watch(engine.sync_engine)
+    return engine
+
+
+def _sqlite_writer(url: URL, bounds: Bounds) -> AsyncEngine:
     if url.database is None or url.database in ("", ":memory:"):
         raise ValueError("database.url must name a file: sqlite+aiosqlite:///path/to/terrapod.db")
     Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -121,7 +163,7 @@ def _sqlite_writer(url: URL) -> AsyncEngine:
         poolclass=AsyncAdaptedQueuePool,
         pool_size=1,
         max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
+        pool_timeout=bounds.connection,
         connect_args={"timeout": BUSY_SECONDS},
     )
     # IMMEDIATE: a transaction that will write takes the write lock at its start, or two of them deadlock upgrading.
@@ -144,12 +186,6 @@ def _is_outage(error: DBAPIError) -> bool:
     """Whether the server said it is going or gone, or a lock outlasted the wait, rather than that the statement was wrong."""
     state = str(getattr(error.orig, "sqlstate", "") or "")
     return state.startswith(("08", "57P", "53")) or "database is locked" in str(error.orig)
-
-
-def _away(error: Exception) -> Exception:
-    if isinstance(error, SQLAlchemyError) and isinstance(error, DBAPIError) and not (error.connection_invalidated or _is_outage(error)):
-        return error
-    return Unavailable("the database does not answer; try again in a moment", retry_after=2)
 
 
 __all__ = ["AsyncSession", "Database"]

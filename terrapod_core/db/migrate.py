@@ -32,6 +32,12 @@ VERSION_TABLE: Final = "alembic_version"
 LOCK: Final = 0x6D696772617465
 """PostgreSQL's advisory lock while migrating, so that replicas that start together do it once: `migrate` in ASCII."""
 
+UNBOUNDED: Final = (
+    "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),"
+    " set_config('idle_in_transaction_session_timeout', '0', true)"
+)
+"""An upgrade has no bounds: a big table takes its time, and a replica that comes second waits for the first."""
+
 
 class SchemaNewer(Exception):
     """The database was written by a newer Terrapod; this one would not understand it."""
@@ -140,6 +146,7 @@ async def _transaction(db: Database, connection: AsyncConnection) -> AsyncIterat
     """The one transaction of an upgrade, alone."""
     if not db.is_sqlite:
         async with connection.begin():
+            await connection.execute(text(UNBOUNDED))
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             yield
         return

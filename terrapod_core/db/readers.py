@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Dialect, Engine, create_engine, event
@@ -15,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionma
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, PoolProxiedConnection, QueuePool
 
+from terrapod_core.db.bounds import Bounds, is_patient
 from terrapod_core.db.leaving import Leaving
 
 T = TypeVar("T")
@@ -27,6 +30,10 @@ LOOK_UPS: Final = 4
 
 BUSY_SECONDS: Final = 30
 """How long SQLite waits for another process's write (a CLI command beside the server)."""
+
+
+STEPS: Final = 100_000
+"""Of SQLite's machine, between two looks at the clock: some milliseconds."""
 
 
 class Reader(ABC):
@@ -50,10 +57,13 @@ class Reader(ABC):
 class PostgreSQLReader(Reader):
     """One pooled connection a call, without a transaction to begin and roll back; look-ups have connections of their own."""
 
-    def __init__(self, engine: AsyncEngine, leaving: Leaving) -> None:
+    def __init__(self, engine: AsyncEngine, leaving: Leaving, bounds: Bounds) -> None:
         self._leaving = leaving
+        self._bounds = bounds
         self._sessions = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False)
-        self._engine = create_async_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
+        self._engine = create_async_engine(
+            engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True, connect_args=bounds.connect_arguments()
+        )
         self._free: list[tuple[AsyncConnection, Any]] = []
         self._room = asyncio.Semaphore(LOOK_UPS)
         self.dialect = engine.dialect
@@ -66,7 +76,7 @@ class PostgreSQLReader(Reader):
             await self._leaving.wait_for(session.close())
 
     async def fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any] | None:
-        async with self._room:
+        async with self._turn():
             connection, driver = self._free.pop() if self._free else await self._open()
             try:
                 row: Sequence[Any] | None = await driver.fetchrow(text, *arguments)
@@ -77,6 +87,18 @@ class PostgreSQLReader(Reader):
                 raise
             self._free.append((connection, driver))
             return row
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of the connections; raises `TimeoutError` when none is free for too long."""
+        if self._room.locked():
+            await asyncio.wait_for(self._room.acquire(), self._bounds.connection)
+        else:
+            await self._room.acquire()
+        try:
+            yield
+        finally:
+            self._room.release()
 
     async def _open(self) -> tuple[AsyncConnection, Any]:
         connection = await self._engine.connect()
@@ -102,7 +124,10 @@ class SQLiteReader(Reader):
     would wait for a lock it fails at once, and `Database.look_up` asks a thread.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._deadlines: dict[int, float] = {}
+        """When the statement of each thread has had its time; a thread that is not in here has all of it."""
         self._engine: Engine = create_engine(
             url.set(drivername="sqlite+pysqlite"),
             poolclass=QueuePool,
@@ -112,12 +137,13 @@ class SQLiteReader(Reader):
             hide_parameters=True,  # values stay out of errors, and so out of the log
         )
         prepare(self._engine, begin="BEGIN", pragmas=("query_only=ON",))
+        event.listen(self._engine, "connect", self._bound)
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._kept: PoolProxiedConnection | None = None
         self.dialect = self._engine.dialect
 
     async def run(self, query: Callable[[Session], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, query)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, query, is_patient())
 
     async def fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any] | None:
         if self._kept is None:
@@ -127,9 +153,24 @@ class SQLiteReader(Reader):
         rows: list[Sequence[Any]] = self._kept.driver_connection.execute(text, arguments).fetchall()  # type: ignore[union-attr]
         return rows[0] if rows else None
 
-    def _run(self, query: Callable[[Session], T]) -> T:
-        with Session(self._engine, autoflush=False) as session:
-            return query(session)
+    def _run(self, query: Callable[[Session], T], patient: bool) -> T:
+        thread = threading.get_ident()
+        if not patient:
+            self._deadlines[thread] = time.monotonic() + self._bounds.statement
+        try:
+            with Session(self._engine, autoflush=False) as session:
+                return query(session)
+        finally:
+            self._deadlines.pop(thread, None)
+
+    def _bound(self, connection: Any, _record: Any) -> None:
+        """SQLite asks from time to time whether to go on; there are two threads, and one that never ends would be half of all."""
+
+        def is_over() -> bool:
+            deadline = self._deadlines.get(threading.get_ident())
+            return deadline is not None and time.monotonic() > deadline
+
+        connection.set_progress_handler(is_over, STEPS)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=True)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core import ids
 from terrapod_core.clock import Clock
-from terrapod_core.db import HEAD_ID, Database, EventHead, OutboxRow, ToldEvent
+from terrapod_core.db import HEAD_ID, Database, EventHead, OutboxRow, ToldEvent, patient
 from terrapod_core.errors import Unavailable
 from terrapod_core.jobs.claims import CLAIM_SECONDS, Claim, Claims
 from terrapod_core.jobs.leader import Leader
@@ -192,7 +192,8 @@ class Worker:
         try:
             if handler is None:
                 raise LookupError(f"no handler is called {job.name}; was its plugin removed?")
-            await handler.run(job.payload)
+            with patient():
+                await handler.run(job.payload)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the job is accounted for
             await self._failed(job, error, retries=handler.retries if handler else 0)
             return
@@ -225,7 +226,8 @@ class Worker:
             await asyncio.sleep(periodic.every.total_seconds())
             try:
                 if await self._leader.is_mine():
-                    await periodic.run()
+                    with patient():
+                        await periodic.run()
             except Unavailable as error:
                 log.warning("periodic work waits for the database", work=periodic.name, error=error.detail)
             except Exception:

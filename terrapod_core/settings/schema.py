@@ -79,7 +79,15 @@ class Database:
         shown_default="sqlite+aiosqlite:///<data_dir>/terrapod.db",
     )
     auto_upgrade: bool = setting(True, "Bring an older schema up to date at the start; `false` refuses to start instead.")
-    pool_size: Positive = setting(8, "Connections per process (PostgreSQL).")
+    pool_size: Positive = setting(8, "Connections per process (PostgreSQL), beside four for look-ups.")
+    statement_timeout_seconds: Positive = setting(
+        30, "A statement of a request that takes longer is stopped, and the request answered 503; background work is exempt."
+    )
+    lock_timeout_seconds: Positive = setting(10, "How long a change waits for a row that another one holds (PostgreSQL).")
+    idle_transaction_seconds: Positive = setting(
+        60, "A transaction in which nothing happened for so long is ended by PostgreSQL, so that a process that hangs holds no locks."
+    )
+    connection_wait_seconds: Positive = setting(20, "How long a request waits for a free connection before it is answered 503.")
 
     def __post_init__(self) -> None:
         if self.url and not self.url.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
