@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import ROOT, terraform as programs
 from tests.support.databases import Databases, PostgreSQLDatabases, SQLiteDatabases
+from tests.support.one_connection import one_connection_each
 from tests.support.postgres import PostgresServer, postgres_server, run_elsewhere
 from tests.support.serving import api, engines, new_server, open_server, pytest_runtest_makereport, server
 
@@ -36,6 +37,13 @@ def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         empty.touch()
         patch.setenv("TF_CLI_CONFIG_FILE", str(empty))
         patch.setenv("CHECKPOINT_DISABLE", "1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_connection() -> Iterator[None]:
+    """Nobody who holds a connection asks for another, in any test."""
+    with one_connection_each():
         yield
 
 

@@ -1,0 +1,55 @@
+"""A guard: who holds a connection of the database asks for no other.
+
+Enough requests that do so at once hold all connections of the pool, and each waits for one that none gives back. Every test
+that runs the application in its own process runs under it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+
+from terrapod_core.db import Database, UnitOfWork
+
+
+class SecondConnection(AssertionError):
+    """A task that holds a connection asked for another one."""
+
+
+@contextmanager
+def one_connection_each() -> Iterator[None]:
+    """Within: a task that is in a unit of work and reads, looks up or begins another one raises `SecondConnection`."""
+    holding: set[tuple[asyncio.Task[Any] | None, Database]] = set()
+    uow, read, look_up = Database.uow, Database.read, Database.look_up
+
+    def check(db: Database, what: str) -> None:
+        if (asyncio.current_task(), db) in holding:
+            raise SecondConnection(f"a unit of work is open in this task, and it asks for a second connection: {what}")
+
+    @asynccontextmanager
+    async def guarded_uow(self: Database) -> AsyncIterator[UnitOfWork]:
+        check(self, "uow")
+        held = (asyncio.current_task(), self)
+        async with uow(self) as opened:
+            holding.add(held)
+            try:
+                yield opened
+            finally:
+                holding.discard(held)
+
+    def guarded(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def asked(self: Database, *arguments: Any, **values: Any) -> Any:
+            check(self, method.__name__)
+            return await method(self, *arguments, **values)
+
+        return asked
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "uow", guarded_uow)
+        patch.setattr(Database, "read", guarded(read))
+        patch.setattr(Database, "look_up", guarded(look_up))
+        yield
