@@ -27,7 +27,7 @@ REQUEST: Final[ContextVar[RequestInfo | None]] = ContextVar("terrapod_request", 
 
 def record(uow: UnitOfWork, actor: Actor, action: str, resource_type: str, resource_id: str, **detail: Any) -> None:
     """Note a change in its own transaction: both are kept, or neither. `detail` holds names and values, never a secret."""
-    uow.add(entry(uow.now(), actor, action, resource_type, resource_id, "allowed", detail))
+    uow.append(AuditEntry, **_values(uow.now(), actor, action, resource_type, resource_id, "allowed", detail))
 
 
 async def refused(db: Database, actor: Actor, action: str, resource_type: str, resource_id: str, **detail: Any) -> None:
@@ -41,18 +41,24 @@ def entry(
     at: datetime, actor: Actor, action: str, resource_type: str, resource_id: str, outcome: str, detail: dict[str, Any]
 ) -> AuditEntry:
     """An entry about the request being served, not yet in any transaction."""
+    return AuditEntry(**_values(at, actor, action, resource_type, resource_id, outcome, detail))
+
+
+def _values(
+    at: datetime, actor: Actor, action: str, resource_type: str, resource_id: str, outcome: str, detail: dict[str, Any]
+) -> dict[str, Any]:
     request = REQUEST.get()
-    return AuditEntry(
-        id=ids.new("audit"),
-        at=at,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_name=actor.name,
-        action=action,
-        resource_type=resource_type,
-        resource_id=resource_id,
-        outcome=outcome,
-        detail=detail,
-        request_id=request.id if request else None,
-        address=request.address if request else None,
-    )
+    return {
+        "id": ids.new("audit"),
+        "at": at,
+        "actor_kind": actor.kind,
+        "actor_id": actor.id,
+        "actor_name": actor.name,
+        "action": action,
+        "resource_type": resource_type,
+        "resource_id": resource_id,
+        "outcome": outcome,
+        "detail": detail,
+        "request_id": request.id if request else None,
+        "address": request.address if request else None,
+    }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy.orm import Session
 
 from terrapod_core.plugin.events import Event
 
 E = TypeVar("E", bound=Event)
+
+Concerning: TypeAlias = Callable[[Session, Collection[str]], Collection[str]]
+"""Those of some workspaces, by id, in which there is something to do."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Jobs:
     def __init__(self) -> None:
         self.handlers: dict[str, Handler] = {}
         self.listeners: dict[str, list[str]] = {}
+        self.concerning: dict[str, Concerning] = {}
         self.periodic: list[Periodic] = []
 
     def handle(self, name: str, run: Callable[[dict[str, Any]], Awaitable[None]], *, retries: int = 5) -> None:
@@ -44,8 +50,20 @@ class Jobs:
             raise ValueError(f"two handlers are called {name}")
         self.handlers[name] = Handler(name, run, retries)
 
-    def on(self, event: type[E], name: str, run: Callable[[E], Awaitable[None]], *, retries: int = 5) -> None:
-        """Run `run(event)` after each commit that emitted such an event; each listener is a job of its own, retried alone."""
+    def on(
+        self,
+        event: type[E],
+        name: str,
+        run: Callable[[E], Awaitable[None]],
+        *,
+        retries: int = 5,
+        concerning: Concerning | None = None,
+    ) -> None:
+        """Run `run(event)` after each commit that emitted such an event; each listener is a job of its own, retried alone.
+
+        `concerning` is for an event about a workspace that comes often and seldom asks for anything: it is asked once for many of
+        them, after they were committed, and of the others no job is made.
+        """
 
         async def decoded(payload: dict[str, Any]) -> None:
             restored = Event.restore(event.name(), payload)
@@ -53,6 +71,8 @@ class Jobs:
             await run(restored)
 
         self.handle(name, decoded, retries=retries)
+        if concerning is not None:
+            self.concerning[name] = concerning
         self.listeners.setdefault(event.name(), []).append(name)
 
     def every(self, name: str, every: timedelta, run: Callable[[], Awaitable[None]]) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import ColumnElement, Delete, Update, delete, select, text, update
@@ -118,17 +118,28 @@ class Worker:
             # One process at a time, until its commit: so the ids of told events show up in their order.
             head = await uow.session.get_one(EventHead, HEAD_ID, with_for_update=True)
             rows = list((await uow.session.execute(select(OutboxRow).order_by(OutboxRow.number).limit(RELAY_BATCH))).scalars())
+            concerned = await uow.run(lambda session: self._concerned(session, rows))
             now = uow.now()
             for row in rows:
                 for name in self._jobs.listeners.get(row.event, ()):
-                    uow.add(Job(id=ids.new("job"), name=name, payload=row.payload, run_at=now, attempts=0, created_at=now))
+                    if name not in concerned or row.payload["workspace_id"] in concerned[name]:
+                        uow.append(Job, id=ids.new("job"), name=name, payload=row.payload, run_at=now, attempts=0, created_at=now)
                 if "workspace_id" in row.payload:
                     head.last += 1
-                    uow.add(_as_told(head.last, row, now))
+                    uow.append(ToldEvent, **_as_told(head.last, row, now))
             await uow.session.execute(delete(OutboxRow).where(OutboxRow.number.in_([row.number for row in rows])))
             uow.then(self._told)
             await uow.commit()
         return bool(rows)
+
+    def _concerned(self, session: Session, rows: Sequence[OutboxRow]) -> dict[str, Collection[str]]:
+        """For listeners that have said how to ask: the workspaces of these events in which they have something to do."""
+        found: dict[str, Collection[str]] = {}
+        for name, ask in self._jobs.concerning.items():
+            of = {row.payload["workspace_id"] for row in rows if name in self._jobs.listeners.get(row.event, ())}
+            if of:
+                found[name] = ask(session, of)
+        return found
 
     async def _run_one(self) -> bool:
         job = await self._claim()
@@ -234,6 +245,12 @@ class Worker:
                 log.exception("periodic work failed and is tried again next time", work=periodic.name)
 
 
-def _as_told(number: int, row: OutboxRow, now: datetime) -> ToldEvent:
-    workspace_id: str = row.payload["workspace_id"]
-    return ToldEvent(id=number, event=row.event, payload=row.payload, workspace_id=workspace_id, happened_at=row.created_at, told_at=now)
+def _as_told(number: int, row: OutboxRow, now: datetime) -> dict[str, Any]:
+    return {
+        "id": number,
+        "event": row.event,
+        "payload": row.payload,
+        "workspace_id": row.payload["workspace_id"],
+        "happened_at": row.created_at,
+        "told_at": now,
+    }

@@ -67,7 +67,7 @@ class Handlers:
         jobs.on(WorkspaceUnlocked, "runs.admit", self.admit)
         jobs.every("runs.admit-overlooked", OVERLOOKED_EVERY, self.admit_overlooked)
         jobs.every("runs.release-awaited", OVERLOOKED_EVERY, self.release_awaited)
-        jobs.on(StateVersionFinalized, "runs.discard-stale", self.discard_stale)
+        jobs.on(StateVersionFinalized, "runs.discard-stale", self.discard_stale, concerning=queries.with_saved_plans)
         jobs.on(RunStatusChanged, "runs.seal-logs", self.seal_logs)
         jobs.on(ConfigurationUploaded, "runs.queue-run", self.queue_run)
         jobs.on(WorkspaceDeleted, "runs.remove-workspace", self.remove_workspace)

@@ -261,6 +261,12 @@ def saved_plans(session: Session, workspace_id: str) -> list[Run]:
     return list(session.execute(query.order_by(Run.id).with_for_update()).scalars())
 
 
+def with_saved_plans(session: Session, workspace_ids: Collection[str]) -> Collection[str]:
+    """Those of the workspaces that have some."""
+    query = select(Run.workspace_id).where(Run.workspace_id.in_(workspace_ids), Run.status == RunStatus.PLANNED_AND_SAVED.value)
+    return set(session.execute(query).scalars())
+
+
 def unended_of(session: Session, workspace_id: str) -> list[tuple[Run, Phase]]:
     """The phases of a workspace that have not ended, or whose run has not; for putting a deleted workspace away."""
     query = select(Run, Phase).join(Phase, Phase.run_id == Run.id).where(Run.workspace_id == workspace_id)

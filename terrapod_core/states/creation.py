@@ -78,6 +78,13 @@ class Creation:
     def check_writer(self, session: Session, actor: Actor, workspace_id: str, *, lock: bool = False) -> Workspace:
         """The workspace, when the actor may write its state now; `lock` locks its row."""
         workspace = (workspaces_queries.for_update if lock else workspaces_queries.by_id)(session, workspace_id)
+        return self._writable(actor, workspace)
+
+    async def look_up_writable(self, actor: Actor, workspace_id: str) -> Workspace:
+        """The same without a session: the workspace is only looked at."""
+        return self._writable(actor, await self._db.look_up(workspaces_queries.BY_ID, workspace_id=workspace_id))
+
+    def _writable(self, actor: Actor, workspace: Workspace | None) -> Workspace:
         if workspace is None:
             raise missing("workspace")
         self._authz.require(actor, Permission.STATE_WRITE, workspace)
@@ -91,8 +98,7 @@ class Creation:
         """
         new.check()
         async with self._db.uow() as uow:
-            workspace = await uow.run(lambda session: self.check_writer(session, actor, workspace_id, lock=True))
-            version = await uow.run(lambda session: self._known(session, actor, workspace, new))
+            workspace, version = await uow.run(lambda session: self._locked(session, actor, workspace_id, new))
             if version is None:
                 version = self._new(uow, actor, workspace, ids.new("sv"), new)
                 version.run_id = await self._run_id(uow, workspace, new.run)
@@ -106,7 +112,7 @@ class Creation:
         self, actor: Actor, workspace_id: str, chunks: AsyncIterable[bytes], document: Callable[[], CreateStateVersion]
     ) -> tuple[StateVersion, Workspace]:
         """A final version from the bytes in the document. `document` is asked once `chunks` has ended: both come in one stream."""
-        await self._db.read(lambda session: self.check_writer(session, actor, workspace_id))
+        await self.look_up_writable(actor, workspace_id)
         version_id = ids.new("sv")
         arrived = await self._writer.store(version_id, chunks)
 
@@ -115,8 +121,7 @@ class Creation:
             new.check()
             arrived.check(serial=new.serial, lineage=new.lineage, md5=new.md5.lower())
             async with self._db.uow() as uow:
-                workspace = await uow.run(lambda session: self.check_writer(session, actor, workspace_id, lock=True))
-                known = await uow.run(lambda session: self._known(session, actor, workspace, new))
+                workspace, known = await uow.run(lambda session: self._locked(session, actor, workspace_id, new))
                 if known is not None and known.status == StateStatus.FINALIZED:
                     return known, workspace
                 version = self._new(uow, actor, workspace, version_id, new)
@@ -225,15 +230,18 @@ class Creation:
         claim.make()
         await uow.commit()
 
+    def _locked(self, session: Session, actor: Actor, workspace_id: str, new: CreateStateVersion) -> tuple[Workspace, StateVersion | None]:
+        workspace = self.check_writer(session, actor, workspace_id, lock=True)
+        return workspace, self._known(session, actor, workspace, new)
+
     def _known(self, session: Session, actor: Actor, workspace: Workspace, new: CreateStateVersion) -> StateVersion | None:
         """The version there is for this very state, or `None` when it may come; else `Conflict`."""
         md5 = new.md5.lower()
-        current = queries.current(session, workspace.id)
+        current, announced = queries.may_precede(session, workspace, new.serial, md5, actor.user_id)
         if is_same(current, new.serial, new.lineage, md5):
             return current
         if not new.force:
             check_follows(current, new.serial, new.lineage, md5)
-        announced = queries.announced(session, workspace.id, new.serial, md5, actor.user_id)
         alike = announced is not None and (announced.lineage, announced.force) == (new.lineage or None, bool(new.force))
         return announced if alike else None
 

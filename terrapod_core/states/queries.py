@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.states.models import StateStatus, StateVersion, StateVersionOutput
 from terrapod_core.workspaces import Workspace
@@ -18,9 +20,49 @@ from terrapod_core.workspaces import Workspace
 NEWEST = (StateVersion.created_at.desc(), StateVersion.id.desc())
 
 
+BY_ID: Final = LookUp(StateVersion, select(StateVersion).where(StateVersion.id == bindparam("version_id")))
+
+# The statements of an announcement and an upload are made once: building them anew cost more than PostgreSQL's answer.
+
+_MAY_PRECEDE: Final = (
+    select(StateVersion)
+    .where(
+        or_(
+            StateVersion.id == bindparam("current_id"),
+            and_(
+                StateVersion.workspace_id == bindparam("workspace_id"),
+                StateVersion.status == StateStatus.PENDING.value,
+                StateVersion.serial == bindparam("serial"),
+                StateVersion.md5 == bindparam("md5"),
+                StateVersion.created_by_id == bindparam("created_by_id"),
+            ),
+        )
+    )
+    .order_by(*NEWEST)
+)
+
+_CONCERNED: Final = (
+    select(StateVersion)
+    .where(
+        or_(
+            StateVersion.id == bindparam("version_id"),
+            StateVersion.id == bindparam("current_id"),
+            and_(
+                StateVersion.workspace_id == bindparam("workspace_id"),
+                StateVersion.status == StateStatus.PENDING.value,
+                StateVersion.serial <= bindparam("serial"),
+                StateVersion.force.is_(False),
+            ),
+        )
+    )
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
 def by_id(session: Session, version_id: str) -> StateVersion | None:
     """The state version, or `None`; says nothing about who may see it."""
-    return session.execute(select(StateVersion).where(StateVersion.id == version_id)).scalar_one_or_none()
+    return BY_ID.over(session, {"version_id": version_id})
 
 
 def for_update(session: Session, version_id: str) -> StateVersion | None:
@@ -41,16 +83,35 @@ def pending_state(session: Session, workspace_id: str) -> bool:
     return session.execute(select(StateVersion.id).where(*pending).limit(1)).first() is not None
 
 
-def announced(session: Session, workspace_id: str, serial: int, md5: str, created_by_id: str | None) -> StateVersion | None:
-    """The pending version of the same maker for the same bytes: a client that repeats a request gets it again."""
-    query = select(StateVersion).where(
-        StateVersion.workspace_id == workspace_id,
-        StateVersion.status == StateStatus.PENDING.value,
-        StateVersion.serial == serial,
-        StateVersion.md5 == md5,
-        StateVersion.created_by_id == created_by_id,
-    )
-    return session.execute(query.order_by(*NEWEST).limit(1)).scalar_one_or_none()
+def may_precede(
+    session: Session, workspace: Workspace, serial: int, md5: str, created_by_id: str | None
+) -> tuple[StateVersion | None, StateVersion | None]:
+    """The current version of a workspace whose row is locked, and the pending one of the same maker for the same bytes: a client
+    that repeats a request gets it again.
+    """
+    values = {"current_id": workspace.current_state_version_id, "workspace_id": workspace.id, "serial": serial, "md5": md5}
+    found = session.execute(_MAY_PRECEDE, {**values, "created_by_id": created_by_id}).scalars().all()
+    current = next((each for each in found if each.id == workspace.current_state_version_id), None)
+    return current, next((each for each in found if each is not current), None)
+
+
+@dataclass(frozen=True)
+class Concerned:
+    """The versions that the arrival of one is about, their rows locked."""
+
+    version: StateVersion | None
+    current: StateVersion | None
+    overtakes: bool
+    """Whether others were announced that can no longer follow."""
+
+
+def concerned(session: Session, workspace: Workspace, version_id: str, serial: int) -> Concerned:
+    """What the arrival of a version with this serial is about; lock the workspace's row first."""
+    current_id = workspace.current_state_version_id
+    values = {"version_id": version_id, "current_id": current_id, "workspace_id": workspace.id, "serial": serial}
+    found = {each.id: each for each in session.execute(_CONCERNED, values).scalars()}
+    overtakes = bool(found.keys() - {version_id, current_id})
+    return Concerned(found.get(version_id), found.get(current_id) if current_id is not None else None, overtakes)
 
 
 def from_run(session: Session, run_id: str, serial: int, md5: str) -> StateVersion | None:

@@ -93,7 +93,7 @@ class States:
 
     async def check_may_write(self, actor: Actor, workspace_id: str) -> None:
         """Raise what `create` would raise about the actor and the lock; for refusing before a large body is read."""
-        await self._db.read(lambda session: self._creation.check_writer(session, actor, workspace_id))
+        await self._creation.look_up_writable(actor, workspace_id)
 
     # -- reading
 
@@ -292,6 +292,9 @@ class States:
         return found
 
     async def _filled(self, actor: Actor, version: StateVersion, workspace: Workspace, *, upload: bool = False) -> StateVersion:
+        if version.status == StateStatus.PENDING:  # without outputs, so without a look for them
+            return self._views.link(actor, workspace, version, upload=upload)
+
         def read(session: Session) -> StateVersion:
             self._views.fill(session, actor, [(version, workspace)])
             return self._views.link(actor, workspace, version, upload=upload)

@@ -60,7 +60,7 @@ class Uploads:
                 raise Conflict("the state version has its bytes already, and these are others")
             return
         arrived = await self._writer.store(version_id, chunks)
-        lost = await self._claims.settle(arrived.stored, lambda claim: self._arrived(version_id, arrived, claim))
+        lost = await self._claims.settle(arrived.stored, lambda claim: self._arrived(version, arrived, claim))
         if lost is not None:
             raise lost
 
@@ -82,19 +82,21 @@ class Uploads:
         await self._claims.settle(stored, lambda claim: self._parsed(version_id, stored, claim))
 
     async def _waiting(self, version_id: str) -> StateVersion:
-        version = await self._db.read(lambda session: queries.by_id(session, version_id))
+        version = await self._db.look_up(queries.BY_ID, version_id=version_id)
         if version is None or version.status == StateStatus.DISCARDED or version.upload_expires_at <= self._db.clock.now():
             raise NotFound(NOT_WAITING)
         return version
 
-    async def _arrived(self, version_id: str, arrived: Arrived, claim: Claim) -> Conflict | None:
+    async def _arrived(self, announced: StateVersion, arrived: Arrived, claim: Claim) -> Conflict | None:
         """The transaction that makes the version final; the conflict that discarded it, if one did."""
         async with self._db.uow() as uow:
-            version, workspace = await uow.run(lambda session: self._locked(session, version_id))
+            workspace, concerned = await uow.run(lambda session: self._concerned(session, announced, arrived.state.serial))
+            version, current = concerned.version, concerned.current
+            if version is None:
+                raise NotFound(NOT_WAITING)
             arrived.check(serial=version.serial, lineage=version.lineage, md5=version.md5)
             if version.status == StateStatus.FINALIZED:
                 return None  # two uploads of the same bytes: the other one was first
-            current = await uow.run(lambda session: queries.current(session, workspace.id))
             state, md5 = arrived.state, arrived.stored.md5
             if is_same_state(current, state.serial, state.lineage, md5) and version.status == StateStatus.DISCARDED:
                 return None
@@ -110,11 +112,18 @@ class Uploads:
                 await uow.commit()
                 return conflict
             self._writer.finalize(uow, version, arrived)
-            await self._writer.make_current(uow, workspace, version)
+            await self._writer.make_current(uow, workspace, version, overtakes=concerned.overtakes)
             self._writer.note(uow, _maker(version), "upload", version, workspace, size=version.size)
             claim.make()
             await uow.commit()
             return None
+
+    def _concerned(self, session: Session, announced: StateVersion, serial: int) -> tuple[Workspace, queries.Concerned]:
+        """All rows that the transaction is about, locked in two statements: the workspace's first, as everywhere."""
+        workspace = workspaces_queries.for_update(session, announced.workspace_id)
+        if workspace is None:
+            raise NotFound(NOT_WAITING)
+        return workspace, queries.concerned(session, workspace, announced.id, serial)
 
     def _locked(self, session: Session, version_id: str) -> tuple[StateVersion, Workspace]:
         """Both rows, locked: the workspace's first, as everywhere. The version may have been discarded meanwhile."""

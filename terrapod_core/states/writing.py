@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 
 from terrapod_core import audit, ids
 from terrapod_core.authz import Actor
@@ -23,6 +23,19 @@ from terrapod_core.storage.streams import batches, inspected
 from terrapod_core.workspaces import Workspace, Workspaces
 
 WHAT: Final = "state"
+
+_OVERTAKEN: Final = (
+    update(StateVersion)
+    .where(
+        StateVersion.workspace_id == bindparam("its_workspace_id"),
+        StateVersion.status == StateStatus.PENDING.value,
+        StateVersion.serial <= bindparam("its_serial"),
+        StateVersion.force.is_(False),
+        StateVersion.id != bindparam("its_id"),
+    )
+    .values(status=StateStatus.DISCARDED.value)
+    .execution_options(synchronize_session=False)
+)
 
 
 @dataclass(frozen=True)
@@ -67,24 +80,18 @@ class StateWriter:
         version.terraform_version, version.state_version = state.terraform_version, state.format
         version.resources, version.modules, version.providers = state.resources, state.modules, state.providers
         version.resource_count = state.resource_count
-        uow.add(*(self._output(version.id, output) for output in state.outputs.values()))
+        for output in state.outputs.values():
+            uow.append(StateVersionOutput, **self._output(version.id, output))
 
-    async def make_current(self, uow: UnitOfWork, workspace: Workspace, version: StateVersion) -> None:
-        """Let the workspace point to a finalized version; announced ones that can no longer follow are discarded."""
-        overtaken = (
-            update(StateVersion)
-            .where(
-                StateVersion.workspace_id == workspace.id,
-                StateVersion.status == StateStatus.PENDING.value,
-                StateVersion.serial <= version.serial,
-                StateVersion.force.is_(False),
-                StateVersion.id != version.id,
-            )
-            .values(status=StateStatus.DISCARDED.value)
-            .execution_options(synchronize_session=False)
-        )
-        await uow.flush()
-        await uow.session.execute(overtaken)
+    async def make_current(self, uow: UnitOfWork, workspace: Workspace, version: StateVersion, *, overtakes: bool = True) -> None:
+        """Let the workspace point to a finalized version; announced ones that can no longer follow are discarded.
+
+        `overtakes` is false when the caller has seen, under the workspace's lock, that there are none.
+        """
+        if overtakes:
+            await uow.flush()
+            values = {"its_workspace_id": workspace.id, "its_serial": version.serial, "its_id": version.id}
+            await uow.session.execute(_OVERTAKEN, values)
         self._workspaces.set_current_state(uow, workspace, version.id, version.resource_count)
         uow.emit(StateVersionFinalized(version.id, workspace.id))
 
@@ -103,18 +110,18 @@ class StateWriter:
             **detail,
         )
 
-    def _output(self, version_id: str, output: OutputValue) -> StateVersionOutput:
+    def _output(self, version_id: str, output: OutputValue) -> dict[str, Any]:
         output_id = ids.new("wsout")
         sealed = None if output.value is None else self._keyring.seal(output.value, column=VALUE_COLUMN, row=output_id)
-        return StateVersionOutput(
-            id=output_id,
-            state_version_id=version_id,
-            name=output.name,
-            sensitive=output.sensitive,
-            type=simple_type(output.type, output.value),
-            detailed_type=output.type,
-            value=sealed,
-        )
+        return {
+            "id": output_id,
+            "state_version_id": version_id,
+            "name": output.name,
+            "sensitive": output.sensitive,
+            "type": simple_type(output.type, output.value),
+            "detailed_type": output.type,
+            "value": sealed,
+        }
 
 
 async def is_same(chunks: AsyncIterable[bytes], *, size: int, md5: str | None = None, sha256: str | None = None) -> bool:

@@ -9,6 +9,9 @@ from typing import Final, Protocol
 BATCH: Final = 1 << 18
 """Bytes that are worth a hop to a thread."""
 
+SMALL: Final = 1 << 13
+"""Bytes of a whole stream that are not: an inspector has them seen in less time than the hop takes."""
+
 
 class Inspector(Protocol):
     """Looks at a stream. Synchronous; may compute much, and raise whatever should end the stream."""
@@ -38,10 +41,18 @@ async def batches(chunks: AsyncIterable[bytes], size: int = BATCH) -> AsyncItera
 
 async def inspected(chunks: AsyncIterable[bytes], inspector: Inspector) -> AsyncIterator[bytes]:
     """The same bytes, each piece once the inspector has seen it; what it raises ends the stream. It works in a thread."""
+    seen = 0
     async for batch in batches(chunks):
-        await asyncio.to_thread(inspector.feed, batch)
+        seen += len(batch)
+        if seen <= SMALL:
+            inspector.feed(batch)
+        else:
+            await asyncio.to_thread(inspector.feed, batch)
         yield batch
-    await asyncio.to_thread(inspector.finish)
+    if seen <= SMALL:
+        inspector.finish()
+    else:
+        await asyncio.to_thread(inspector.finish)
 
 
 async def opened(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

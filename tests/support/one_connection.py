@@ -1,19 +1,24 @@
 """A guard: who holds a connection of the database asks for no other.
 
 Enough requests that do so at once hold all connections of the pool, and each waits for one that none gives back. Every test
-that runs the application in its own process runs under it.
+that runs the application in its own process runs under it. A test itself may hold one and look with another: it plays several people.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
 
 from terrapod_core.db import Database, UnitOfWork
+from tests.support import ROOT
+
+
+TESTS = str(ROOT / "tests")
 
 
 class SecondConnection(AssertionError):
@@ -31,15 +36,19 @@ def one_connection_each() -> Iterator[None]:
             raise SecondConnection(f"a unit of work is open in this task, and it asks for a second connection: {what}")
 
     @asynccontextmanager
-    async def guarded_uow(self: Database) -> AsyncIterator[UnitOfWork]:
-        check(self, "uow")
-        held = (asyncio.current_task(), self)
-        async with uow(self) as opened:
-            holding.add(held)
+    async def held(db: Database, *, for_a_test: bool) -> AsyncIterator[UnitOfWork]:
+        mine = (asyncio.current_task(), db)
+        async with uow(db) as opened:
+            if not for_a_test:
+                holding.add(mine)
             try:
                 yield opened
             finally:
-                holding.discard(held)
+                holding.discard(mine)
+
+    def guarded_uow(self: Database) -> AbstractAsyncContextManager[UnitOfWork]:
+        check(self, "uow")
+        return held(self, for_a_test=sys._getframe(1).f_code.co_filename.startswith(TESTS))
 
     def guarded(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def asked(self: Database, *arguments: Any, **values: Any) -> Any:

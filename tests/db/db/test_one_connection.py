@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
+from types import FunctionType
 
 import httpx
 import pytest
@@ -42,7 +43,7 @@ async def db(migrated_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-async def test_the_guard_over_all_tests_sees_a_second_connection(db: Database) -> None:
+async def asks_twice(db: Database) -> None:
     async with db.uow() as uow:
         assert await uow.run(lambda session: session.execute(select(Visibility)).first()) is not None
         with pytest.raises(SecondConnection):
@@ -50,4 +51,9 @@ async def test_the_guard_over_all_tests_sees_a_second_connection(db: Database) -
         with pytest.raises(SecondConnection):
             async with db.uow():
                 pass
+
+
+async def test_the_guard_over_all_tests_sees_a_second_connection(db: Database) -> None:
+    product = FunctionType(asks_twice.__code__.replace(co_filename="/terrapod_core/planted.py"), globals())
+    await product(db)
     await db.ping()
