@@ -224,10 +224,11 @@ class Creation:
     ) -> None:
         uow.add(version)
         await uow.flush()
-        self._writer.finalize(uow, version, arrived)
+        stored_anew = await self._writer.finalize(uow, version, arrived)
         await self._writer.make_current(uow, workspace, version)
         self._writer.note(uow, actor, verb, version, workspace, size=version.size, **detail)
-        claim.make()
+        if stored_anew:
+            claim.make()
         await uow.commit()
 
     def _locked(self, session: Session, actor: Actor, workspace_id: str, new: CreateStateVersion) -> tuple[Workspace, StateVersion | None]:
@@ -273,8 +274,8 @@ class Creation:
         """The bytes of a state with another serial. Read twice: where the serial stands is known when all of it was seen."""
         assert source.object_key is not None
         reader = StateReader()
-        async for _ in inspected(self._objects.get(ObjectKind.STATE, source.id, source.object_key), reader):
+        async for _ in inspected(self._objects.get(ObjectKind.STATE, source.content_id, source.object_key), reader):
             pass
-        content = self._objects.get(ObjectKind.STATE, source.id, source.object_key)
+        content = self._objects.get(ObjectKind.STATE, source.content_id, source.object_key)
         async for chunk in with_serial(content, reader.state.serial_span, serial):
             yield chunk

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, ForeignKey, Index
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.db import Base, JSONValue, Sealed
 from terrapod_core.secrets import SEALED
 from terrapod_core.storage.named import NAMED
 from terrapod_core.storage.objects import ObjectKind
+
+SHARES: Final = text("content_of IS NOT NULL")
+SHARES_JSON: Final = text("json_content_of IS NOT NULL")
 
 
 class StateStatus(StrEnum):
@@ -40,6 +43,10 @@ class StateVersion(Base):
         Index("ix_state_versions_workspace", "workspace_id", "status", "created_at"),
         Index("ix_state_versions_run", "run_id"),
         Index("ix_state_versions_expiry", "status", "upload_expires_at"),
+        Index("ix_state_versions_content", "workspace_id", "sha256"),
+        Index("ix_state_versions_json_content", "workspace_id", "json_sha256"),
+        Index("ix_state_versions_content_of", "content_of", sqlite_where=SHARES, postgresql_where=SHARES),
+        Index("ix_state_versions_json_content_of", "json_content_of", sqlite_where=SHARES_JSON, postgresql_where=SHARES_JSON),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -70,15 +77,31 @@ class StateVersion(Base):
     providers: Mapped[dict[str, Any] | None]
     modules: Mapped[dict[str, Any] | None]
     resource_count: Mapped[int] = mapped_column(default=0)
+    sha256: Mapped[str | None]
+    """Of the bytes; `None` for what was stored before it was kept."""
     object_key: Mapped[str | None]
+    content_of: Mapped[str | None]
+    """The version of the same workspace that the object was stored for, when the same bytes were there already; `None`: this one."""
     json_object_key: Mapped[str | None]
     """The parsed view (`terraform show -json`), when a client brought it."""
+    json_content_of: Mapped[str | None]
+    """As `content_of`."""
     json_sha256: Mapped[str | None]
     json_size: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime]
     finalized_at: Mapped[datetime | None]
     upload_expires_at: Mapped[datetime]
     """Until then bytes are taken, and the same bytes again."""
+
+    @property
+    def content_id(self) -> str:
+        """What the object that holds its bytes is bound to."""
+        return self.content_of or self.id
+
+    @property
+    def json_content_id(self) -> str:
+        """The same of its parsed view."""
+        return self.json_content_of or self.id
 
     # Set on what the service returns, not columns: paths of links, for whoever may, and the ids of its outputs.
     upload_path: str | None = None
@@ -113,5 +136,5 @@ VALUE_COLUMN = "state_version_outputs.value"
 """What a sealed value is bound to, beside the row's id."""
 
 SEALED.add(StateVersionOutput, "value", VALUE_COLUMN)
-NAMED.add(ObjectKind.STATE, StateVersion, "object_key")
-NAMED.add(ObjectKind.STATE_JSON, StateVersion, "json_object_key")
+NAMED.add(ObjectKind.STATE, StateVersion, "object_key", shared="content_of")
+NAMED.add(ObjectKind.STATE_JSON, StateVersion, "json_object_key", shared="json_content_of")

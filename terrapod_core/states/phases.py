@@ -145,7 +145,7 @@ class Deposits:
             version = declared.version(uow.now(), current=becomes, holder=standing is Standing.HOLDER)
             uow.add(version)
             await uow.flush()
-            self._writer.finalize(uow, version, arrived)
+            stored_anew = await self._writer.finalize(uow, version, arrived)
             if becomes:
                 await self._writer.make_current(uow, workspace, version)
             else:
@@ -153,7 +153,8 @@ class Deposits:
             verb = "create" if becomes else "rescue"
             self._hurry(uow, workspace, declared.run_id)
             self._writer.note(uow, declared.actor, verb, version, workspace, run=declared.run_id, size=version.size)
-            claim.make()
+            if stored_anew:
+                claim.make()
             await uow.commit()
             return version
 

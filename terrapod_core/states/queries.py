@@ -59,6 +59,29 @@ _CONCERNED: Final = (
     .execution_options(populate_existing=True)
 )
 
+_SAME_CONTENT: Final = (
+    select(StateVersion.id, StateVersion.object_key)
+    .where(
+        StateVersion.workspace_id == bindparam("workspace_id"),
+        StateVersion.sha256 == bindparam("sha256"),
+        StateVersion.object_key.is_not(None),
+        StateVersion.content_of.is_(None),
+    )
+    .limit(1)
+    .with_for_update()
+)
+_SAME_VIEW: Final = (
+    select(StateVersion.id, StateVersion.json_object_key)
+    .where(
+        StateVersion.workspace_id == bindparam("workspace_id"),
+        StateVersion.json_sha256 == bindparam("sha256"),
+        StateVersion.json_object_key.is_not(None),
+        StateVersion.json_content_of.is_(None),
+    )
+    .limit(1)
+    .with_for_update()
+)
+
 
 def by_id(session: Session, version_id: str) -> StateVersion | None:
     """The state version, or `None`; says nothing about who may see it."""
@@ -112,6 +135,14 @@ def concerned(session: Session, workspace: Workspace, version_id: str, serial: i
     found = {each.id: each for each in session.execute(_CONCERNED, values).scalars()}
     overtakes = bool(found.keys() - {version_id, current_id})
     return Concerned(found.get(version_id), found.get(current_id) if current_id is not None else None, overtakes)
+
+
+def same_content(session: Session, workspace_id: str, sha256: str, *, parsed: bool = False) -> tuple[str, str] | None:
+    """Id and object key of the version that these bytes (or this parsed view) were stored for already, its row locked: its object does not
+    come to lie elsewhere before the transaction ends.
+    """
+    row = session.execute(_SAME_VIEW if parsed else _SAME_CONTENT, {"workspace_id": workspace_id, "sha256": sha256}).one_or_none()
+    return None if row is None or row[1] is None else (row[0], row[1])
 
 
 def from_run(session: Session, run_id: str, serial: int, md5: str) -> StateVersion | None:

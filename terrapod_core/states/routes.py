@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Final
 
 from quart import Blueprint, Response, redirect, request
 
@@ -18,9 +17,6 @@ from terrapod_core.storage import Capability, Purpose
 from terrapod_core.storage.streams import opened
 from terrapod_core.web import CapabilityRoutes, Web, stream
 
-SNAPSHOT_SECONDS: Final = "20"
-"""How often terraform, running on somebody's machine, saves what it has so far: its own least spacing."""
-
 
 def routes(service: States, web: Web) -> Blueprint:
     """Mounted at `/api/v2`."""
@@ -31,6 +27,10 @@ def routes(service: States, web: Web) -> Blueprint:
 
 
 def _workspace_routes(states: Blueprint, service: States, web: Web) -> None:
+    def snapshots(response: Response) -> Response:
+        response.headers["X-Terraform-Snapshot-Interval"] = str(service.pace.snapshot_seconds)
+        return response
+
     @states.post("/workspaces/<workspace_id>/state-versions")
     async def create(workspace_id: str) -> Response:
         actor = await web.actor()
@@ -42,7 +42,7 @@ def _workspace_routes(states: Blueprint, service: States, web: Web) -> None:
             version = await service.create(actor, workspace_id, incoming.document())
         if incoming.parsed is not None and version.json_object_key is None:
             await service.uploads.parsed(version.id, _once(incoming.parsed), linked=True)
-        return _snapshots(await web.document(STATE_VERSION, version, status=201))
+        return snapshots(await web.document(STATE_VERSION, version, status=201))
 
     @states.get("/workspaces/<workspace_id>/state-versions")
     async def list_of_workspace(workspace_id: str) -> Response:
@@ -57,7 +57,7 @@ def _workspace_routes(states: Blueprint, service: States, web: Web) -> None:
 
     @states.get("/workspaces/<workspace_id>/current-state-version")
     async def current(workspace_id: str) -> Response:
-        return _snapshots(await web.document(STATE_VERSION, await service.read_current(await web.actor(engine=True), workspace_id)))
+        return snapshots(await web.document(STATE_VERSION, await service.read_current(await web.actor(engine=True), workspace_id)))
 
     @states.get("/workspaces/<workspace_id>/current-state-version-outputs")
     async def current_outputs(workspace_id: str) -> Response:
@@ -147,11 +147,6 @@ def _needed(query: Query, name: str) -> str:
     if not value:
         raise BadRequest(f"filter[{name}][name] is required", parameter=f"filter[{name}][name]")
     return value
-
-
-def _snapshots(response: Response) -> Response:
-    response.headers["X-Terraform-Snapshot-Interval"] = SNAPSHOT_SECONDS
-    return response
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

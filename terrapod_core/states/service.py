@@ -60,6 +60,7 @@ class States:
         self._views = Views(authz, capabilities, keyring, db.clock)
         self.uploads = Uploads(db, writer, objects, limits.state_bytes)
         """What comes without a credential, behind a link or under a pending version's id."""
+        self.pace = writer.pace
 
     # -- writing
 
@@ -192,7 +193,7 @@ class States:
 
         version = await self._db.read(read)
         if version is not None and parsed and version.json_object_key is not None:
-            return self._objects.get(ObjectKind.STATE_JSON, version.id, version.json_object_key), version.json_size or 0
+            return self._objects.get(ObjectKind.STATE_JSON, version.json_content_id, version.json_object_key), version.json_size or 0
         if version is None or parsed or version.object_key is None:
             raise NotFound("the state is gone")
         return self.content(version), version.size or 0
@@ -231,7 +232,7 @@ class States:
     def content(self, version: StateVersion) -> AsyncIterator[bytes]:
         """The bytes of a final version."""
         assert version.object_key is not None
-        return self._objects.get(ObjectKind.STATE, version.id, version.object_key)
+        return self._objects.get(ObjectKind.STATE, version.content_id, version.object_key)
 
     # -- background
 
@@ -253,7 +254,8 @@ class States:
         """Remove a batch of a workspace's rows; whether there were any."""
         async with self._db.uow() as uow:
             rows = await uow.run(lambda session: queries.of_workspace(session, workspace_id, BATCH))
-            discard(uow, (key for row in rows for key in (row.object_key, row.json_object_key)))
+            discard(uow, (row.object_key for row in rows if row.content_of is None))
+            discard(uow, (row.json_object_key for row in rows if row.json_content_of is None))
             ids = [row.id for row in rows]
             await uow.session.execute(delete(StateVersionOutput).where(StateVersionOutput.state_version_id.in_(ids)))
             await uow.session.execute(delete(StateVersion).where(StateVersion.id.in_(ids)))

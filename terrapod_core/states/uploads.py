@@ -111,10 +111,11 @@ class Uploads:
                 self._writer.note(uow, _maker(version), "discard", version, workspace, reason=conflict.detail)
                 await uow.commit()
                 return conflict
-            self._writer.finalize(uow, version, arrived)
+            stored_anew = await self._writer.finalize(uow, version, arrived)
             await self._writer.make_current(uow, workspace, version, overtakes=concerned.overtakes)
             self._writer.note(uow, _maker(version), "upload", version, workspace, size=version.size)
-            claim.make()
+            if stored_anew:
+                claim.make()
             await uow.commit()
             return None
 
@@ -143,9 +144,12 @@ class Uploads:
                 return
             if version.status == StateStatus.DISCARDED or not stored.size:
                 return  # nobody will ask for it
-            version.json_object_key, version.json_size, version.json_sha256 = stored.key, stored.size, stored.sha256
+            known = await uow.run(lambda session: queries.same_content(session, workspace.id, stored.sha256, parsed=True))
+            version.json_content_of, version.json_object_key = known or (None, stored.key)
+            version.json_size, version.json_sha256 = stored.size, stored.sha256
             self._writer.note(uow, _maker(version), "upload-json", version, workspace, size=stored.size)
-            claim.make()
+            if known is None:
+                claim.make()
             await uow.commit()
 
 

@@ -16,7 +16,9 @@ from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Invalid
 from terrapod_core.plugin.events import StateVersionFinalized
 from terrapod_core.secrets import Keyring
+from terrapod_core.states import queries
 from terrapod_core.states.models import VALUE_COLUMN, StateStatus, StateVersion, StateVersionOutput
+from terrapod_core.states.pace import Pace
 from terrapod_core.states.reading import OutputValue, State, StateReader, simple_type
 from terrapod_core.storage import ObjectKind, Objects, Stored
 from terrapod_core.storage.streams import batches, inspected
@@ -63,25 +65,33 @@ class StateWriter:
         self._objects = objects
         self._keyring = keyring
         self._limit = limit
+        self.pace = Pace()
 
     async def store(self, version_id: str, chunks: AsyncIterable[bytes]) -> Arrived:
         """Store a state for this version. `Invalid` when it is none, `TooLarge` over the limit; then nothing is left behind."""
         reader = StateReader()
-        stored = await self._objects.put(ObjectKind.STATE, version_id, inspected(chunks, reader), limit=self._limit)
+        with self.pace.taking():
+            stored = await self._objects.put(ObjectKind.STATE, version_id, inspected(chunks, reader), limit=self._limit)
         return Arrived(stored, reader.state)
 
-    def finalize(self, uow: UnitOfWork, version: StateVersion, arrived: Arrived) -> None:
-        """Give the version its bytes, outputs and summaries; nothing else changes yet."""
-        state = arrived.state
+    async def finalize(self, uow: UnitOfWork, version: StateVersion, arrived: Arrived) -> bool:
+        """Give the version its bytes, outputs and summaries; nothing else changes yet.
+
+        Whether it names the object that was stored: it does not when the workspace had the same bytes already.
+        """
+        state, stored = arrived.state, arrived.stored
         version.status = StateStatus.FINALIZED.value
         version.finalized_at = uow.now()
-        version.object_key, version.size, version.md5 = arrived.stored.key, arrived.stored.size, arrived.stored.md5
+        known = await uow.run(lambda session: queries.same_content(session, version.workspace_id, stored.sha256))
+        version.content_of, version.object_key = known or (None, stored.key)
+        version.size, version.md5, version.sha256 = stored.size, stored.md5, stored.sha256
         version.serial, version.lineage = state.serial, state.lineage
         version.terraform_version, version.state_version = state.terraform_version, state.format
         version.resources, version.modules, version.providers = state.resources, state.modules, state.providers
         version.resource_count = state.resource_count
         for output in state.outputs.values():
             uow.append(StateVersionOutput, **self._output(version.id, output))
+        return known is None
 
     async def make_current(self, uow: UnitOfWork, workspace: Workspace, version: StateVersion, *, overtakes: bool = True) -> None:
         """Let the workspace point to a finalized version; announced ones that can no longer follow are discarded.

@@ -25,6 +25,8 @@ class Named:
     """Holds the id that the object is bound to, unique among the rows."""
     renamable: bool
     """Whether a row may come to name another object."""
+    shared: str | None = None
+    """Set in a row that names the object of another row: that one's `bound_to`. Only the other one counts as naming it."""
 
     @property
     def _id(self) -> ColumnElement[str]:
@@ -34,13 +36,19 @@ class Named:
     def _key(self) -> ColumnElement[str]:
         return cast("ColumnElement[str]", self.table.c[self.column])
 
+    @property
+    def _names(self) -> ColumnElement[bool]:
+        """The rows whose own objects they name."""
+        names: ColumnElement[bool] = self._key.is_not(None)
+        return names if self.shared is None else and_(names, self.table.c[self.shared].is_(None))
+
     def count(self, session: Session) -> int:
         """How many objects there are."""
-        return session.execute(select(func.count()).select_from(self.table).where(self._key.is_not(None))).scalar_one()
+        return session.execute(select(func.count()).select_from(self.table).where(self._names)).scalar_one()
 
     def batch(self, session: Session, after: str, size: int) -> list[tuple[str, str]]:
         """Id and key of the next objects behind the id `after`."""
-        query = select(self._id, self._key).where(self._key.is_not(None), self._id > after).order_by(self._id).limit(size)
+        query = select(self._id, self._key).where(self._names, self._id > after).order_by(self._id).limit(size)
         return [(row_id, key) for row_id, key in session.execute(query)]
 
     def still(self, session: Session, objects: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -50,9 +58,15 @@ class Named:
         named = or_(*(and_(self._id == row_id, self._key == key) for row_id, key in objects))
         return {(row_id, key) for row_id, key in session.execute(select(self._id, self._key).where(named))}
 
-    def rename(self, row_id: str, old: str, new: str) -> Any:
-        """The statement that lets a row name another object, if it still names the old one."""
-        return update(self.table).where(self._id == row_id, self._key == old).values({self.column: new})
+    def rename(self, row_id: str, old: str, new: str) -> list[Any]:
+        """The statements that let a row, and then those that share with it, name another object, if it still names the old one.
+
+        The first one tells whether it does. Who shares an object locks the row that it belongs to, so whoever was about to is seen by
+        the second one, which begins when that lock is there.
+        """
+        renamed = update(self.table).where(self._key == old).values({self.column: new})
+        its = [renamed.where(self._id == row_id)]
+        return its if self.shared is None else [*its, renamed.where(self.table.c[self.shared] == row_id)]
 
 
 class NamedObjects:
@@ -61,10 +75,19 @@ class NamedObjects:
     def __init__(self) -> None:
         self._known: list[Named] = []
 
-    def add(self, kind: ObjectKind, entity: type[Base], column: str, *, bound_to: str = "id", renamable: bool = True) -> None:
+    def add(
+        self,
+        kind: ObjectKind,
+        entity: type[Base],
+        column: str,
+        *,
+        bound_to: str = "id",
+        renamable: bool = True,
+        shared: str | None = None,
+    ) -> None:
         """Say which column names the objects of a kind; called right below the entity."""
         table = cast("Table", entity.__table__)
-        self._known.append(Named(kind, table, table.c[column].name, table.c[bound_to].name, renamable))
+        self._known.append(Named(kind, table, table.c[column].name, table.c[bound_to].name, renamable, shared))
 
     def __iter__(self) -> Iterator[Named]:
         return iter(sorted(self._known, key=lambda each: each.kind))

@@ -126,8 +126,11 @@ class Rotation:
 
         async def rename(claim: Claim) -> bool:
             async with self._db.uow() as uow:
-                result: Any = await uow.session.execute(named.rename(object_id, key, stored.key))
+                renamed, *others = named.rename(object_id, key, stored.key)
+                result: Any = await uow.session.execute(renamed)
                 if result.rowcount:
+                    for each in others:
+                        await uow.session.execute(each)
                     claim.make()
                     await uow.commit()
                 return bool(result.rowcount)

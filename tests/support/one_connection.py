@@ -17,7 +17,6 @@ import pytest
 from terrapod_core.db import Database, UnitOfWork
 from tests.support import ROOT
 
-
 TESTS = str(ROOT / "tests")
 
 

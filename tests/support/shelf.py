@@ -56,6 +56,7 @@ class Shelf(House):
         super().__post_init__()
         self.db.clock = self.clock
         authz, keyring, limits = Authorizer(), Keyring(new_key()), Limits()
+        self.keyring = keyring
         self.storage = MemoryStorage(self.clock)
         self.objects = Objects(self.storage, keyring)
         self.capabilities = Capabilities(keyring, self.clock)
