@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
-import pytest
 
-from tests.support import ROOT
+from tests.support.npm import node_for
 
-PEER = ROOT / "tests/peers/oidc"
 CLIENT_ID = "terrapod"
 CLIENT_SECRET = "s3cret: with % and + in it"
-INSTALL_SECONDS = 300
 STEPS = 12
 """Pages and redirects between the authorization endpoint and the way back."""
 
@@ -80,12 +74,12 @@ def identity_provider(
     `people` says which claims of a person differ from the usual ones: `{"bob": {"email_verified": False}}`. `port` is for a
     server that has to know the issuer before it runs; 0 takes a free one.
     """
-    node = installed()
+    node, folder = node_for("oidc")
     options = json.dumps({"clients": clients, "people": people or {}, "port": port})
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
             [node, "idp.mjs", options],
-            cwd=PEER,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,
@@ -101,32 +95,3 @@ def identity_provider(
         finally:
             process.kill()
             process.communicate()
-
-
-def installed() -> str:
-    """The program `node`, with the provider's packages in place; skips the test where that cannot be had."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None:
-        pytest.skip("no Node.js on PATH (Debian: apt-get install nodejs npm)")
-    with (PEER / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may come at once
-        if not _is_complete():
-            if npm is None:
-                pytest.skip("the packages of tests/peers/oidc are not installed, and there is no npm to do it")
-            _install(npm)
-    return node
-
-
-def _is_complete() -> bool:
-    """Whether what is installed is what the lock file says."""
-    kept = PEER / "node_modules/.installed"
-    return kept.is_file() and kept.read_bytes() == (PEER / "package-lock.json").read_bytes()
-
-
-def _install(npm: str) -> None:
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
-    done = subprocess.run(command, cwd=PEER, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm cannot install the packages of tests/peers/oidc: {done.stderr.strip()[-500:]}")
-    lock_file: Path = PEER / "package-lock.json"
-    (PEER / "node_modules/.installed").write_bytes(lock_file.read_bytes())
