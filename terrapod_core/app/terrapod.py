@@ -13,7 +13,7 @@ from terrapod_core.clock import Clock
 from terrapod_core.db.migrate import states as schema_states, upgrade
 from terrapod_core.errors import Unavailable
 from terrapod_core.jobs import Worker
-from terrapod_core.plugin import Plugins
+from terrapod_core.plugin import Plugins, SupportsClosing
 from terrapod_core.settings import Settings, SettingsError, load
 from terrapod_core.web import TerrapodQuart
 
@@ -55,7 +55,7 @@ async def prepare(settings: Settings, *, bootstrap: bool = True) -> Prepared:
         where = f"{url.host}:{url.port or 5432}" if url.host else url.query.get("host") or url.database
         raise Unavailable(f"the database at {where} does not answer: {error.strerror or error}") from error
     finally:
-        await terrapod.db.close()
+        await terrapod.close()
 
 
 def create_app(settings: Settings | None = None, *, plugins: Plugins | None = None) -> TerrapodQuart:
@@ -124,4 +124,10 @@ class Terrapod(Services):
         await self.refusals.stop()
         await self.key_watch.stop()
         await self.people.authentication.settle()
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of connections to the store and to the database."""
+        if isinstance(self.storage_backend, SupportsClosing):
+            await self.storage_backend.close()
         await asyncio.shield(self.db.close())

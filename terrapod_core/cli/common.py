@@ -155,7 +155,7 @@ def with_terrapod(data_dir: Path | None, act: Callable[[Terrapod], Awaitable[T]]
             with patient():
                 return await act(terrapod)
         finally:
-            await terrapod.db.close()
+            await terrapod.close()
 
     with explained():
         return run(task)

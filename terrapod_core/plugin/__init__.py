@@ -50,6 +50,18 @@ from terrapod_core.plugin.events import (
 from terrapod_core.plugin.hookspecs import hookimpl
 from terrapod_core.plugin.keys import Key, KeyProvider, KeyringError, Keys
 from terrapod_core.plugin.migrations import Migrations
+from terrapod_core.plugin.object_stores import (
+    Fault,
+    ObjectStore,
+    ObjectStoreSettings,
+    Opened,
+    Page,
+    StoreFailed,
+    Upload,
+    Verdict,
+    http_date,
+    retry_after,
+)
 from terrapod_core.plugin.runners import (
     JSON,
     UNDELIVERED_STATE,
@@ -68,7 +80,17 @@ from terrapod_core.plugin.runners import (
     SupportsTidying,
 )
 from terrapod_core.plugin.settings import PluginSettings
-from terrapod_core.plugin.storage import ObjectInfo, ObjectMissing, StorageBackend, SupportsSignedURLs, check_key
+from terrapod_core.plugin.storage import (
+    CannotSign,
+    ObjectExists,
+    ObjectInfo,
+    ObjectMissing,
+    StorageBackend,
+    SupportsClosing,
+    SupportsCreating,
+    SupportsSignedURLs,
+    check_key,
+)
 from terrapod_core.settings import SettingsError, setting, subsections
 
 __all__ = [
@@ -76,10 +98,12 @@ __all__ = [
     "UNDELIVERED_STATE",
     "AuthProvider",
     "Callback",
+    "CannotSign",
     "Clock",
     "ConfigurationUploaded",
     "ContextFactory",
     "Event",
+    "Fault",
     "Form",
     "FormField",
     "HTTPClients",
@@ -94,14 +118,19 @@ __all__ = [
     "LoginRefused",
     "LoginRequest",
     "Migrations",
+    "ObjectExists",
     "ObjectInfo",
     "ObjectMissing",
+    "ObjectStore",
+    "ObjectStoreSettings",
     "OnceStore",
+    "Opened",
     "OutgoingError",
     "OutgoingRefused",
     "OutgoingTimeout",
     "OutgoingTooLarge",
     "OutgoingUnreachable",
+    "Page",
     "PasswordRefused",
     "PasswordStore",
     "PhaseSpec",
@@ -122,8 +151,11 @@ __all__ = [
     "StateVersionFinalized",
     "StaysInPlace",
     "StorageBackend",
+    "StoreFailed",
     "StoredPassword",
     "SupportsCapacity",
+    "SupportsClosing",
+    "SupportsCreating",
     "SupportsFinding",
     "SupportsIsolation",
     "SupportsMetadata",
@@ -132,12 +164,16 @@ __all__ = [
     "SupportsSignedURLs",
     "SupportsTidying",
     "UnknownEvent",
+    "Upload",
     "UserDeleted",
+    "Verdict",
     "WorkspaceDeleted",
     "WorkspaceLocked",
     "WorkspaceUnlocked",
     "check_key",
     "hookimpl",
+    "http_date",
+    "retry_after",
     "setting",
     "subsections",
 ]

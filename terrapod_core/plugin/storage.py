@@ -23,6 +23,18 @@ class ObjectMissing(Exception):
         self.key = key
 
 
+class ObjectExists(Exception):
+    """There is an object of that key already."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there is an object {key} already")
+        self.key = key
+
+
+class CannotSign(Exception):
+    """The backend's credentials sign no URLs; the text says what would. The caller lets the core serve the bytes."""
+
+
 @dataclass(frozen=True)
 class ObjectInfo:
     """What is known of a stored object."""
@@ -31,7 +43,7 @@ class ObjectInfo:
     size: int
     """In bytes."""
     modified: datetime
-    """When it was written; aware."""
+    """When it was written; aware. What `write` returns may be some seconds off."""
 
 
 def check_key(key: str) -> str:
@@ -83,9 +95,34 @@ class StorageBackend(Protocol):
 
 
 @runtime_checkable
+class SupportsCreating(Protocol):
+    """A backend that can store an object only where there is none, however many try at once."""
+
+    async def create(self, key: str, chunks: AsyncIterable[bytes]) -> ObjectInfo:
+        """Like `write`, but raises `ObjectExists`, and changes nothing, when there is an object under `key`.
+
+        Of several who create at once, one at most succeeds. When the connection broke after the store had done it and before
+        it said so, `ObjectExists` may be raised for the object that this very call made.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsClosing(Protocol):
+    """A backend that holds connections."""
+
+    async def close(self) -> None:
+        """Let go of them; called once at the end of the process, on the loop that used them."""
+        ...
+
+
+@runtime_checkable
 class SupportsSignedURLs(Protocol):
     """A backend whose objects clients may fetch themselves. Without it the core serves the bytes."""
 
     async def signed_url(self, key: str, method: Literal["GET", "PUT"], expires: timedelta) -> str:
-        """An absolute URL that allows `method` on `key` to anybody who holds it, for as long as `expires`."""
+        """An absolute URL that allows `method` on `key` to anybody who holds it, for as long as `expires`.
+
+        Raises `CannotSign` when the credentials in use sign nothing.
+        """
         ...

@@ -19,6 +19,7 @@ from terrapod_core.plugin import (
     Keys,
     LoginRefused,
     LoginRequest,
+    ObjectExists,
     ObjectInfo,
     ObjectMissing,
     PhaseSpec,
@@ -78,6 +79,15 @@ class MemoryStorage:
     async def write(self, key: str, chunks: AsyncIterable[bytes]) -> ObjectInfo:
         check_key(key)
         content = b"".join([chunk async for chunk in chunks])
+        self.objects[key] = content
+        self._modified[key] = self._clock.now()
+        return self._info(key)
+
+    async def create(self, key: str, chunks: AsyncIterable[bytes]) -> ObjectInfo:
+        check_key(key)
+        content = b"".join([chunk async for chunk in chunks])
+        if key in self.objects:
+            raise ObjectExists(key)
         self.objects[key] = content
         self._modified[key] = self._clock.now()
         return self._info(key)

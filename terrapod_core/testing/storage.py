@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
-from terrapod_core.plugin import ObjectMissing, StorageBackend, SupportsSignedURLs
+from terrapod_core.plugin import CannotSign, ObjectExists, ObjectMissing, StorageBackend, SupportsCreating, SupportsSignedURLs
 
 LARGE = bytes(range(256)) * 4096 * 3
 """3 MiB, more than any backend hands over in one chunk."""
@@ -40,7 +42,16 @@ async def keys(backend: StorageBackend, prefix: str = "") -> set[str]:
 
 @pytest.mark.asyncio
 class StorageBackendKit:
-    """Extend it in a test module, and fill the fixture `backend` with an empty store."""
+    """Extend it in a test module, and fill the fixture `backend` with an empty store.
+
+    What a store does that only plays the real one is said by the class: whether `signed_urls_answer` over HTTP, whether
+    `signatures_are_checked` and `expiry_is_checked`, and whether it `creates` only where there is nothing.
+    """
+
+    signed_urls_answer = True
+    signatures_are_checked = True
+    expiry_is_checked = True
+    creates = True
 
     @pytest.fixture
     def backend(self) -> StorageBackend:
@@ -68,7 +79,9 @@ class StorageBackendKit:
 
     async def test_an_object_has_a_size_and_an_age(self, backend: StorageBackend) -> None:
         written = await backend.write("logs/plan-1", chunks(b"abc", b"de"))
-        assert written == await backend.info("logs/plan-1")
+        found = await backend.info("logs/plan-1")
+        assert (written.key, written.size) == (found.key, found.size)
+        assert abs(written.modified - found.modified) < timedelta(minutes=1)
         assert (written.key, written.size) == ("logs/plan-1", 5)
         assert written.modified.tzinfo is not None
         assert written.modified <= datetime.now(UTC) + timedelta(minutes=5)
@@ -202,16 +215,83 @@ class StorageBackendKit:
         with pytest.raises(ValueError):
             await backend.delete(key)
 
+    async def test_an_object_is_created_only_where_there_is_none(self, backend: StorageBackend) -> None:
+        creator = self._creator(backend)
+        info = await creator.create("claims/one", chunks(b"first ", b"come"))
+        assert (info.key, info.size) == ("claims/one", 10)
+        for parts in ([b"second"], [LARGE, LARGE, LARGE]):
+            with pytest.raises(ObjectExists):
+                await creator.create("claims/one", chunks(*parts))
+        assert await content(backend, "claims/one") == b"first come"
+        await backend.delete("claims/one")
+        await creator.create("claims/one", chunks(b"again"))
+        assert await content(backend, "claims/one") == b"again"
+
+    async def test_of_many_who_create_one_succeeds(self, backend: StorageBackend) -> None:
+        creator = self._creator(backend)
+        tries = (creator.create("claims/one", chunks(bytes([number]) * 1000)) for number in range(8))
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        [winner] = [number for number, result in enumerate(results) if not isinstance(result, BaseException)]
+        assert all(isinstance(result, ObjectExists) for number, result in enumerate(results) if number != winner)
+        assert await content(backend, "claims/one") == bytes([winner]) * 1000
+
+    async def test_a_torn_creation_leaves_nothing(self, backend: StorageBackend) -> None:
+        with pytest.raises(ConnectionResetError):
+            await self._creator(backend).create("claims/one", torn(b"half"))
+        assert await keys(backend) == set()
+
     async def test_a_signed_url_is_absolute_and_of_its_own(self, backend: StorageBackend) -> None:
-        if not isinstance(backend, SupportsSignedURLs):
-            pytest.skip("the backend does not claim SupportsSignedURLs")
         await backend.write("states/sv-1", chunks(b"x"))
-        get = await backend.signed_url("states/sv-1", "GET", timedelta(minutes=5))
-        put = await backend.signed_url("states/sv-1", "PUT", timedelta(minutes=5))
+        get, put = [await self._signed(backend, "states/sv-1", method) for method in ("GET", "PUT")]
         assert get != put
         for url in (get, put):
             assert urlsplit(url).scheme in ("http", "https")
             assert urlsplit(url).hostname
+
+    async def test_a_signed_url_gives_its_object_and_no_other(self, backend: StorageBackend) -> None:
+        if not self.signed_urls_answer:
+            pytest.skip("nobody answers signed URLs here")
+        for number in (1, 2):
+            await backend.write(f"states/sv-{number}", chunks(b"state ", str(number).encode()))
+        url = await self._signed(backend, "states/sv-1")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(url)
+            assert (answer.status_code, answer.content) == (200, b"state 1")
+            part = await client.get(url, headers={"Range": "bytes=2-4"})
+            assert part.content == b"ate"
+            if self.signatures_are_checked:
+                other = await client.get(url.replace("sv-1", "sv-2"))
+                assert other.status_code in (400, 401, 403)
+                assert b"state 2" not in other.content
+
+    async def test_a_signed_url_ends(self, backend: StorageBackend) -> None:
+        if not (self.signed_urls_answer and self.expiry_is_checked):
+            pytest.skip("nobody checks here when signed URLs end")
+        await backend.write("states/sv-1", chunks(b"x"))
+        url = await self._signed(backend, "states/sv-1", expires=timedelta(seconds=1))
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for _ in range(100):
+                if (await client.get(url)).status_code in (400, 401, 403):
+                    return
+                await asyncio.sleep(0.1)
+        pytest.fail("the URL still gives the object long after its end")
+
+    async def _signed(
+        self, backend: StorageBackend, key: str, method: Literal["GET", "PUT"] = "GET", expires: timedelta = timedelta(minutes=5)
+    ) -> str:
+        if not isinstance(backend, SupportsSignedURLs):
+            pytest.skip("the backend does not claim SupportsSignedURLs")
+        try:
+            return await backend.signed_url(key, method, expires)
+        except CannotSign as error:
+            pytest.skip(f"the backend cannot sign: {error}")
+
+    def _creator(self, backend: StorageBackend) -> SupportsCreating:
+        if not isinstance(backend, SupportsCreating):
+            pytest.skip("the backend does not claim SupportsCreating")
+        if not self.creates:
+            pytest.skip("the store under the backend replaces what is there")
+        return backend
 
 
 async def _write(backend: StorageBackend, key: str, parts: AsyncIterator[bytes]) -> None:

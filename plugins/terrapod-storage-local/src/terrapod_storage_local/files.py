@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from terrapod_core.plugin import ObjectInfo, ObjectMissing
+from terrapod_core.plugin import ObjectExists, ObjectInfo, ObjectMissing
 
 BLOCK: Final = 1024 * 1024
 """Bytes read or written in one go."""
@@ -31,7 +31,9 @@ class StoreFull(OSError):
 class Incoming:
     """An object being written to a temporary file, which gets its name once it is whole and on disk."""
 
-    def __init__(self, folder: Path, target: Path, key: str) -> None:
+    def __init__(self, folder: Path, target: Path, key: str, *, create: bool = False) -> None:
+        """With `create`, only a name that nothing has is given."""
+        self._create = create
         self._temporary = folder / secrets.token_hex(16)
         self._target = target
         self._key = key
@@ -45,7 +47,7 @@ class Incoming:
             self._write(data)
 
     def finish(self, data: bytes) -> ObjectInfo:
-        """Write the last bytes, make everything durable and give it its name. Raises `StoreFull`."""
+        """Write the last bytes, make everything durable and give it its name. Raises `StoreFull` and `ObjectExists`."""
         with self._lock, self._room():
             descriptor = self._write(data)
             os.fsync(descriptor)
@@ -78,7 +80,7 @@ class Incoming:
         for attempt in range(_ATTEMPTS):
             try:
                 make_folders(self._target.parent)
-                self._temporary.replace(self._target)
+                self._name()
                 break
             except FileNotFoundError:
                 # Somebody deleted the last other object of that folder, and the folder with it, just now.
@@ -86,6 +88,16 @@ class Incoming:
                     raise
         with contextlib.suppress(FileNotFoundError):
             sync_folder(self._target.parent)
+
+    def _name(self) -> None:
+        if not self._create:
+            self._temporary.replace(self._target)
+            return
+        try:
+            self._target.hardlink_to(self._temporary)
+        except FileExistsError:
+            raise ObjectExists(self._key) from None
+        self._temporary.unlink()
 
     def _close(self) -> None:
         if self._descriptor is not None:

@@ -42,7 +42,13 @@ class LocalStorage:
 
         A small object takes one hop to a thread in all, a large one a hop for each MiB.
         """
-        incoming = Incoming(self._incoming, self._path(key), key)
+        return await self._write(Incoming(self._incoming, self._path(key), key), chunks)
+
+    async def create(self, key: str, chunks: AsyncIterable[bytes]) -> ObjectInfo:
+        """Store an object where there is none: it gets its name by a hard link. Raises `ObjectExists` and `StoreFull`."""
+        return await self._write(Incoming(self._incoming, self._path(key), key, create=True), chunks)
+
+    async def _write(self, incoming: Incoming, chunks: AsyncIterable[bytes]) -> ObjectInfo:
         held: list[bytes] = []
         size = 0
         try:
