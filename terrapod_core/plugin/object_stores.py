@@ -147,6 +147,8 @@ class ObjectStore(ABC):
     name: str
     in_flight = 2
     """Blocks that are on their way at once, while the next one is gathered."""
+    single = BLOCK
+    """Bytes of the largest object that is stored by one request."""
 
     def __init__(self, where: str, settings: ObjectStoreSettings) -> None:
         """`where` names the place in sentences: `the bucket states at https://minio.example.com`."""
@@ -223,6 +225,8 @@ class ObjectStore(ABC):
             except Exception as error:  # noqa: BLE001 - judged, and raised unless it can be mended
                 broken += 1
                 verdict = self._judged(error)
+                if verdict.fault is Fault.UNMET:
+                    raise self._replaced(key) from None
                 if verdict.fault is not Fault.AWAY or broken > self._patience.retries:
                     self._fail(key, error, verdict)
             await asyncio.sleep(_wait(broken))
@@ -301,13 +305,16 @@ class ObjectStore(ABC):
         except _Beyond:
             return None
         except ObjectExists:
-            raise StoreFailed(f"the object {key} in {self._where} was replaced while it was read; read it again") from None
+            raise self._replaced(key) from None
+
+    def _replaced(self, key: str) -> StoreFailed:
+        return StoreFailed(f"the object {key} in {self._where} was replaced while it was read; read it again")
 
     async def _write(self, key: str, chunks: AsyncIterable[bytes], *, create: bool) -> ObjectInfo:
         name = self._named(key)
         async with contextlib.aclosing(_blocks(chunks)) as blocks:
             first = deque([await anext(blocks)])  # popped where it is sent: a frame that waits holds no block
-            if first[0][1]:
+            if first[0][1] and len(first[0][0]) <= self.single:
                 return self._ours(await self._kept_at(key, lambda: self._put(name, first[0][0], create=create)))
             return self._ours(await self._send(key, self._upload(name, create=create), first, blocks))
 
