@@ -301,11 +301,16 @@ class ObjectStore(ABC):
 
     async def _opened(self, key: str, name: str, at: int, end: int | None, version: str | None) -> Opened | None:
         try:
-            return await self._kept_at(key, lambda: self._open(name, at, end, version))
+            opened = await self._kept_at(key, lambda: self._open(name, at, end, version))
         except _Beyond:
             return None
         except ObjectExists:
             raise self._replaced(key) from None
+        if version is not None and opened.version != version:  # some stores do not read the condition
+            await anext(opened.pieces, None)  # what never began does not end either
+            await opened.pieces.aclose()
+            raise self._replaced(key)
+        return opened
 
     def _replaced(self, key: str) -> StoreFailed:
         return StoreFailed(f"the object {key} in {self._where} was replaced while it was read; read it again")

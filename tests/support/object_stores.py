@@ -12,21 +12,26 @@ What each of them does not do: moto and fake-gcs-server check no signature (moto
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import ContainerClient
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.npm import node_for
 from tests.support.server import free_port
@@ -158,6 +163,45 @@ def fake_gcs(directory: Path | None = None) -> Iterator[Store]:
     )
     with _running(store):
         yield store
+
+
+@contextmanager
+def service_account() -> Iterator[str]:
+    """The key of a service account of Google's, as JSON, and somebody who gives tokens for it as long as this lasts."""
+
+    class Tokens(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b'{"access_token": "token-of-the-tests", "token_type": "Bearer", "expires_in": 3600}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tokens) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield json.dumps(
+                {
+                    "type": "service_account",
+                    "project_id": "tests",
+                    "private_key_id": "1",
+                    "private_key": pem,
+                    "client_email": "terrapod@tests.iam.gserviceaccount.com",
+                    "client_id": "1",
+                    "token_uri": f"http://127.0.0.1:{server.server_address[1]}/token",
+                }
+            )
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
