@@ -20,6 +20,7 @@ from terrapod_core.configurations import (
     handlers as configurations_handlers,
     queries as configurations_queries,
 )
+from terrapod_core.coordination import PostgreSQLCoordination
 from terrapod_core.db import Bounds, Database
 from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
@@ -110,8 +111,10 @@ class Services:
             passwords=accounts.UserPasswords(self.db),
             once=accounts.Once(self.db),
             http=self.http,
+            redis_url=self.settings.redis.url,
         )
         self._open_keys(contexts)
+        self._open_coordination(contexts)
         self.storage_backend = self.plugins.choose(
             self.plugins.storage_backends(contexts), self.settings.storage.backend, "storage.backend"
         )
@@ -133,6 +136,13 @@ class Services:
     def _open_keys(self, contexts: PluginContexts) -> None:
         offered: dict[str, KeyProvider] = {**self.plugins.key_providers(contexts), "settings": SettingsKeys.of(self.settings)}
         self.keyring = Keyring(self.plugins.choose(offered, self.settings.secrets.provider, "secrets.provider"), self.clock)
+
+    def _open_coordination(self, contexts: PluginContexts) -> None:
+        offered = self.plugins.coordination_backends(contexts)
+        if self.settings.redis.url is not None:
+            self.db.wakeups.use(self.plugins.choose(offered, "redis", "redis.url"))
+        elif not self.db.is_sqlite:
+            self.db.wakeups.use(PostgreSQLCoordination(self.db.url))
 
     def _open_rooms(self) -> None:
         settings, limits = self.settings, self.settings.limits
@@ -183,7 +193,7 @@ class Services:
         holding = Holding(self.db, self.logs, self.trial.isolation, self._actor)
         self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door, holding, self.presence)
         self.offers = Offers(self.db, Takes(self.db, self.phase_tokens))
-        self.listener_runs = ListenerRuns(self.db, self.outcomes, self._wake)
+        self.listener_runs = ListenerRuns(self.db, self.outcomes)
         self.runs = runs.Runs(
             self.db,
             self.authz,
@@ -192,9 +202,8 @@ class Services:
             self.keyring,
             self.settings,
             self.trial.isolation,
-            self._wake,
         )
-        self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring, self._wake)
+        self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring)
         self.comments = runs.Comments(self.db, self.authz)
         self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
         materials = Materials(self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens)
@@ -207,7 +216,6 @@ class Services:
             materials,
             self.outcomes,
             limits.log_bytes + LOG_MARGIN,
-            self._wake,
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
 
@@ -226,11 +234,6 @@ class Services:
         workspace = workspaces_queries.by_id(session, workspace_id)
         effective = self.variables.effective(session, workspace) if workspace is not None else ()
         return [SensitiveVariable(None if each.category == "env" else each.key, each.value) for each in effective if each.sensitive]
-
-    def _wake(self) -> None:
-        """Something was queued, cancelled or ended: whoever hands out phases looks now."""
-        self.dispatcher.wake()
-        self.offers.wake()
 
     def _door(self) -> runs.RunnerDoor:
         """How the runner program of a phase reaches this server."""
@@ -257,7 +260,7 @@ class Services:
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)
-        RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor, self._wake).register(self.jobs)
+        RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor).register(self.jobs)
 
     def _actor(self, session: Session, user_id: str) -> Actor | None:
         """A user as they are now, for what is done in their name; `None` when disabled or gone."""

@@ -85,7 +85,7 @@ class Terrapod(Services):
         serves: bool = True,
     ) -> None:
         super().__init__(settings, plugins, clock, serves=serves)
-        self.worker = Worker(self.db, self.jobs, self.clock, told=self.live.feed.wake) if jobs else None
+        self.worker = Worker(self.db, self.jobs, self.clock) if jobs else None
         self.web, self.app = application(self)
         self.app.before_serving(self.startup)
         self.app.after_serving(self.shutdown)
@@ -98,6 +98,7 @@ class Terrapod(Services):
         self.key_watch.start()
         self.refusals.start()
         self.presence.start()
+        self.db.wakeups.start()
         self.offers.start()
         if self.worker is not None:
             self.worker.start()
@@ -130,4 +131,5 @@ class Terrapod(Services):
         """Let go of connections to the store and to the database."""
         if isinstance(self.storage_backend, SupportsClosing):
             await self.storage_backend.close()
+        await self.db.wakeups.close()
         await asyncio.shield(self.db.close())

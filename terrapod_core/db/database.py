@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from terrapod_core.clock import Clock, SystemClock
+from terrapod_core.coordination import Wakeups
 from terrapod_core.db.bounds import RETRY_AFTER, UNBOUNDED, Bounds, is_patient
 from terrapod_core.db.freshness import watch
 from terrapod_core.db.leaving import Leaving
@@ -44,7 +45,7 @@ class Database:
         self.url: URL = make_url(url)
         self.bounds = bounds or Bounds()
         self.clock: Clock = clock or SystemClock()
-        self._listeners: list[Callable[[bool], None]] = []
+        self.wakeups = Wakeups()
         self._leaving = Leaving()
         self._reader: Reader
         if self.url.drivername == "sqlite+aiosqlite":
@@ -61,10 +62,6 @@ class Database:
     def is_sqlite(self) -> bool:
         """Whether one process at a time owns the database."""
         return self.url.get_backend_name() == "sqlite"
-
-    def on_commit(self, listener: Callable[[bool], None]) -> None:
-        """Call `listener(news)` after each commit; `news` is true when events were emitted."""
-        self._listeners.append(listener)
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """Run `query` over a session that only reads; all the reads of a request belong in one call.
@@ -99,7 +96,7 @@ class Database:
         try:
             if is_patient() and not self.is_sqlite:
                 await session.execute(text(UNBOUNDED))
-            yield UnitOfWork(session, self.clock, self._tell)
+            yield UnitOfWork(session, self.clock, self.wakeups)
         except (DBAPIError, PoolTimeout, OSError) as error:
             explained = self._explained(error)
             if explained is error:
@@ -116,10 +113,6 @@ class Database:
         if isinstance(error, DBAPIError) and not (error.connection_invalidated or _is_outage(error)):
             return error
         return Unavailable("the database does not answer; try again in a moment", retry_after=RETRY_AFTER)
-
-    def _tell(self, news: bool) -> None:
-        for listener in self._listeners:
-            listener(news)
 
     async def ping(self) -> None:
         """Ask the database for a row; raises `Unavailable` when none comes."""

@@ -7,14 +7,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Insert, insert
+from sqlalchemy import Executable, Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from terrapod_core import ids
 from terrapod_core.clock import Clock
+from terrapod_core.coordination import EVENTS, Wakeups
 from terrapod_core.db.base import Base
 from terrapod_core.db.outbox import OutboxRow
+from terrapod_core.plugin.coordination import Wakeup
 from terrapod_core.plugin.events import Event
 
 T = TypeVar("T")
@@ -27,11 +29,11 @@ class UnitOfWork:
     nothing slow (a network call, an object written) happens inside one.
     """
 
-    def __init__(self, session: AsyncSession, clock: Clock, committed: Callable[[bool], None]) -> None:
+    def __init__(self, session: AsyncSession, clock: Clock, wakeups: Wakeups) -> None:
         self.session = session
         self._clock = clock
-        self._committed = committed
-        self._news = False
+        self._wakeups = wakeups
+        self._asked: dict[Wakeup, bool] = {}
         self._afterwards: list[Callable[[], None]] = []
         self._appended: dict[type[Base], list[dict[str, Any]]] = {}
 
@@ -61,18 +63,26 @@ class UnitOfWork:
 
     def emit(self, event: Event) -> None:
         """Tell, after the commit and at least once, everybody who listens for this kind of event."""
-        self._news = True
+        self.wake(EVENTS)
         self.append(OutboxRow, id=ids.new("event"), event=event.name(), payload=event.payload(), created_at=self._clock.now())
 
     def then(self, act: Callable[[], None]) -> None:
         """Call this in this process once it is committed, in the order of asking; never when it is not."""
         self._afterwards.append(act)
 
+    def wake(self, topic: str, key: str = "", *, here: bool = True) -> None:
+        """Have every process that minds this topic look, once it is committed; never when it is not.
+
+        Without `here` the others alone: this process knows already.
+        """
+        wakeup = Wakeup(topic, key)
+        self._asked[wakeup] = here or self._asked.get(wakeup, False)
+
     async def commit(self) -> None:
-        """Make it so, then wake the relay when there is news."""
-        await self.session.run_sync(self._commit)
-        self._committed(self._news)
-        self._news = False
+        """Make it so, then wake whoever is to look."""
+        asked, self._asked = self._asked, {}
+        await self.session.run_sync(self._commit, self._wakeups.carried(list(asked)))
+        self._wakeups.committed(list(asked), [each for each, here in asked.items() if here])
         afterwards, self._afterwards = self._afterwards, []
         for act in afterwards:
             act()
@@ -83,8 +93,10 @@ class UnitOfWork:
         for table, rows in appended.items():
             session.connection().execute(_insert(table), rows)
 
-    def _commit(self, session: Session) -> None:
+    def _commit(self, session: Session, carried: Executable | None) -> None:
         self._flush(session)
+        if carried is not None:
+            session.execute(carried)
         session.commit()
 
 

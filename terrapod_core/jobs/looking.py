@@ -14,19 +14,19 @@ log = structlog.get_logger("terrapod.jobs")
 
 
 class Looking:
-    """Calls `look` at once, whenever it is woken, and at the latest `seconds` after the last look ended, until stopped.
+    """Calls `look` at once, whenever it is woken, and at the latest `seconds()` after the last look ended, until stopped.
 
     A look that fails is logged and does not end the loop.
     """
 
-    def __init__(self, name: str, seconds: float, look: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, name: str, seconds: Callable[[], float], look: Callable[[], Awaitable[None]]) -> None:
         self._name = name
         self._seconds = seconds
         self._look = look
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def wake(self) -> None:
+    def wake(self, _key: str = "") -> None:
         """Look now."""
         self._wake.set()
 
@@ -51,5 +51,5 @@ class Looking:
                 log.exception("background work stumbled and goes on", work=self._name)
             # Not `wait_for`: that of Python 3.11 swallows a cancel that comes together with a wake-up.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds):
+                async with asyncio.timeout(self._seconds()):
                     await self._wake.wait()

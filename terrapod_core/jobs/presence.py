@@ -59,7 +59,7 @@ class Presence:
         self._kind = kind
         self._monotonic = monotonic
         self._id = secrets.token_hex(8)
-        self._looking = Looking("presence", BEAT_SECONDS, self.say)
+        self._looking = Looking("presence", lambda: BEAT_SECONDS, self.say)
         self._known: dict[str, int] = {}
         self._heard_at = monotonic()
 

@@ -1,6 +1,6 @@
 """The loops that carry jobs out: relay, claim, run, retry; and the clock for periodic work.
 
-Truth is in the tables. A wake-up after a commit makes it quick; a look every second makes it certain.
+Truth is in the tables. A wake-up after a commit makes it quick; a look by the clock makes it certain.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core import ids
 from terrapod_core.clock import Clock
+from terrapod_core.coordination import EVENTS, JOBS, TOLD
 from terrapod_core.db import HEAD_ID, Database, EventHead, OutboxRow, ToldEvent, patient
 from terrapod_core.errors import Unavailable
 from terrapod_core.jobs.claims import CLAIM_SECONDS, Claim, Claims
@@ -26,6 +27,10 @@ from terrapod_core.jobs.models import Job
 from terrapod_core.jobs.registry import Jobs, Periodic
 
 LOOK_SECONDS: Final = 1.0
+
+SELDOM_SECONDS: Final = 5.0
+"""Between two looks that nothing has caused while all others are heard: more than a few times in `claims.DEAF_SECONDS`."""
+
 RENEW_SECONDS: Final = 5.0
 """How often a running job's claim is renewed: three renewals may be late before somebody else takes it."""
 
@@ -38,28 +43,27 @@ log = structlog.get_logger("terrapod.jobs")
 
 
 class Worker:
-    """Runs the jobs of one process until stopped. `told` is called when events were told that people may watch."""
+    """Runs the jobs of one process until stopped."""
 
     def __init__(
         self,
         db: Database,
         jobs: Jobs,
         clock: Clock,
-        told: Callable[[], None] = lambda: None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db = db
-        self._told = told
         self._jobs = jobs
         self._clock = clock
         self._claims = Claims(monotonic)
         self._leader = Leader(db)
-        self._looking = Looking("jobs", LOOK_SECONDS, self._look)
+        self._looking = Looking("jobs", db.wakeups.pace(LOOK_SECONDS, SELDOM_SECONDS), self._look)
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._running: set[asyncio.Task[None]] = set()
-        db.on_commit(self._committed)
+        db.wakeups.on(EVENTS, self._looking.wake, enough=True)
+        db.wakeups.on(JOBS, self._looking.wake)
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -83,10 +87,6 @@ class Worker:
         """Run everything that is due, here and now, until nothing is; for tests and one-off commands."""
         while await self.relay() or await self._run_one():
             pass
-
-    def _committed(self, news: bool) -> None:
-        if news:
-            self._looking.wake()
 
     async def _look(self) -> None:
         while not self._stopping and await self.relay():
@@ -119,16 +119,19 @@ class Worker:
             head = await uow.session.get_one(EventHead, HEAD_ID, with_for_update=True)
             rows = list((await uow.session.execute(select(OutboxRow).order_by(OutboxRow.number).limit(RELAY_BATCH))).scalars())
             concerned = await uow.run(lambda session: self._concerned(session, rows))
-            now = uow.now()
+            now, made = uow.now(), 0
             for row in rows:
                 for name in self._jobs.listeners.get(row.event, ()):
                     if name not in concerned or row.payload["workspace_id"] in concerned[name]:
+                        made += 1
                         uow.append(Job, id=ids.new("job"), name=name, payload=row.payload, run_at=now, attempts=0, created_at=now)
                 if "workspace_id" in row.payload:
                     head.last += 1
                     uow.append(ToldEvent, **_as_told(head.last, row, now))
             await uow.session.execute(delete(OutboxRow).where(OutboxRow.number.in_([row.number for row in rows])))
-            uow.then(self._told)
+            uow.wake(TOLD)
+            if made > CONCURRENCY - len(self._running):
+                uow.wake(JOBS, here=False)
             await uow.commit()
         return bool(rows)
 
@@ -220,6 +223,7 @@ class Worker:
             .where(Job.id == job.id, Job.attempts == job.attempts)
             .values(claimed_until=None, run_at=now + pause, last_error=f"{type(error).__name__}: {error}", dead_at=now if dead else None)
         )
+        asyncio.get_running_loop().call_later(pause.total_seconds(), self._looking.wake)
 
     async def _account(self, statement: Delete | Update) -> None:
         """Write down what became of a job. A database that is away is asked again: else the job would lie there until its claim is over."""

@@ -1,6 +1,6 @@
 """The one reader of told events in a process, and the streams that it feeds.
 
-It looks when the relay of this process has told something, and every second for what other processes tell. While nobody
+It looks when a relay has told something, in this process or another, and by the clock in case that was not heard. While nobody
 watches it does not look.
 """
 
@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from terrapod_core.coordination import TOLD
 from terrapod_core.db import Database
 from terrapod_core.errors import Unavailable
 from terrapod_core.live import queries
@@ -19,6 +20,9 @@ from terrapod_core.live.guards import Guards
 from terrapod_core.live.kinds import News, news
 
 LOOK_SECONDS: Final = 1.0
+SELDOM_SECONDS: Final = 5.0
+"""While all others are heard."""
+
 BATCH: Final = 500
 
 log = structlog.get_logger("terrapod.live")
@@ -46,13 +50,15 @@ class Feed:
         self._news = asyncio.Event()
         self._moving = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._pace = db.wakeups.pace(LOOK_SECONDS, SELDOM_SECONDS)
+        db.wakeups.on(TOLD, self.wake)
 
     @property
     def position(self) -> int:
         """The id of the newest event that was given out."""
         return self._position
 
-    def wake(self) -> None:
+    def wake(self, _key: str = "") -> None:
         """Look now."""
         self._news.set()
 
@@ -89,7 +95,7 @@ class Feed:
                 log.warning("streams wait for the database", error=error.detail)
             except Exception:
                 log.exception("the reader of events stumbled and goes on")
-            await _either(self._news, LOOK_SECONDS)
+            await _either(self._news, self._pace())
 
     async def _move(self) -> bool:
         """Give out one batch; whether it was a full one."""

@@ -35,6 +35,7 @@ from terrapod_core.plugin.auth import (
     SupportsPasswords,
 )
 from terrapod_core.plugin.context import ContextFactory, PluginContext, PluginContexts
+from terrapod_core.plugin.coordination import CoordinationAway, CoordinationBackend, Hear, Lease, SupportsMetering, Wakeup
 from terrapod_core.plugin.events import (
     ConfigurationUploaded,
     Event,
@@ -102,12 +103,15 @@ __all__ = [
     "Clock",
     "ConfigurationUploaded",
     "ContextFactory",
+    "CoordinationAway",
+    "CoordinationBackend",
     "Event",
     "Fault",
     "Form",
     "FormField",
     "HTTPClients",
     "Handle",
+    "Hear",
     "Identity",
     "Key",
     "KeyProvider",
@@ -115,6 +119,7 @@ __all__ = [
     "Keys",
     "LaunchFailed",
     "LaunchPostponed",
+    "Lease",
     "LoginRefused",
     "LoginRequest",
     "Migrations",
@@ -159,6 +164,7 @@ __all__ = [
     "SupportsFinding",
     "SupportsIsolation",
     "SupportsMetadata",
+    "SupportsMetering",
     "SupportsPasswords",
     "SupportsSelfTest",
     "SupportsSignedURLs",
@@ -167,6 +173,7 @@ __all__ = [
     "Upload",
     "UserDeleted",
     "Verdict",
+    "Wakeup",
     "WorkspaceDeleted",
     "WorkspaceLocked",
     "WorkspaceUnlocked",

@@ -16,6 +16,7 @@ from terrapod_core.plugin._loading import Loaded, PluginFailed, load, said
 from terrapod_core.plugin._records import PluginRecord, PluginState
 from terrapod_core.plugin.auth import AuthProvider
 from terrapod_core.plugin.context import ContextFactory
+from terrapod_core.plugin.coordination import CoordinationBackend
 from terrapod_core.plugin.keys import KeyProvider
 from terrapod_core.plugin.migrations import Migrations
 from terrapod_core.plugin.runners import RunnerBackend
@@ -97,6 +98,10 @@ class Plugins:
     def key_providers(self, contexts: ContextFactory) -> dict[str, KeyProvider]:
         """Key providers of plugins by name, like `storage_backends`."""
         return self._named("register_key_providers", contexts, KeyProvider)  # type: ignore[type-abstract]
+
+    def coordination_backends(self, contexts: ContextFactory) -> dict[str, CoordinationBackend]:
+        """Coordination backends by name, like `storage_backends`."""
+        return self._named("register_coordination_backends", contexts, CoordinationBackend)  # type: ignore[type-abstract]
 
     def migrations(self) -> dict[str, Migrations]:
         """The migrations of plugins that own tables, by plugin name."""

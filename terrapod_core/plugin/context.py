@@ -40,6 +40,8 @@ class PluginContext(Generic[S]):
     """The only way out: limits, proxy and certificate authorities are the operator's. Never make a client of your own."""
     once: OnceStore
     """For what may be used a single time, on whatever server: ids of assertions, nonces."""
+    redis_url: str | None = field(default=None, repr=False)
+    """`[redis] url`, for the plugin that connects to it; it may hold a password."""
 
 
 class ContextFactory(Protocol):
@@ -57,6 +59,7 @@ class PluginContexts:
     passwords: PasswordStore
     once: OnceStore
     http: HTTPClients = field(default_factory=HTTPClients)
+    redis_url: str | None = field(default=None, repr=False)
     core_version: str = __version__
 
     def __call__(self, plugin: str, settings: PluginSettings) -> PluginContext:
@@ -69,4 +72,5 @@ class PluginContexts:
             passwords=self.passwords,
             http=self.http,
             once=self.once,
+            redis_url=self.redis_url,
         )

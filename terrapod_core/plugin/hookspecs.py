@@ -13,6 +13,7 @@ import pluggy
 
 from terrapod_core.plugin.auth import AuthProvider
 from terrapod_core.plugin.context import PluginContext
+from terrapod_core.plugin.coordination import CoordinationBackend
 from terrapod_core.plugin.keys import KeyProvider
 from terrapod_core.plugin.migrations import Migrations
 from terrapod_core.plugin.runners import RunnerBackend
@@ -56,6 +57,11 @@ def register_key_providers(context: PluginContext) -> Sequence[KeyProvider]:  # 
 
 
 @hookspec
+def register_coordination_backends(context: PluginContext) -> Sequence[CoordinationBackend]:  # type: ignore[empty-body]
+    """What connects several servers, each under a name of its own; `[redis] url` chooses the one called `redis`."""
+
+
+@hookspec
 def register_migrations() -> Migrations:  # type: ignore[empty-body]
     """The alembic migrations of the plugin's own tables, run after the core's whenever the core's are run."""
 
@@ -66,6 +72,7 @@ HOOKS: Final = {
     "register_auth_providers": "auth provider",
     "register_runner_backends": "runner backend",
     "register_key_providers": "key provider",
+    "register_coordination_backends": "coordination backend",
     "register_migrations": "migrations",
 }
 """Every hook, and what a plugin that implements it provides."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from terrapod_core import audit
 from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database
 from terrapod_core.errors import Forbidden, InvalidTransition
 from terrapod_core.jsonapi import Ref
@@ -34,7 +33,6 @@ class Again:
         runs: Runs,
         logs: Logs,
         keyring: Keyring,
-        wake: Callable[[], None],
     ) -> None:
         self._db = db
         self._authz = authz
@@ -42,7 +40,6 @@ class Again:
         self._runs = runs
         self._logs = logs
         self._keyring = keyring
-        self._wake = wake
         self._door = Door(authz)
 
     async def retry(self, actor: Actor, run_id: str, comment: str | None = None) -> RunView:
@@ -104,5 +101,5 @@ class Again:
             note(uow, run, "force-executed", "the run was executed before its turn", actor, comment)
             audit.record(uow, actor, "run.force-execute", "runs", run.id, workspace=workspace.name)
             await queue.start_plan(uow, run)
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()

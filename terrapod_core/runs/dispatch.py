@@ -17,6 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from terrapod_core.agents import queries as agents_queries
+from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.jobs.presence import Presence
@@ -36,6 +37,9 @@ from terrapod_core.storage.phase_tokens import PhaseName
 from terrapod_core.workspaces import Workspace, queries as workspaces_queries
 
 LOOK_SECONDS: Final = 1.0
+"""While others are not heard, and while there are phases to watch over."""
+
+SELDOM_SECONDS: Final = 5.0
 DEAF_AFTER: Final = timedelta(seconds=15)
 """When a step came this much late, the server was down or stood still (or its database did): nobody could be heard, so nobody is lost.
 A clock that was put forward looks the same.
@@ -90,19 +94,17 @@ class Dispatcher:
         self._door = door
         self._holding = holding
         self._presence = presence
-        self._looking = Looking("dispatch", LOOK_SECONDS, self.look)
         self._reach = Reach(backend)
         self.cancels = Cancels(db, backend, self._reach)
+        self._pace = db.wakeups.pace(LOOK_SECONDS, SELDOM_SECONDS)
+        self._looking = Looking("dispatch", self._seconds, self.look)
+        self._busy = False
         self._pool_waits = PoolWaits(db, logs)
         self._heard_at = db.clock.now()
         self._leases: dict[str, _Lease] = {}
         self._told_waiting: set[str] = set()
         self._told_starting: set[tuple[str, int]] = set()
-
-    def wake(self) -> None:
-        """Look now."""
-        self._looking.wake()
-        self.cancels.wake()
+        db.wakeups.on(PHASES, self._looking.wake)
 
     def start(self) -> None:
         """Begin to look; returns at once."""
@@ -125,6 +127,7 @@ class Dispatcher:
         launched, waiting, ended, revoked = await self._db.read(
             lambda s: (found := turns.launched(s), turns.launchable(s, now, creators), _ended(s, self._reach), _revoked(s, found))
         )
+        self._busy = bool(launched or waiting or ended)
         self._hear()
         self._leases = {phase.id: self._lease(phase, now) for phase in launched}
         self._told_starting &= {(phase.id, phase.epoch) for phase in launched}
@@ -136,6 +139,9 @@ class Dispatcher:
         for phase in ended:
             await self._forget(phase)
             self._hear()
+
+    def _seconds(self) -> float:
+        return LOOK_SECONDS if self._busy else self._pace()
 
     def _is_deaf(self) -> bool:
         """Whether too much time went by since it was last sure that runners are heard."""
@@ -340,8 +346,8 @@ class Dispatcher:
             if lease is not None and phase.lease_expires_at != lease.lease_expires_at:
                 return False
             await act(uow, workspace, run, phase)
+            uow.wake(PHASES)
             await uow.commit()
-        self.wake()
         return True
 
     async def _forget(self, phase: Phase) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core.authz import Actor
 from terrapod_core.configurations import queries as configurations
+from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database
 from terrapod_core.errors import TerrapodError
 from terrapod_core.jobs import Jobs
@@ -52,7 +52,6 @@ class Handlers:
         objects: Objects,
         logs: Logs,
         actor_of: ActorOf,
-        wake: Callable[[], None],
     ) -> None:
         self._db = db
         self._runs = runs
@@ -60,7 +59,6 @@ class Handlers:
         self._objects = objects
         self._logs = logs
         self._actor_of = actor_of
-        self._wake = wake
 
     def register(self, jobs: Jobs) -> None:
         """Listen."""
@@ -77,8 +75,8 @@ class Handlers:
         async with self._db.uow() as uow:
             workspace = await uow.run(lambda session: workspaces_queries.for_update(session, event.workspace_id))
             if workspace is not None and await queue.admit(uow, self._workspaces, workspace) is not None:
+                uow.wake(PHASES)
                 await uow.commit()
-        self._wake()
 
     async def admit_overlooked(self) -> None:
         """Let runs have workspaces that are free, should the news of it have been laid aside."""
@@ -97,8 +95,8 @@ class Handlers:
                 return
             self._workspaces.release_from_run(uow, workspace, workspace.lock_holder_id or "")
             await queue.admit(uow, self._workspaces, workspace)
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()
 
     async def discard_stale(self, event: StateVersionFinalized) -> None:
         """Give up saved plans that were made from a state which is no longer the workspace's."""
@@ -145,8 +143,8 @@ class Handlers:
                     phase.epoch += 1
                     phase.status, phase.finished_at = PhaseStatus.CANCELED.value, uow.now()
                     phase.cancel, phase.lease_expires_at = Cancel.FORCE.value, None
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()
         while await self._let_go(event.workspace_id):
             pass
         await remove_discarded(self._db, self._objects)

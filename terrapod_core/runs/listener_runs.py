@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -11,6 +10,7 @@ from sqlalchemy import select
 from terrapod_core import audit
 from terrapod_core.agents import ListenerIdentity
 from terrapod_core.authz.gate import missing
+from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Problems
 from terrapod_core.runs.models import Phase, Run
@@ -51,10 +51,9 @@ class TellRun(msgspec.Struct, kw_only=True):
 class ListenerRuns:
     """Takes a listener's word for its own phases."""
 
-    def __init__(self, db: Database, outcomes: Outcomes, wake: Callable[[], None]) -> None:
+    def __init__(self, db: Database, outcomes: Outcomes) -> None:
         self._db = db
         self._outcomes = outcomes
-        self._wake = wake
 
     async def tell(self, identity: ListenerIdentity, run_id: str, said: TellRun) -> Run:
         """Take it; the run as it is then. What was told before may be told again.
@@ -73,8 +72,8 @@ class ListenerRuns:
                 raise LeaseLost
             else:
                 await self._take(uow, identity, workspace, run, phase, said)
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()
         return run
 
     async def _take(self, uow: UnitOfWork, identity: ListenerIdentity, workspace: Workspace, run: Run, phase: Phase, said: TellRun) -> None:

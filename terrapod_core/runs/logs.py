@@ -57,6 +57,7 @@ class Logs:
         row = f"{phase.id}/{phase.log_size}"
         sealed = self._keyring.seal(data, column=COLUMN, row=row)
         uow.add(LogChunk(phase_id=phase.id, start=phase.log_size, size=len(data), data=sealed))
+        self._tails.grows(uow, phase.id)
         uow.then(partial(self._tails.grown, phase.id, phase.log_size, data, is_whole=is_whole))
         phase.log_size += len(data)
 

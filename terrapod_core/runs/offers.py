@@ -1,7 +1,7 @@
 """Runs for listeners: the long polls that wait for one, and the loop that answers them.
 
 One loop a process asks the database for all of its polls together, so a thousand that wait cost what one costs. It looks when
-something has changed here; what other servers of the same database change it finds by looking often.
+something has changed, here or on another server of the same database; while those are not heard, it looks often.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrapod_core.agents import ListenerIdentity, queries as agents_queries
+from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, LookUp
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.runs.models import Phase, Run
@@ -28,7 +29,10 @@ LOOK_SECONDS: Final = 1.0
 """Between two looks that nothing has caused, where this process is alone with its database."""
 
 OFTEN_SECONDS: Final = 0.08
-"""How often a glance is cast at the queue where others may fill it: a listener shall have a run within a tenth of a second."""
+"""How often a glance is cast at the queue where others may fill it unheard: a listener shall have a run within a tenth of a second."""
+
+SELDOM_SECONDS: Final = 5.0
+"""Between two looks that nothing has caused while all others are heard."""
 
 LOOK_EVERY: Final = timedelta(seconds=0.5)
 """How often everything is looked at there: a cancel may take a moment longer."""
@@ -167,10 +171,12 @@ class Offers:
         self._looked_at = self._heard_at = self._over_at = db.clock.now()
         self._woken = False
         self._holder_came = False
-        self._looking = Looking("offers", LOOK_SECONDS if db.is_sqlite else OFTEN_SECONDS, self.look)
+        pace = db.wakeups.pace(LOOK_SECONDS if db.is_sqlite else OFTEN_SECONDS, SELDOM_SECONDS)
+        self._looking = Looking("offers", pace, self.look)
+        db.wakeups.on(PHASES, self.wake)
         self._stopped = False
 
-    def wake(self) -> None:
+    def wake(self, _key: str = "") -> None:
         """Look now: something may have been queued, cancelled or ended."""
         self._woken = True
         self._looking.wake()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from terrapod_core import audit
 from terrapod_core.authz import Actor, ActorKind
 from terrapod_core.configurations import Configurations
+from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Invalid, NotFound
 from terrapod_core.runs import queries, queue
@@ -86,7 +87,6 @@ class Phases:
         materials: Materials,
         outcomes: Outcomes,
         log_limit: int,
-        wake: Callable[[], None],
     ) -> None:
         self._db = db
         self._objects = objects
@@ -97,7 +97,6 @@ class Phases:
         self._materials = materials
         self._outcomes = outcomes
         self._log_limit = log_limit
-        self._wake = wake
 
     async def claim(self, claim: PhaseClaim, who: Claim) -> dict[str, Any]:
         """Take the phase: the run begins to plan or to apply. The same runner may ask again and gets the same."""
@@ -106,16 +105,16 @@ class Phases:
             phase, run = held.phase, held.run
             if phase.claimed_by is None and phase.cancel != Cancel.NONE:
                 await self._outcomes.canceled(uow, held.workspace, run, phase)
+                uow.wake(PHASES)
                 await uow.commit()
-                self._wake()
                 raise LeaseLost
             if phase.claimed_by is None:
                 refusal = await self._outcomes.refusal(uow, held.workspace, run, phase)
                 refusal = refusal or await self._materials.refusal(uow, run, held.workspace, phase)
                 if refusal is not None:
                     await self._outcomes.failed(uow, held.workspace, run, phase, refusal)
+                    uow.wake(PHASES)
                     await uow.commit()
-                    self._wake()
                     raise LeaseLost
                 phase.claimed_by = who.runner
                 phase.status = PhaseStatus.RUNNING.value
@@ -270,8 +269,8 @@ class Phases:
                 await self._states.deposits.end(uow, held.workspace, held.run.id)
             actor = Actor(ActorKind.PHASE, claim.phase_id, f"the {held.phase.kind} of {held.run.id}")
             audit.record(uow, actor, f"run.{held.phase.kind}-ended", "runs", held.run.id, status=report.status)
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()
 
     # -- whose it is
 

@@ -15,6 +15,7 @@ from terrapod_core import audit, ids
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.configurations import ConfigurationVersion, queries as configurations
+from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, InvalidTransition, Problem
 from terrapod_core.jsonapi import Page, PageRequest, Ref
@@ -52,7 +53,6 @@ class Runs:
         keyring: Keyring,
         settings: Settings,
         isolation: Callable[[], Isolation],
-        wake: Callable[[], None],
     ) -> None:
         self._db = db
         self._authz = authz
@@ -61,7 +61,6 @@ class Runs:
         self._keyring = keyring
         self._limits = settings.limits
         self._isolation = isolation
-        self._wake = wake
         self._door = Door(authz)
 
     # -- reading
@@ -166,8 +165,8 @@ class Runs:
             run = self._made(actor, workspace, configuration, new, plan_only=plan_only, trusted=trusted, now=uow.now())
             run.source, run.message, run.trigger_reason = source, new.message or message, reason
             await self._start(uow, actor, workspace, run)
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()
         return await self.show(actor, run.id)
 
     def _made(
@@ -294,8 +293,8 @@ class Runs:
             note(uow, run, "confirmed", "the apply was confirmed", actor, comment)
             audit.record(uow, actor, "run.confirm", "runs", run.id, workspace=workspace.name)
             await queue.start_apply(uow, run)
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()
 
     async def discard(self, actor: Actor, run_id: str, comment: str | None = None) -> None:
         """Give up a run that waits; the workspace goes to the next."""
@@ -309,8 +308,8 @@ class Runs:
             note(uow, run, "discarded", "the run was discarded", actor, comment)
             audit.record(uow, actor, "run.discard", "runs", run.id, workspace=workspace.name)
             await queue.release(uow, self._workspaces, workspace, run)
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()
 
     async def cancel(self, actor: Actor, run_id: str, comment: str | None = None) -> Phase | None:
         """Stop a run: at once when nothing has begun, else by one interrupt to terraform, whose end the runner reports.
@@ -337,8 +336,8 @@ class Runs:
                 await end_phases(uow, self._logs, run, PhaseStatus.CANCELED)
                 await queue.release(uow, self._workspaces, workspace, run)
                 phase = None
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()
         return phase
 
     async def force_cancel(self, actor: Actor, run_id: str, comment: str | None = None) -> Phase | None:
@@ -353,8 +352,8 @@ class Runs:
             phase = await self._live_phase(uow, run)
             if phase is not None:
                 phase.cancel = Cancel.FORCE.value
+            uow.wake(PHASES)
             await uow.commit()
-        self._wake()
         return phase
 
     # -- inside a transaction

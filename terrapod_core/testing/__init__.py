@@ -8,6 +8,8 @@ from __future__ import annotations
 from terrapod_core.testing.fakes import (
     FakeAuthProvider,
     FakeClock,
+    FakeCoordination,
+    FakeCoordinationService,
     FakeRedirectProvider,
     FakeRunnerBackend,
     MemoryKeys,
@@ -19,6 +21,8 @@ from terrapod_core.testing.fakes import (
 __all__ = [
     "FakeAuthProvider",
     "FakeClock",
+    "FakeCoordination",
+    "FakeCoordinationService",
     "FakeRedirectProvider",
     "FakeRunnerBackend",
     "MemoryKeys",

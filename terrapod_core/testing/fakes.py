@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from terrapod_core.coordination import Leases
 from terrapod_core.plugin import (
     Callback,
     Clock,
+    CoordinationAway,
     Form,
     FormField,
     Handle,
+    Hear,
     Identity,
     Keys,
+    Lease,
     LoginRefused,
     LoginRequest,
     ObjectExists,
@@ -27,6 +31,7 @@ from terrapod_core.plugin import (
     ProviderUnavailable,
     Redirect,
     StoredPassword,
+    Wakeup,
     check_key,
 )
 
@@ -134,6 +139,68 @@ class MemoryKeys:
         if self.broken is not None:
             raise self.broken
         return Keys.read(self.text, self.where)
+
+
+class FakeCoordinationService:
+    """What `FakeCoordination`s of one installation share. `away` is why it does not answer, as long as it does not; set it by `turn`."""
+
+    def __init__(self) -> None:
+        self.away: str | None = None
+        self.leases = Leases()
+        self.started: list[FakeCoordination] = []
+
+    def turn(self, away: str | None) -> None:
+        """It goes away, or (`None`) comes back, and everybody notices at once."""
+        self.away = away
+        for each in self.started:
+            each.turned()
+
+
+class FakeCoordination:
+    """A `CoordinationBackend` in memory: `told` is all that it was asked to tell others."""
+
+    def __init__(self, service: FakeCoordinationService, name: str = "fake") -> None:
+        self.name = name
+        self.told: list[Wakeup] = []
+        self._service = service
+        self._hear: Hear = lambda _wakeup: None
+        self.turned: Callable[[], None] = lambda: None
+
+    @property
+    def trouble(self) -> str | None:
+        return "it is not started" if self not in self._service.started else self._service.away
+
+    def start(self, hear: Hear, turned: Callable[[], None]) -> None:
+        self._hear, self.turned = hear, turned
+        self._service.started.append(self)
+        turned()
+
+    async def close(self) -> None:
+        if self in self._service.started:
+            self._service.started.remove(self)
+
+    def publish(self, wakeups: Sequence[Wakeup]) -> None:
+        self.told += wakeups
+        if self.trouble is None:
+            for other in self._service.started:
+                for each in wakeups if other is not self else ():
+                    other._hear(each)
+
+    async def acquire(self, name: str, seconds: float) -> Lease | None:
+        self._check()
+        return self._service.leases.grant(name, seconds) if self._service.leases.holder(name) is None else None
+
+    async def renew(self, lease: Lease, seconds: float) -> bool:
+        self._check()
+        return self._service.leases.renew(lease, seconds)
+
+    async def release(self, lease: Lease) -> None:
+        self._check()
+        self._service.leases.release(lease)
+
+    def _check(self) -> None:
+        if self.trouble is not None:
+            raise CoordinationAway(self.trouble)
 
 
 class FakeAuthProvider:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from terrapod_core import ids
 from terrapod_core.audit import AuditEntry, record
 from terrapod_core.authz import SYSTEM
+from terrapod_core.coordination import EVENTS
 from terrapod_core.db import Base, Database, OutboxRow
 from terrapod_core.jobs import Job
 from terrapod_core.plugin import WorkspaceUnlocked
@@ -58,9 +59,9 @@ async def test_a_change_its_news_and_its_audit_entry_are_kept_together(db: Datab
     assert [await count(db, table) for table in (Job, OutboxRow, AuditEntry)] == [1, 1, 1]
 
 
-async def test_listeners_hear_of_news_after_the_commit_only(db: Database) -> None:
-    heard: list[bool] = []
-    db.on_commit(heard.append)
+async def test_this_process_hears_of_news_after_the_commit_only(db: Database) -> None:
+    heard: list[str] = []
+    db.wakeups.on(EVENTS, heard.append)
     async with db.uow() as uow:
         uow.emit(WorkspaceUnlocked(workspace_id="ws-1"))
         assert heard == []
@@ -68,7 +69,21 @@ async def test_listeners_hear_of_news_after_the_commit_only(db: Database) -> Non
     async with db.uow() as uow:
         uow.add(job())
         await uow.commit()
-    assert heard == [True, False]
+    async with db.uow() as uow:
+        uow.emit(WorkspaceUnlocked(workspace_id="ws-2"))
+    assert heard == [""]
+
+
+async def test_who_is_woken_hears_once_however_often_it_was_asked_for(db: Database) -> None:
+    heard: list[str] = []
+    db.wakeups.on("things", heard.append)
+    async with db.uow() as uow:
+        for key in ("a", "b", "a"):
+            uow.wake("things", key)
+        uow.wake("things", "c", here=False)
+        await uow.commit()
+        await uow.commit()
+    assert heard == ["a", "b"]
 
 
 async def test_times_come_back_in_utc_whatever_zone_they_went_in_with(db: Database) -> None:

@@ -84,7 +84,7 @@ class Process:
         self.db.clock = self.clock
         self.guards = Guards(self.db)
         self.feed = Feed(self.db, self.guards)
-        self.worker = Worker(self.db, Jobs(), self.clock, told=self.feed.wake)
+        self.worker = Worker(self.db, Jobs(), self.clock)
 
     def client(self, actor: Actor = ALICE, **options: Any) -> Client:
         """A stream of `Watching` with these options, begun."""

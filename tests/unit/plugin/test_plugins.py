@@ -326,4 +326,5 @@ def test_the_fixture_of_plugin_authors_makes_a_whole_context(plugin_context: Plu
         "passwords",
         "http",
         "once",
+        "redis_url",
     }

@@ -1,0 +1,23 @@
+"""What processes wake each other for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EVENTS: Final = "events"
+"""The outbox has rows: one relay that looks is enough."""
+
+JOBS: Final = "jobs"
+"""There is more to do than the process that relayed it does at once."""
+
+TOLD: Final = "told"
+"""The relay has told events that people may watch."""
+
+PHASES: Final = "phases"
+"""A phase was queued, cancelled or ended."""
+
+LOGS: Final = "logs"
+"""The log of a phase, the key, has grown or ended. Told only while somebody elsewhere reads it."""
+
+READERS: Final = "readers"
+"""Somebody reads the log of a phase, the key, and would hear of its growth."""
