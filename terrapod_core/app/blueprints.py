@@ -66,7 +66,7 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
     app.config["BODY_TIMEOUT"] = None
     web = Web(parts.settings, parts.db, _includes(parts), parts.authenticate, extra={CONDITIONS: parts.conditions})
     failures = Failures(app, parts.refusals)
-    dress(app, parts.settings)
+    dress(app, parts.settings, parts.meter())
     for blueprint in _api(parts, web):
         app.register_blueprint(blueprint, url_prefix="/api/v2")
     app.register_blueprint(runs_phase_routes.routes(parts.phases, parts.phase_tokens, parts.settings, web))
@@ -141,6 +141,9 @@ def _checks(parts: Services) -> dict[str, service_routes.Check]:
         return None
 
     async def redis() -> str | None:
+        trouble = parts.db.wakeups.backend.trouble if parts.settings.redis.url is not None else None
+        if trouble is not None:
+            raise service_routes.Degraded(f"{trouble}; until it is back, servers find by the clock what others do")
         return None
 
     return {"database": database, "redis": redis, "storage": service_routes.StorageCheck(parts.storage_backend)}

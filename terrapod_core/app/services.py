@@ -26,7 +26,7 @@ from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
 from terrapod_core.outgoing import HTTPClients, own_servers
-from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend
+from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsMetering
 from terrapod_core.projects import (
     handlers as projects_handlers,
     queries as projects_queries,
@@ -62,6 +62,8 @@ from terrapod_core.storage.rotation import Rotation
 from terrapod_core.variables import (
     handlers as variables_handlers,
 )
+from terrapod_core.web.rates import Meter
+from terrapod_core.web.shared_meter import SharedMeter
 from terrapod_core.workspaces import (
     handlers as workspaces_handlers,
     pool_users,
@@ -218,6 +220,11 @@ class Services:
             limits.log_bytes + LOG_MARGIN,
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
+
+    def meter(self) -> Meter | None:
+        """What counts requests for all servers together; `None` when each counts for itself."""
+        backend = self.db.wakeups.backend
+        return SharedMeter(backend) if isinstance(backend, SupportsMetering) else None
 
     async def authenticate(self, text: str) -> Actor | None:
         """Whose bearer token this is: a person's, or terraform's own during a run."""

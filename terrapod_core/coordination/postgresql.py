@@ -116,7 +116,7 @@ class PostgreSQLCoordination:
         while True:
             try:
                 await self._listen()
-            except _AWAY as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 pause = FIRST_PAUSE if self._trouble is None else min(2 * pause, LONGEST_PAUSE)
                 self._turn(f"PostgreSQL is not heard: {type(error).__name__}")
             await asyncio.sleep(pause * (1 + secrets.randbelow(100) / 200))

@@ -97,18 +97,18 @@ class Database:
 
 @dataclass(frozen=True, kw_only=True)
 class Redis:
-    """An optional helper between several servers."""
+    """What several servers may share beside the database: they wake each other through it and count requests together."""
 
     url: str | None = setting(
         None,
-        "`redis://…` or `rediss://…`; nothing uses it yet.",
+        "`redis://…`, `rediss://…` or `unix://…`: one Redis for all servers, used by the plugin coordination-redis.",
         in_repr=False,
         alias="TERRAPOD_REDIS_URL",
     )
 
     def __post_init__(self) -> None:
         if self.url and not self.url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("url must begin with redis://, rediss:// or unix://")
+            raise ValueError("url must begin with redis://, rediss:// or unix://; Sentinel and Redis Cluster are not supported")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ from terrapod_core.testing.coordination import CoordinationBackendKit, Make, acq
 from tests.support.postgres import PostgresServer, postgres_server
 
 CUT = text(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE query ~ 'pg_notify' AND datname = current_database() AND pid <> pg_backend_pid()"
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE query ~ 'pg_notify' AND datname = current_database() AND pid <> pg_backend_pid()"
 )
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from terrapod_core.web import service
-from terrapod_core.web.service import Readiness
+from terrapod_core.web.service import Degraded, Readiness
 
 
 class Part:
@@ -48,6 +48,16 @@ async def test_what_was_found_is_not_told_for_long(monkeypatch: pytest.MonkeyPat
     status, document = await readiness.now()
     assert status == 503
     assert msgspec.json.decode(document) == {"status": "unavailable", "checks": {"database": "unhealthy: gone"}, "detail": {}}
+
+
+async def test_a_part_that_only_makes_things_slower_keeps_nobody_away() -> None:
+    async def away() -> str | None:
+        raise Degraded("it is gone")
+
+    status, document = await Readiness({"database": Part(), "redis": away}, nothing).now()
+    assert status == 200
+    told = {"database": "healthy", "redis": "degraded: it is gone"}
+    assert msgspec.json.decode(document) == {"status": "ready", "checks": told, "detail": {}}
 
 
 async def test_one_who_leaves_does_not_spoil_it_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
