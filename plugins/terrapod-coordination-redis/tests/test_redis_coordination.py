@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from terrapod_coordination_redis import RedisCoordination, RedisCoordinationSettings, register_coordination_backends
+from terrapod_coordination_redis import register_coordination_backends
+from terrapod_coordination_redis.coordination import RedisCoordination
+from terrapod_coordination_redis.settings import RedisCoordinationSettings
 from terrapod_core.plugin import CoordinationAway, PluginContext, SettingsError, Wakeup
 from terrapod_core.testing.coordination import Process, acquired, eventually
 from tests.support.redis_server import RedisServer, redis_server

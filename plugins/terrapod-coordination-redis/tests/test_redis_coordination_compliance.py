@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from terrapod_coordination_redis import RedisCoordination, RedisCoordinationSettings
+from terrapod_coordination_redis.coordination import RedisCoordination
+from terrapod_coordination_redis.settings import RedisCoordinationSettings
 from terrapod_core.testing.coordination import CoordinationBackendKit, Make
 from tests.support.redis_server import redis_server
 
