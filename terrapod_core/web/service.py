@@ -24,7 +24,9 @@ class Degraded(Exception):
 
 CHECK_SECONDS: Final = 2.0
 READY_SECONDS: Final = 1.0
-STORAGE_SECONDS: Final = 60.0
+STORAGE_SECONDS: Final = 15.0
+ANSWER_SECONDS: Final = 1.5
+"""Shorter than a check may take, so that it can say itself what it waits for."""
 PROBE_KEY: Final = "health/probe"
 JSON: Final = "application/json"
 
@@ -109,20 +111,28 @@ class Readiness:
 
 
 class StorageCheck:
-    """Writes and reads a tiny object, once a minute; in between it tells what it found."""
+    """Writes and reads a tiny object, some times a minute; in between it tells what it found.
+
+    A store that is away takes its time to say so, longer than anybody waits for `/ready`: the question goes on meanwhile, and
+    the next who ask are told what came of it.
+    """
 
     def __init__(self, backend: StorageBackend) -> None:
         self._backend = backend
         self._asked = 0.0
         self._problem: str | None = None
-        self._lock = asyncio.Lock()
+        self._asking: asyncio.Task[str | None] | None = None
 
     async def __call__(self) -> str | None:
-        async with self._lock:
-            now = time.monotonic()
-            if not self._asked or self._problem is not None or now - self._asked > STORAGE_SECONDS:
-                self._problem = await self._problem_now()
-                self._asked = now
+        if self._asking is None and (not self._asked or self._problem is not None or time.monotonic() - self._asked > STORAGE_SECONDS):
+            self._asking = asyncio.create_task(self._problem_now())
+        asking = self._asking
+        if asking is not None:
+            await asyncio.wait({asking}, timeout=ANSWER_SECONDS)
+            if asking.done():
+                self._problem, self._asked, self._asking = asking.result(), time.monotonic(), None
+            elif self._problem is None:
+                self._problem = f"the storage {self._backend.name} does not answer"
         if self._problem is not None:
             raise Unavailable(self._problem)
         return None

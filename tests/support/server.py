@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -87,8 +88,8 @@ class Server:
 
     # -- its life
 
-    def start(self) -> Server:
-        """Start it, and return when `/ready` says so."""
+    def start(self, *, awaiting: str = "/ready") -> Server:
+        """Start it, and return when `/ready` says so; `/health` is for a server that is not to become ready."""
         assert self._process is None, "the server runs already"
         arguments = ["serve", "--port", str(self.port), "--data-dir", str(self.data)]
         if self.authority is not None:
@@ -97,7 +98,7 @@ class Server:
             self._process = self._begin(arguments, log)
         _started.append(self)
         try:
-            until(self._ready, f"the server at {self.url} to be ready", seconds=START_SECONDS)
+            until(partial(self._answers, awaiting), f"the server at {self.url} to answer at {awaiting}", seconds=START_SECONDS)
         except BaseException:
             self.kill()
             raise
@@ -189,7 +190,7 @@ class Server:
             start_new_session=True,
         )
 
-    def _ready(self) -> bool:
+    def _answers(self, path: str) -> bool:
         assert self._process is not None
         code = self._process.poll()
         if code is not None:
@@ -197,7 +198,7 @@ class Server:
         if self.authority is not None and not self.authority.exists():
             return False
         try:
-            return httpx.get(f"{self.url}/ready", verify=self.trust, timeout=5, trust_env=False).status_code == 200
+            return httpx.get(f"{self.url}{path}", verify=self.trust, timeout=5, trust_env=False).status_code == 200
         except httpx.TransportError:
             return False
 
