@@ -1,4 +1,4 @@
-"""What servers ask their database while nothing happens: `nox -s bench -- coordination`, some two minutes."""
+"""What servers ask their database while nothing happens, and how soon one wakes another: `nox -s bench -- coordination`, three minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ def _idle(report: Report, directory: Path, postgres: PostgresServer, quick: bool
     waking.idle(report, directory, postgres, listeners=100, watched=10 if quick else 30)
 
 
-PARTS: dict[str, Part] = {"idle": _idle}
+def _wakes(report: Report, _directory: Path, postgres: PostgresServer, quick: bool) -> None:
+    waking.wakes(report, postgres, times=200 if quick else 2000, looks=10 if quick else 60)
+
+
+PARTS: dict[str, Part] = {"idle": _idle, "wakes": _wakes}
 
 
 if __name__ == "__main__":

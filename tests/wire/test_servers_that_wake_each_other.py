@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tests.support.listeners import make_listener, make_pool, to_pool
 from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.server import Server
-from tests.support.sse import stream
+from tests.support.sse import Stream, Told, stream
 from tests.support.waiting import until
 
 PASSWORD = "hunter2-of-redis"
@@ -91,6 +91,19 @@ def touch(api: httpx.Client, workspace: str) -> None:
     wire.data(api.post(f"workspaces/{workspace}/actions/unlock"))
 
 
+def collected(heard: Stream) -> list[Told]:
+    """What comes on the stream from now on, as it comes: a stream on which nothing is told goes on for ever."""
+    told: list[Told] = []
+
+    def read() -> None:
+        with suppress(httpx.HTTPError, httpx.StreamError):  # it was closed
+            while each := heard.next():
+                told.append(each)
+
+    threading.Thread(target=read, daemon=True).start()
+    return told
+
+
 def given_phase(site: Site) -> dict[str, Any]:
     """A plan for a listener that waits at the second server, of a run that is asked of the first."""
     pool = make_pool(site.one.api)["id"]
@@ -126,24 +139,24 @@ def test_a_queued_run_reaches_a_listener_that_waits_at_another_server_and_its_lo
     headers = {"Authorization": f"Bearer {phase['token']}"}
     httpx.post(url, json={"runner": "test"}, headers=headers, trust_env=False).raise_for_status()
     with stream(site.two, f"plans/{phase['phase-id']}/log-stream", site.two.token) as heard:
+        told = collected(heard)
         offset, number, began = 0, 0, time.monotonic()
         # As long as the first may not have heard yet that somebody follows, the second looks; then it is woken alone.
         while time.monotonic() < began + 2 * FRESH_SECONDS:
             number += 1
             line = f"line {number}\n"
             offset = append(site.one, phase, offset, line.encode())
-            text = ""
-            while line not in text:
-                text += heard.hears("log").data["text"]
+            until(lambda line=line: any(line in each.data["text"] for each in told), f"{line!r} to be heard")  # type: ignore[misc]
 
 
 def test_events_are_heard_at_another_server(site: Site) -> None:
     workspace = wire.make_workspace(site.one.api)["id"]
     with stream(site.two, f"workspaces/{workspace}/events", site.two.token) as heard:
         heard.begun()
+        told = collected(heard)
         touch(site.one.api, workspace)
-        assert heard.hears("workspace.locked").data["workspace-id"] == workspace
-        assert heard.hears("workspace.unlocked").data["workspace-id"] == workspace
+        until(lambda: len(told) == 2, "the events to be heard")
+    assert [(each.name, each.data["workspace-id"]) for each in told] == [("workspace.locked", workspace), ("workspace.unlocked", workspace)]
 
 
 def test_servers_say_that_they_hear_each_other(site: Site) -> None:

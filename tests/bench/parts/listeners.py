@@ -37,7 +37,7 @@ def idle(report: Report, directory: Path, postgres: PostgresServer, *, number: i
 def _idle(report: Report, server: BenchServer, *, number: int, watched: float, runs: int) -> None:
     pool = make_pool(server.api)["id"]
     report.doing(f"joining {number} listeners")
-    listeners = _joined(server, pool, number)
+    listeners = joined(server, pool, number)
     workspaces = [_workspace(server, pool, f"idle-{each}") for each in range(runs)]
     process = psutil.Process(server.pid)
     report.doing(f"watching the server alone for {watched:.0f} s")
@@ -80,7 +80,8 @@ def _given(report: Report, server: BenchServer, pollers: Pollers, workspaces: li
     )
 
 
-def _joined(server: BenchServer, pool: str, number: int) -> list[dict[str, str]]:
+def joined(server: BenchServer, pool: str, number: int) -> list[dict[str, str]]:
+    """So many listeners of the pool, as `polling` takes them."""
     token, found = make_token(server.api, pool, uses=number), []
     for each in range(number):
         key = Ed25519PrivateKey.generate()
