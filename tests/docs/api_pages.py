@@ -28,6 +28,7 @@ PROVIDERS: Final = {
         plugin.StaysInPlace,
         plugin.SharesNetwork,
     ),
+    "Coordination backends": (plugin.CoordinationBackend, plugin.SupportsMetering),
 }
 """The Protocols of each kind of plugin; those after the first are capabilities."""
 
