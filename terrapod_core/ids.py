@@ -18,6 +18,7 @@ PREFIXES: Final[dict[str, str]] = {
     "apply": "applies",
     "at": "authentication-tokens",
     "audit": "audit-entries",
+    "bak": "backups (of audit entries)",
     "code": "authorization codes of `terraform login`",
     "cv": "configuration-versions",
     "event": "events in the outbox",

@@ -11,10 +11,12 @@ from terrapod_core import __version__
 
 COMMANDS: Final = {
     "audit": ("terrapod_core.cli.audit", "audit", "Whether the audit record is what was sealed; print it."),
+    "backup": ("terrapod_core.cli.backup", "backup", "One archive of database and objects, made while the server runs."),
     "db": ("terrapod_core.cli.db", "db", "Migrations: upgrade, current, check."),
     "keys": ("terrapod_core.cli.keys", "keys", "Keys that stored secrets are encrypted under."),
     "listener": ("terrapod_core.cli.listener", "listener", "Carry out the runs of an agent pool on this machine."),
     "plugins": ("terrapod_core.cli.plugins", "plugins", "What plugins there are and how they are."),
+    "restore": ("terrapod_core.cli.restore", "restore", "Restore an archive into an empty database and storage."),
     "roles": ("terrapod_core.cli.roles", "roles", "Roles, without the web."),
     "serve": ("terrapod_core.cli.serve", "serve", "The server."),
     "settings": ("terrapod_core.cli.settings", "settings", "The settings in force."),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +90,11 @@ class _Source:
         config.attributes.update({"connection": connection, "version_table": self.version_table})
         return config
 
+    def knows(self, connection: Connection, revision: str) -> bool:
+        """Whether there is such a revision."""
+        script = ScriptDirectory.from_config(self.config(connection))
+        return revision in {"head", *(each.revision for each in script.walk_revisions())}
+
     def state(self, connection: Connection) -> SchemaState:
         script = ScriptDirectory.from_config(self.config(connection))
         context = MigrationContext.configure(connection, opts={"version_table": self.version_table})
@@ -120,17 +126,44 @@ def _sources(plugins: Mapping[str, Migrations]) -> list[_Source]:
     return found
 
 
+def version_tables(plugins: Mapping[str, Migrations]) -> frozenset[str]:
+    """The tables in which is noted how far each set of migrations is."""
+    return frozenset(source.version_table for source in _sources(plugins))
+
+
+async def upgrade_in(connection: AsyncConnection, plugins: Mapping[str, Migrations], to: Mapping[str, str | None]) -> None:
+    """Inside `alone`: the parts that `to` names up to the revisions it gives them, and no others; all to the newest when it is empty.
+
+    Raises `SchemaNewer` for a revision that this installation does not know.
+    """
+    for source in _sources(plugins):
+        if to and to.get(source.owner) is None:
+            continue
+        wanted = to.get(source.owner) or "head"
+        if not await connection.run_sync(partial(source.knows, revision=wanted)):
+            raise SchemaNewer(
+                f"the backup is of revision {wanted} of {source.owner}, which this version does not know: it was made by a newer "
+                "Terrapod. Restore it with that version"
+            )
+        await connection.run_sync(_upgrade, source, wanted)
+
+
 async def states(db: Database, plugins: Mapping[str, Migrations] | None = None) -> list[SchemaState]:
     """How far each set of migrations is. Raises `SchemaNewer`."""
-    sources = _sources(plugins or {})
     async with db.engine.connect() as connection:
-        return await connection.run_sync(lambda sync: [source.state(sync) for source in sources])
+        return await states_in(connection, plugins or {})
+
+
+async def states_in(connection: AsyncConnection, plugins: Mapping[str, Migrations]) -> list[SchemaState]:
+    """The same over a connection, in its transaction. Raises `SchemaNewer`."""
+    sources = _sources(plugins)
+    return await connection.run_sync(lambda sync: [source.state(sync) for source in sources])
 
 
 async def upgrade(db: Database, plugins: Mapping[str, Migrations] | None = None) -> list[SchemaState]:
     """Bring everything up to date; returns what was behind. Raises `SchemaNewer` and changes nothing then."""
     sources = _sources(plugins or {})
-    async with db.engine.connect() as connection, _transaction(db, connection):
+    async with db.engine.connect() as connection, alone(db, connection):
         behind = await connection.run_sync(
             lambda sync: [state for state in (source.state(sync) for source in sources) if not state.is_current]
         )
@@ -142,8 +175,8 @@ async def upgrade(db: Database, plugins: Mapping[str, Migrations] | None = None)
 
 
 @asynccontextmanager
-async def _transaction(db: Database, connection: AsyncConnection) -> AsyncIterator[None]:
-    """The one transaction of an upgrade, alone."""
+async def alone(db: Database, connection: AsyncConnection) -> AsyncIterator[None]:
+    """The one transaction of whoever changes the schema, alone."""
     if not db.is_sqlite:
         async with connection.begin():
             await connection.execute(text(UNBOUNDED))
@@ -166,9 +199,10 @@ async def _transaction(db: Database, connection: AsyncConnection) -> AsyncIterat
         await driver.execute("PRAGMA foreign_keys=ON")
 
 
-def _upgrade(connection: Connection, source: _Source) -> None:
-    command.upgrade(source.config(connection), "head")
-    source.note(connection)
+def _upgrade(connection: Connection, source: _Source, revision: str = "head") -> None:
+    command.upgrade(source.config(connection), revision)
+    if revision == "head":
+        source.note(connection)
 
 
 def _oldest(connection: Connection, owner: str, revision: str) -> str | None:

@@ -75,6 +75,8 @@ class Keyring:
         self._guard = threading.Lock()
         self._expected: dict[str, str] = {}
         self._force = Force.of(self._asker.ask())
+        self.epoch = ""
+        """Which life of the installation this is, as `Instance` says: what was signed in another one is refused."""
 
     @classmethod
     def load(cls, settings_keys: str | None, data_dir: Path, embedded: bool) -> Self:

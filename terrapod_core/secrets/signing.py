@@ -1,4 +1,7 @@
-"""Short tokens that prove they were issued here: a payload, the id of the key that signed it, and a full HMAC-SHA256."""
+"""Short tokens that prove they were issued here: a payload, the id of the key that signed it, and a full HMAC-SHA256.
+
+A restore begins another epoch of the installation, and the MAC is over the epoch too: what was signed before is refused from then on.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ class Signer:
             key = self._keyring.derive(self._label, key_id=key_id)
         except SecretUnreadable:
             key = self._nobody
-        return hmac.digest(key, place(self._label, body), "sha256")
+        # Before the first restore there is no epoch, and tokens are as they always were.
+        epoch = (self._keyring.epoch,) if self._keyring.epoch else ()
+        return hmac.digest(key, place(self._label, *epoch, body), "sha256")
 
 
 def _decode(token: str) -> bytes | None:

@@ -17,12 +17,13 @@ from typing import Final
 import structlog
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database
 from terrapod_core.errors import Unavailable
 from terrapod_core.plugin import KeyringError
 from terrapod_core.secrets.keyring import Keyring
-from terrapod_core.secrets.models import KeyCheck
+from terrapod_core.secrets.models import Instance, KeyCheck
 from terrapod_core.secrets.providers import SettingsKeys
 
 LOOK_SECONDS: Final = 30.0
@@ -115,7 +116,7 @@ class KeyWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _known(self) -> dict[str, KeyCheck]:
-        rows = await self._db.read(lambda session: session.execute(select(KeyCheck)).scalars().all())
+        rows, self._keyring.epoch = await self._db.read(_known)
         return {row.key_id: row for row in rows}
 
     def _refuse_wrong(self, known: Mapping[str, KeyCheck]) -> None:
@@ -200,6 +201,11 @@ class KeyWatch:
         for key_id in set(missing) - self._warned:
             log.warning("another server was given a key that is missing here: add it", key=key_id, where=self._keyring.provider.where)
         self._warned = set(missing)
+
+
+def _known(session: Session) -> tuple[Sequence[KeyCheck], str]:
+    """The keys this database has met, and its epoch."""
+    return session.execute(select(KeyCheck)).scalars().all(), session.execute(select(Instance.epoch)).scalar_one()
 
 
 def _told(needed: Mapping[str, Sequence[str]]) -> str:

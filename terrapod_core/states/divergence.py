@@ -31,6 +31,15 @@ def incomplete(run_id: str, why: str | None, now: datetime) -> Condition:
     return _condition(f"the state may lack what the apply of {run_id} did: {said}", COMPARE, now, run_id)
 
 
+def restored(run_id: str, made_at: datetime, now: datetime) -> Condition:
+    """The installation was restored from a backup that was made while this run had not ended: nobody knows here how it went on."""
+    detail = (
+        f"the server was restored from a backup of {made_at:%Y-%m-%d %H:%M} UTC; {run_id} had not ended then, and what it or "
+        "any later run did is not recorded here"
+    )
+    return _condition(detail, COMPARE, now, run_id)
+
+
 def rescued(version: StateVersion, now: datetime) -> Condition:
     """A state came from a runner that had lost its lease, and waits."""
     detail = (

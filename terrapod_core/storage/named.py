@@ -37,6 +37,11 @@ class Named:
         return cast("ColumnElement[str]", self.table.c[self.column])
 
     @property
+    def keys(self) -> ColumnElement[str | None]:
+        """The column that names them."""
+        return cast("ColumnElement[str | None]", self.table.c[self.column])
+
+    @property
     def _names(self) -> ColumnElement[bool]:
         """The rows whose own objects they name."""
         names: ColumnElement[bool] = self._key.is_not(None)

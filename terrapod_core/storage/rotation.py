@@ -18,6 +18,7 @@ from terrapod_core.errors import NotFound
 from terrapod_core.secrets import SEALED, Keyring, SecretUnreadable
 from terrapod_core.secrets.resealing import Moved, move_on
 from terrapod_core.storage.claims import Claim, Claims
+from terrapod_core.storage.discards import remove_unnamed
 from terrapod_core.storage.key_uses import batches, keys_of
 from terrapod_core.storage.named import NAMED, Named
 from terrapod_core.storage.objects import Objects
@@ -97,9 +98,7 @@ class Rotation:
     async def _drop_unnamed(self, named: Named, written: list[tuple[str, str]]) -> None:
         """An object that was deleted just before it was replaced must not live on."""
         still = await self._db.read(lambda session: named.still(session, written))
-        for object_id, key in written:
-            if (object_id, key) not in still:
-                await self._objects.delete(key)
+        await remove_unnamed(self._db, self._objects, [key for object_id, key in written if (object_id, key) not in still])
 
     async def _encrypt_anew(self, named: Named, progress: Progress, done: Rotated) -> None:
         """Store each object a second time and let its row name that one: what reads the former goes on reading it."""
@@ -140,5 +139,5 @@ class Rotation:
     async def _delete(self, replaced: deque[tuple[datetime, str]], until: datetime) -> None:
         """Delete what was replaced at this moment or before."""
         while replaced and replaced[0][0] <= until:
-            await self._objects.delete(replaced[0][1])
+            await remove_unnamed(self._db, self._objects, [replaced[0][1]])
             replaced.popleft()
