@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "roles": ("terrapod_core.cli.roles", "roles", "Roles, without the web."),
     "serve": ("terrapod_core.cli.serve", "serve", "The server."),
     "settings": ("terrapod_core.cli.settings", "settings", "The settings in force."),
+    "storage": ("terrapod_core.cli.storage", "storage", "Whether the store holds what the database names."),
     "tokens": ("terrapod_core.cli.tokens", "tokens", "API tokens, without the web."),
     "try": ("terrapod_core.cli.try_", "try_command", "See it work."),
     "users": ("terrapod_core.cli.users", "users", "Users, without the web."),

@@ -30,7 +30,7 @@ async def install(migrated_url: str, tmp_path: Path, clock: FakeClock) -> AsyncI
     made: list[Terrapod] = []
 
     def install(url: str, store: StorageBackend | None = None, keys: str = "k1") -> Terrapod:
-        backend, given = store or MemoryStorage(), MemoryKeys(key_text(*keys.split()))
+        backend, given = store or MemoryStorage(clock), MemoryKeys(key_text(*keys.split()))
         fakes = SimpleNamespace(
             register_storage_backends=hookimpl(lambda context: [backend]),
             register_runner_backends=hookimpl(lambda context: [FakeRunnerBackend()]),
