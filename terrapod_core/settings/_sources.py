@@ -13,6 +13,8 @@ from terrapod_core.settings.schema import SECTIONS, core_fields, core_tables
 
 FILE_NAME = "terrapod.toml"
 CONFIG_VARIABLE = "TERRAPOD_CONFIG"
+BACKUP_VARIABLE = "TERRAPOD_BACKUP_PASSPHRASE"
+"""Of `terrapod backup` and `restore`; no setting, and allowed to be there for every other command."""
 COMMAND_LINE = "the command line"
 
 _SERVICE_LINK = re.compile(r"TERRAPOD_(?:[A-Z0-9]+_)*?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP).*)?)")
@@ -67,7 +69,12 @@ def from_environment(environ: Mapping[str, str]) -> Found:
     names = {variable(key): key for key in core_fields()} | aliases
     found: Found = {}
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or not environ[name] or _is_service_link(name, environ[name]):
+        if (
+            not name.startswith(PREFIX)
+            or name in (CONFIG_VARIABLE, BACKUP_VARIABLE)
+            or not environ[name]
+            or _is_service_link(name, environ[name])
+        ):
             continue
         plain = name.removesuffix("_FILE") if name not in names else name
         key = names.get(plain) or _plugin_key(plain)

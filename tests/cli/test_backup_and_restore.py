@@ -182,6 +182,6 @@ def is_writing(process: subprocess.Popen[str], directory: Path) -> bool:
     """Whether the process has a file in the directory open, or has ended too early to be killed."""
     assert process.poll() is None, "the backup ended before it was killed"
     try:
-        return any(os.readlink(each).startswith(f"{directory}/") for each in Path(f"/proc/{process.pid}/fd").iterdir())
+        return any(str(each.readlink()).startswith(f"{directory}/") for each in Path(f"/proc/{process.pid}/fd").iterdir())
     except OSError:
         return False
