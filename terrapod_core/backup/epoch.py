@@ -17,6 +17,7 @@ from terrapod_core.authz import SYSTEM
 from terrapod_core.backup.records import Header
 from terrapod_core.db import EventHead, ToldEvent, UnitOfWork
 from terrapod_core.jobs.models import Job
+from terrapod_core.jobs.presence import Process
 from terrapod_core.runs import Logs, restored as runs
 from terrapod_core.secrets.models import INSTANCE_ID, Instance
 from terrapod_core.storage.holds import BackupHold
@@ -52,6 +53,7 @@ async def begin_epoch(uow: UnitOfWork, workspaces: Workspaces, logs: Logs, heade
     await accounts.end_credentials(uow, keep_tokens=kept.tokens)
     listeners = await agents.end_credentials(uow, keep_listeners=kept.listeners)
     await uow.session.execute(delete(BackupHold))
+    await uow.session.execute(delete(Process))
     await uow.session.execute(update(Job).values(claimed_until=None))
     await uow.session.execute(delete(ToldEvent))
     await uow.session.execute(update(EventHead).values(last=EventHead.last + UNTOLD, swept=EventHead.last + UNTOLD))

@@ -23,6 +23,7 @@ from terrapod_core.backup.records import Footer, Header, ObjectBytes, RecordRead
 from terrapod_core.backup.sealing import Archive
 from terrapod_core.backup.storing import Storing
 from terrapod_core.backup.tables import Loader, tables_of
+from terrapod_core.coordination import Wakeups
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.db.migrate import CORE, alone, upgrade_in, version_tables
 from terrapod_core.plugin import StorageBackend
@@ -130,7 +131,7 @@ class Restore:
             await self._load(connection, target, contents)
             await upgrade_in(connection, target.migrations, {})
             async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=False) as session:
-                uow = UnitOfWork(session, target.db.clock, lambda _news: None)
+                uow = UnitOfWork(session, target.db.clock, Wakeups())
                 return await begin_epoch(uow, target.workspaces, target.logs, self.header, options.kept)
 
     async def _load(self, connection: AsyncConnection, target: Target, contents: Contents) -> None:

@@ -31,7 +31,7 @@ def value(column: Column[Any], number: int) -> Any:
     """A value of the column's type: another one in each row where it must be, one of the strange ones where it may."""
     if column.nullable and number == FIRST:
         return None
-    unique = column.primary_key or column.foreign_keys or any(column.name in index.columns for index in column.table.indexes)  # type: ignore[union-attr]
+    unique = column.primary_key or column.foreign_keys or any(column.name in index.columns for index in column.table.indexes)
     if isinstance(column.type, Boolean):
         return bool(number % 2)
     if isinstance(column.type, DateTime):
