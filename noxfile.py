@@ -18,26 +18,47 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 PRODUCT = ["terrapod_core", "plugins", "contrib", "tests", "noxfile.py"]
 
+SITES = [
+    "postgresql+redis+s3+2",
+    "postgresql+s3+2",
+    "postgresql+gcs+2",
+    "postgresql+redis+azure+2",
+    "postgresql+local+2",
+    "sqlite+s3",
+    "sqlite+gcs",
+    "sqlite+azure",
+]
+"""What `matrix` runs on; SQLite with files is what `wire` and `cli` run on."""
+
+CHOSEN = [
+    *(str(path.relative_to(ROOT)) for name in ("contract", "pytfe") for path in sorted((ROOT / "tests/wire").glob(f"test_{name}_*.py"))),
+    "tests/wire/test_streams.py",
+    "tests/cli/test_remote_runs.py",
+    "tests/cli/test_remote_state.py",
+]
+"""What `replicas` runs."""
+
 nox.needs_version = ">=2025"
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "house", "unit", "db", "wire", "cli", "plugins", "browser", "docs"]
+nox.options.sessions = ["lint", "types", "house", "unit", "db", "wire", "cli", "replicas", "plugins", "browser", "docs"]
 nox.options.error_on_missing_interpreters = False
 
 
-def python(session: nox.Session, *arguments: str) -> None:
+def python(session: nox.Session, *arguments: str, site: str | None = None) -> None:
     """Run a module of this environment; its programs come first on PATH, whether or not it is activated."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    session.run(sys.executable, *arguments, external=True, env={"PATH": path})
+    session.run(sys.executable, *arguments, external=True, env={"PATH": path, **({"TESTS_SITE": site} if site else {})})
 
 
-def pytest(session: nox.Session, *folders: str, side_by_side: bool = False) -> None:
+def pytest(session: nox.Session, *folders: str, side_by_side: bool = False, site: str | None = None) -> None:
     """Run the tests below `folders`, or only those that the command line names: `nox -s unit -- tests/unit/runs -x`.
 
-    `side_by_side` takes a process for each core, up to four, when everything is run; a file stays in one of them.
+    `side_by_side` takes a process for each core, up to four, when everything is run; a file stays in one of them. `site` has them drive
+    several servers, or other parts than SQLite and files: tests/support/site.py.
     """
     named = [argument for argument in session.posargs if (ROOT / argument.partition("::")[0]).exists()]
     processes = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"] if side_by_side and not session.posargs else []
-    python(session, "-m", "pytest", *processes, *([] if named else folders), *session.posargs)
+    python(session, "-m", "pytest", *processes, *([] if named else folders), *session.posargs, site=site)
 
 
 @nox.session
@@ -84,6 +105,23 @@ def wire(session: nox.Session) -> None:
 def cli(session: nox.Session) -> None:
     """A real terraform against a real server."""
     pytest(session, "tests/cli", side_by_side=True)
+
+
+@nox.session
+def replicas(session: nox.Session) -> None:
+    """A part of `wire` and `cli` on two servers behind a proxy, over PostgreSQL, Redis and S3."""
+    pytest(session, *CHOSEN, side_by_side=True, site=SITES[0])
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """`wire` and `cli` on every database and store: `nox -s matrix -- sqlite+gcs` takes one of them; not part of the default run."""
+    named = [site for site in SITES if site in session.posargs]
+    for site in named:
+        session.posargs.remove(site)
+    for site in named or SITES:
+        session.log(f"on {site}")
+        pytest(session, "tests/wire", "tests/cli", side_by_side=True, site=site)
 
 
 @nox.session

@@ -153,8 +153,9 @@ class Server:
 
     @property
     def where(self) -> dict[str, str]:
-        """The variables by which a command beside the server finds its database and keys."""
-        return {f"TERRAPOD_{name}": self._settings[name] for name in ("DATABASE_URL", "SECRETS__KEYS") if name in self._settings}
+        """The variables by which a command beside the server finds its database, keys and objects."""
+        needed = ("DATABASE_URL", "SECRETS__KEYS", "STORAGE__", "REDIS_URL", "COORDINATION__")
+        return {f"TERRAPOD_{name}": value for name, value in self._settings.items() if name.startswith(needed)}
 
     def said(self) -> str:
         """All that it wrote to standard output and error."""
