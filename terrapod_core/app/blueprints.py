@@ -47,7 +47,7 @@ from terrapod_core.variables import (
     routes as variables_routes,
     set_routes as variables_set_routes,
 )
-from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, service as service_routes
+from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, metrics_routes, service as service_routes
 from terrapod_core.web.dress import dress
 from terrapod_core.web.failures import Failures
 from terrapod_core.workspaces import (
@@ -73,6 +73,8 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
     app.register_blueprint(accounts_routes.oauth_routes(parts.people, web))
     app.register_blueprint(_capability_routes(parts, web).routes())
     app.register_blueprint(service_routes.routes(_checks(parts), partial(_detail, parts), lambda: parts.leaving))
+    if parts.settings.metrics.enabled:
+        app.register_blueprint(metrics_routes.routes(parts.settings.metrics, parts.readings.now))
     ui.register(app, failures, _pages(parts, web))
     return web, app
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from terrapod_core import accounts, agents, configurations, projects, roles, runs, states, variables, workspaces
 from terrapod_core.accounts import handlers as accounts_handlers, key_uses as accounts_key_uses
 from terrapod_core.agents import handlers as agents_handlers, key_uses as agents_key_uses
+from terrapod_core.app.readings import Readings
 from terrapod_core.audit import Refusals, handlers as audit_handlers, key_uses as audit_key_uses
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.clock import Clock, SystemClock
@@ -58,6 +59,7 @@ from terrapod_core.states import (
 from terrapod_core.storage import Capabilities, Objects, PhaseTokens
 from terrapod_core.storage.discards import remove_discarded
 from terrapod_core.storage.key_uses import KeyUses
+from terrapod_core.storage.measured import measured
 from terrapod_core.storage.rotation import Rotation
 from terrapod_core.variables import (
     handlers as variables_handlers,
@@ -97,6 +99,7 @@ class Services:
         self.conditions = Conditions(
             [state_awaited, runs_conditions.no_isolation(self.trial.isolation, self.clock.now()), no_agent(self.clock.now)]
         )
+        self.readings = Readings(self.db)
         self.jobs = Jobs()
         self._register_jobs()
 
@@ -117,8 +120,8 @@ class Services:
         )
         self._open_keys(contexts)
         self._open_coordination(contexts)
-        self.storage_backend = self.plugins.choose(
-            self.plugins.storage_backends(contexts), self.settings.storage.backend, "storage.backend"
+        self.storage_backend = measured(
+            self.plugins.choose(self.plugins.storage_backends(contexts), self.settings.storage.backend, "storage.backend")
         )
         self.runner_backend: RunnerBackend = self.plugins.choose(
             self.plugins.runner_backends(contexts), self.settings.runner.backend, "runner.backend"

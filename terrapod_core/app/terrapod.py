@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import structlog
+from cryptography.x509 import load_pem_x509_certificate
 
 from terrapod_core.app.blueprints import application
 from terrapod_core.app.services import Services
@@ -13,6 +14,7 @@ from terrapod_core.clock import Clock
 from terrapod_core.db.migrate import states as schema_states, upgrade
 from terrapod_core.errors import Unavailable
 from terrapod_core.jobs import Worker
+from terrapod_core.metrics.definitions import CERTIFICATE_EXPIRY
 from terrapod_core.plugin import Plugins, SupportsClosing
 from terrapod_core.settings import Settings, SettingsError, load
 from terrapod_core.web import TerrapodQuart
@@ -92,6 +94,9 @@ class Terrapod(Services):
 
     async def startup(self) -> None:
         """Begin background work."""
+        if self.settings.server.tls_cert is not None:
+            certificate = load_pem_x509_certificate(self.settings.server.tls_cert.read_bytes())
+            CERTIFICATE_EXPIRY.set(certificate.not_valid_after_utc.timestamp())
         await self.trial.once()
         self.trial.warn()
         await self.key_watch.look()

@@ -20,17 +20,18 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from terrapod_core.clock import Clock, SystemClock
 from terrapod_core.coordination import Wakeups
 from terrapod_core.db.bounds import RETRY_AFTER, UNBOUNDED, Bounds, is_patient
+from terrapod_core.db.counted_pool import CountedPool
 from terrapod_core.db.freshness import watch
 from terrapod_core.db.leaving import Leaving
 from terrapod_core.db.look_up import E, LookUp
 from terrapod_core.db.readers import BUSY_SECONDS, PostgreSQLReader, Reader, SQLiteReader, prepare
 from terrapod_core.db.unit_of_work import UnitOfWork
 from terrapod_core.errors import Unavailable
+from terrapod_core.metrics.definitions import DATABASE_AWAY
 
 T = TypeVar("T")
 
@@ -112,6 +113,7 @@ class Database:
             return refusal
         if isinstance(error, DBAPIError) and not (error.connection_invalidated or _is_outage(error)):
             return error
+        DATABASE_AWAY.inc()
         return Unavailable("the database does not answer; try again in a moment", retry_after=RETRY_AFTER)
 
     async def ping(self) -> None:
@@ -136,6 +138,7 @@ async def _give_back(session: AsyncSession) -> None:
 def _postgresql(url: URL, pool_size: int, bounds: Bounds) -> AsyncEngine:
     engine = create_async_engine(
         url,
+        poolclass=CountedPool,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=bounds.connection,
@@ -153,7 +156,7 @@ def _sqlite_writer(url: URL, bounds: Bounds) -> AsyncEngine:
     engine = create_async_engine(
         url,
         hide_parameters=True,  # values stay out of errors, and so out of the log
-        poolclass=AsyncAdaptedQueuePool,
+        poolclass=CountedPool,
         pool_size=1,
         max_overflow=0,
         pool_timeout=bounds.connection,

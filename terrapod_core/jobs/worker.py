@@ -25,6 +25,7 @@ from terrapod_core.jobs.leader import Leader
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.jobs.models import Job
 from terrapod_core.jobs.registry import Jobs, Periodic
+from terrapod_core.metrics.definitions import JOB_SECONDS, JOBS_RUN, PERIODIC
 
 LOOK_SECONDS: Final = 1.0
 
@@ -203,6 +204,7 @@ class Worker:
 
     async def _try(self, job: Job) -> None:
         handler = self._jobs.handlers.get(job.name)
+        started = time.perf_counter()
         try:
             if handler is None:
                 raise LookupError(f"no handler is called {job.name}; was its plugin removed?")
@@ -211,11 +213,18 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the job is accounted for
             await self._failed(job, error, retries=handler.retries if handler else 0)
             return
+        finally:
+            JOB_SECONDS.labels(self._counted(job)).observe(time.perf_counter() - started)
+        JOBS_RUN.labels(self._counted(job), "done").inc()
         await self._account(delete(Job).where(Job.id == job.id, Job.attempts == job.attempts))
+
+    def _counted(self, job: Job) -> str:
+        return job.name if job.name in self._jobs.handlers else "(no handler)"
 
     async def _failed(self, job: Job, error: Exception, *, retries: int) -> None:
         dead = job.attempts > retries and not isinstance(error, Unavailable)
         log.warning("job failed", job=job.name, id=job.id, attempt=job.attempts, dead=dead, exc_info=error)
+        JOBS_RUN.labels(self._counted(job), "dead" if dead else "failed").inc()
         now = self._clock.now()
         pause = timedelta(seconds=min(2.0 ** min(job.attempts, 10), 300))
         await self._account(
@@ -243,9 +252,12 @@ class Worker:
                 if await self._leader.is_mine():
                     with patient():
                         await periodic.run()
+                    PERIODIC.labels(periodic.name, "done").inc()
             except Unavailable as error:
+                PERIODIC.labels(periodic.name, "failed").inc()
                 log.warning("periodic work waits for the database", work=periodic.name, error=error.detail)
             except Exception:
+                PERIODIC.labels(periodic.name, "failed").inc()
                 log.exception("periodic work failed and is tried again next time", work=periodic.name)
 
 

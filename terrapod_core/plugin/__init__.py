@@ -7,6 +7,7 @@ A plugin is a distribution with an entry point in the group `terrapod`, whose na
 from __future__ import annotations
 
 from terrapod_core.clock import Clock
+from terrapod_core.metrics.plugins import PluginMetrics
 from terrapod_core.outgoing import (
     HTTPClients,
     OutgoingError,
@@ -142,6 +143,7 @@ __all__ = [
     "PhaseState",
     "PluginContext",
     "PluginContexts",
+    "PluginMetrics",
     "PluginRecord",
     "PluginSettings",
     "PluginState",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from terrapod_core import __version__
 from terrapod_core.clock import Clock
+from terrapod_core.metrics.plugins import PluginMetrics
 from terrapod_core.outgoing import HTTPClients
 from terrapod_core.plugin.auth import OnceStore, PasswordStore
 from terrapod_core.plugin.settings import PluginSettings
@@ -40,6 +41,8 @@ class PluginContext(Generic[S]):
     """The only way out: limits, proxy and certificate authorities are the operator's. Never make a client of your own."""
     once: OnceStore
     """For what may be used a single time, on whatever server: ids of assertions, nonces."""
+    metrics: PluginMetrics = field(repr=False)
+    """Counters, gauges and histograms of its own, told at `/metrics` under names that begin with the plugin's."""
     redis_url: str | None = field(default=None, repr=False)
     """`[redis] url`, for the plugin that connects to it; it may hold a password."""
 
@@ -73,4 +76,5 @@ class PluginContexts:
             http=self.http,
             once=self.once,
             redis_url=self.redis_url,
+            metrics=PluginMetrics(plugin),
         )

@@ -19,6 +19,7 @@ from terrapod_core.agents import ListenerIdentity, queries as agents_queries
 from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, LookUp
 from terrapod_core.jobs.looking import Looking
+from terrapod_core.metrics.definitions import POLLS_OPEN
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import FINAL, Cancel, RunStatus
 from terrapod_core.runs.takes import Given, Takes, held_by_listeners
@@ -198,6 +199,7 @@ class Offers:
         if earlier is not None:
             earlier.answer(Offer())
         self._polls[poll.listener_id] = poll
+        POLLS_OPEN.set(len(self._polls))
         poll.join(self._leave)
         if self._stopped:
             poll.answer(Offer())
@@ -208,6 +210,7 @@ class Offers:
     def _leave(self, poll: Poll) -> None:
         if self._polls.get(poll.listener_id) is poll:
             del self._polls[poll.listener_id]
+            POLLS_OPEN.set(len(self._polls))
 
     async def look(self) -> None:
         """One pass over all that wait."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Invalid
+from terrapod_core.metrics.definitions import PHASE_SECONDS, RUNNERS_LOST
 from terrapod_core.runs import queue
 from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import Logs
@@ -105,6 +107,7 @@ class Outcomes:
         """
         told = f" ({why})" if why and why not in ("running", "ended") else ""
         phase.epoch += 1
+        uow.then(RUNNERS_LOST.labels(phase.kind).inc)
         claimed = phase.claimed_by is not None
         if phase.kind == "apply" and claimed:
             raise_on(uow, workspace, divergence.lost(run.id, uow.now()))
@@ -192,6 +195,8 @@ class Outcomes:
         phase.finished_at = uow.now()
         phase.lease_expires_at = None
         self._logs.close(uow, phase, line)
+        if phase.started_at is not None:
+            uow.then(partial(PHASE_SECONDS.labels(phase.kind, status.value).observe, (uow.now() - phase.started_at).total_seconds()))
 
 
 def _agrees(uow: UnitOfWork, workspace: Workspace, run: Run) -> None:

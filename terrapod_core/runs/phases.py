@@ -20,6 +20,7 @@ from terrapod_core.configurations import Configurations
 from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Invalid, NotFound
+from terrapod_core.metrics.definitions import QUEUE_SECONDS
 from terrapod_core.runs import queries, queue
 from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import CHUNK_BYTES, Logs
@@ -119,6 +120,7 @@ class Phases:
                 phase.claimed_by = who.runner
                 phase.status = PhaseStatus.RUNNING.value
                 phase.started_at = uow.now()
+                _note_wait(uow, phase)
                 self._logs.open(uow, phase)
                 if self._materials.withholds(held.workspace, run):
                     self._logs.say(uow, phase, WITHHELD)
@@ -300,6 +302,12 @@ class Phases:
         if workspace is None or run is None:
             raise LeaseLost
         return Held(workspace, run, phase)
+
+
+def _note_wait(uow: UnitOfWork, phase: Phase) -> None:
+    if phase.queued_at is not None:
+        waited = (uow.now() - phase.queued_at).total_seconds()
+        uow.then(partial(QUEUE_SECONDS.labels(phase.kind).observe, waited))
 
 
 def _mine(phase: Phase | None, claim: PhaseClaim) -> Phase:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from terrapod_core.db import UnitOfWork
+from terrapod_core.metrics.definitions import RUN_TRANSITIONS
 from terrapod_core.plugin.events import RunStatusChanged
 from terrapod_core.runs.history import note
 from terrapod_core.runs.models import Phase, Run
@@ -24,6 +25,7 @@ def move(uow: UnitOfWork, run: Run, status: RunStatus) -> None:
     """Move a run and tell it."""
     previous = run.status
     run.move_to(status, uow.now())
+    uow.then(RUN_TRANSITIONS.labels(previous, status.value).inc)
     uow.emit(RunStatusChanged(run_id=run.id, workspace_id=run.workspace_id, status=status.value, previous=previous))
 
 

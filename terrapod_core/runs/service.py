@@ -19,6 +19,7 @@ from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, InvalidTransition, Problem
 from terrapod_core.jsonapi import Page, PageRequest, Ref
+from terrapod_core.metrics.definitions import RUN_TRANSITIONS
 from terrapod_core.plugin.events import RunCreated
 from terrapod_core.runs import queries, queue
 from terrapod_core.runs.door import Door
@@ -166,6 +167,7 @@ class Runs:
             run.source, run.message, run.trigger_reason = source, new.message or message, reason
             await self._start(uow, actor, workspace, run)
             uow.wake(PHASES)
+            uow.then(RUN_TRANSITIONS.labels("none", RunStatus.PENDING.value).inc)
             await uow.commit()
         return await self.show(actor, run.id)
 

@@ -318,6 +318,20 @@ class Audit:
     anchor_file: Path | None = setting(None, "Append-only file that every signed checkpoint is also written to, a line of JSON each.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Numbers for Prometheus, at `/metrics`."""
+
+    enabled: bool = setting(True, "Whether there is `/metrics`.")
+    token: str | None = setting(
+        None, "What must be shown there as a bearer token, at least 16 characters.", secret=True, shown_default="nothing"
+    )
+
+    def __post_init__(self) -> None:
+        if self.token is not None and not re.fullmatch(r"[!-~]{16,}", self.token):
+            raise ValueError("token must be at least 16 visible ASCII characters without spaces")
+
+
 def check_base_url(name: str, url: str) -> None:
     """`ValueError` unless `url` is an absolute http(s) URL with nothing behind host, port and path."""
     parts = urlsplit(url)
@@ -357,6 +371,7 @@ class Settings:
     workspaces: Workspaces = field(default_factory=Workspaces)
     audit: Audit = field(default_factory=Audit)
     retention: Retention = field(default_factory=Retention)
+    metrics: Metrics = field(default_factory=Metrics)
 
     plugin_sections: Mapping[tuple[str, str], Mapping[str, Raw]] = field(
         default_factory=dict, repr=False, compare=False, metadata={"internal": True}
@@ -431,6 +446,7 @@ SECTIONS: Mapping[str, type] = {
     "workspaces": Workspaces,
     "audit": Audit,
     "retention": Retention,
+    "metrics": Metrics,
 }
 """The core's sections by name."""
 

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Any, Final
 
 import structlog
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, WebsocketScope
 from quart import Quart, Request
 from quart.asgi import ASGIHTTPConnection
 from quart.typing import ResponseTypes
@@ -22,6 +22,7 @@ from werkzeug.datastructures import ImmutableDict
 
 from terrapod_core.errors import NotFound, RequestTooSlow, TerrapodError
 from terrapod_core.jsonapi import errors_document
+from terrapod_core.metrics.definitions import BYTES_IN, BYTES_OUT, REQUESTS_OPEN
 from terrapod_core.web.pace import Pace
 
 HIGH_WATER: Final = 1024 * 1024
@@ -98,6 +99,13 @@ class BoundedConnection(ASGIHTTPConnection):
     """
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        REQUESTS_OPEN.inc()
+        try:
+            await self._answer(receive, send)
+        finally:
+            REQUESTS_OPEN.dec()
+
+    async def _answer(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if self.scope["method"] not in _ASKING or any(name in _ANNOUNCE_BODY for name, _ in self.scope["headers"]):
             await super().__call__(receive, send)
             return
@@ -116,14 +124,16 @@ class BoundedConnection(ASGIHTTPConnection):
         whole = response.response
         if not isinstance(whole, DataBody):
             try:
-                await super()._send_response(send, response)
+                await super()._send_response(_counting(send), response)
             except TerrapodError as error:
                 # Its end is missing, so the server hangs up, and the client knows that this was not all.
                 log.warning("an answer was cut short", reason=error.detail)
             return
         headers = encode_headers(response.headers)
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False})
-        await send({"type": "http.response.body", "body": whole.data[whole.begin : whole.end], "more_body": False})
+        body = whole.data[whole.begin : whole.end]
+        BYTES_OUT.inc(len(body))
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def handle_messages(self, request: Request, receive: ASGIReceiveCallable) -> None:
         body, pace = request.body, Pace()
@@ -137,6 +147,7 @@ class BoundedConnection(ASGIHTTPConnection):
             if message["type"] == "http.request":
                 piece = message.get("body", b"")
                 pace.came(len(piece))
+                BYTES_IN.inc(len(piece))
                 body.append(piece)
                 if not message.get("more_body", False):
                     body.set_complete()
@@ -144,6 +155,17 @@ class BoundedConnection(ASGIHTTPConnection):
                     await body.room()
             elif message["type"] == "http.disconnect":
                 return
+
+
+def _counting(send: ASGISendCallable) -> ASGISendCallable:
+    """`send`, with the bytes of bodies counted."""
+
+    async def counted(message: ASGISendEvent) -> None:
+        await send(message)
+        if message["type"] == "http.response.body":
+            BYTES_OUT.inc(len(message["body"]))
+
+    return counted
 
 
 class _Watch:

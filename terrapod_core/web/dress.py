@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+from functools import cache
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
+from prometheus_client import Counter, Histogram
 from quart import Request, Response, g, request
 
 from terrapod_core import ids
 from terrapod_core.audit import REQUEST, RequestInfo
 from terrapod_core.authz import Actor
 from terrapod_core.errors import NotFound
+from terrapod_core.metrics.definitions import REQUEST_SECONDS, REQUESTS
 from terrapod_core.settings import Settings
 from terrapod_core.storage import Holder
 from terrapod_core.storage.phase_tokens import PREFIXES
@@ -42,11 +45,16 @@ SECURITY: Final = {
 
 HSTS: Final = "max-age=31536000"
 
-QUIET: Final = frozenset({"/health", "/ready", "/api/v2/ping"})
+PROBES: Final = frozenset({"/health", "/ready", "/api/v2/ping"})
+
+QUIET: Final = PROBES | {"/metrics"}
 """Not worth a line in the log."""
 
-FREE: Final = QUIET | {"/.well-known/terraform.json"}
+FREE: Final = PROBES | {"/.well-known/terraform.json"}
 """Answered without asking anything (`/ready`: more than once a second), so not counted; nor are the files that pages link to."""
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Any other word is counted as `other`: a client may send what it likes."""
 
 ASSETS: Final = "/app/static/"
 API: Final = "/api/"
@@ -99,18 +107,33 @@ def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None) ->
         if admitted is not None and admitted.credential is not None:
             await _settle(rates, asked, admitted, actor, response.status_code)
         rule = asked.url_rule.rule if asked.url_rule is not None else "(no route)"
+        now = time.perf_counter()
+        taken = now - noted.get("started", now)
+        _count(asked.method, rule, response.status_code, taken)
         if rule not in QUIET:
             log.info(
                 "request",
                 method=asked.method,
                 route=rule,
                 status=response.status_code,
-                ms=round((time.perf_counter() - noted.get("started", time.perf_counter())) * 1000, 1),
+                ms=round(taken * 1000, 1),
                 request_id=request_id,
                 actor=actor.id if actor else None,
                 address=asked.remote_addr,
             )
         return response
+
+
+def _count(method: str, route: str, status: int, seconds: float) -> None:
+    requests, durations = _counted(method if method in METHODS else "other", route, status // 100)
+    requests.inc()
+    durations.observe(seconds)
+
+
+@cache
+def _counted(method: str, route: str, hundreds: int) -> tuple[Counter, Histogram]:
+    """Looking them up by their labels takes twice as long as counting; there are as many as routes and methods."""
+    return REQUESTS.labels(method, route, f"{hundreds}xx"), REQUEST_SECONDS.labels(method, route)
 
 
 def _current() -> tuple[Request, Any]:

@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
 from terrapod_core.errors import TooManyRequests
+from terrapod_core.metrics.definitions import RATE_LIMITED
 from terrapod_core.settings import Limits
 from terrapod_core.web.visitors import neighbourhood
 
@@ -177,6 +178,7 @@ class RateLimits:
 
     async def _take(self, allowance: Allowance | None, key: str) -> None:
         if allowance is not None and (wait := await self._meter.take(key, allowance)):
+            RATE_LIMITED.labels(allowance.name).inc()
             raise RateLimited(allowance, wait)
 
 

@@ -18,6 +18,7 @@ from quart import Response, request
 
 from terrapod_core.authz import Actor
 from terrapod_core.errors import TerrapodError, TooManyRequests
+from terrapod_core.metrics.definitions import STREAMS_OPEN
 
 BEAT_SECONDS: Final = 15.0
 """A stream on which nothing happened says so this often: proxies keep it, and both sides notice when the other is gone."""
@@ -79,6 +80,7 @@ class Streams:
                 f"you have {self._per_user} streams open, as many as one user may; close some", retry_after=5, code="too_many_streams"
             )
         self._open[actor.id] += 1
+        STREAMS_OPEN.inc()
         asking = self._asking.setdefault(actor.id, asyncio.Lock())
 
         async def once() -> Actor | None:
@@ -102,6 +104,7 @@ class Streams:
 
     def _leave(self, name: str) -> None:
         self._open[name] -= 1
+        STREAMS_OPEN.dec()
         if self._open[name] <= 0:
             del self._open[name]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.docs import api_pages, core_pages, live_pages
+from tests.docs import api_pages, core_pages, live_pages, metrics_page
 from tests.support import ROOT
 
 REFERENCE: Final = ROOT / "docs/reference"
@@ -27,6 +27,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "hooks.md": api_pages.hooks,
     "routes.md": api_pages.routes,
     "events.md": live_pages.events,
+    "metrics.md": metrics_page.metrics,
 }
 """Every generated page, and what makes its text."""
 

@@ -32,6 +32,7 @@ SECTIONS: Final = (
             "GET /.well-known/terraform.json": "Service discovery: where terraform finds the API and `terraform login`.",
             "GET /health": "Whether the process answers.",
             "GET /ready": "Whether database and storage really work; 503 when one does not.",
+            "GET /metrics": "Numbers for Prometheus, or OpenMetrics where `Accept` asks for it; [what each means](metrics.md).",
             "GET /api/v2/ping": "An empty object; its headers say the API's version.",
         },
     ),

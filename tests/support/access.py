@@ -284,6 +284,7 @@ TABLE: Final[dict[str, Row]] = {
     # -- open
     "GET /health": Row(Open("for probes")),
     "GET /ready": Row(Open("for probes")),
+    "GET /metrics": Row(Open("for Prometheus; with the setting `metrics.token` whoever has that")),
     "GET /.well-known/terraform.json": Row(Open("service discovery")),
     "GET /api/v2/ping": Row(Open("terraform asks before it has a token")),
     "GET /api/v2/auth/providers": Row(Open("how to sign in")),

@@ -121,9 +121,9 @@ class Site(Server):
         for each in self.replicas:
             each.set(name, value)
 
-    def start(self) -> Site:
+    def start(self, *, awaiting: str = "/ready") -> Site:
         for each in self.replicas:
-            each.start()
+            each.start(awaiting=awaiting)
         return self
 
     def stop(self) -> int:
