@@ -66,6 +66,7 @@ from terrapod_core.variables import (
 )
 from terrapod_core.web.rates import Meter
 from terrapod_core.web.shared_meter import SharedMeter
+from terrapod_core.web.traces import Traces
 from terrapod_core.workspaces import (
     handlers as workspaces_handlers,
     pool_users,
@@ -100,6 +101,7 @@ class Services:
             [state_awaited, runs_conditions.no_isolation(self.trial.isolation, self.clock.now()), no_agent(self.clock.now)]
         )
         self.readings = Readings(self.db)
+        self.traces = Traces.of(settings.tracing)
         self.jobs = Jobs()
         self._register_jobs()
 

@@ -130,6 +130,8 @@ class Terrapod(Services):
         await self.refusals.stop()
         await self.key_watch.stop()
         await self.people.authentication.settle()
+        if self.traces is not None:
+            await self.traces.close(min(5.0, float(self.settings.server.drain_seconds)))
         await self.close()
 
     async def close(self) -> None:

@@ -26,6 +26,7 @@ from terrapod_core.settings.schema import (
     Settings,
     Storage,
     Tokens,
+    Tracing,
     Workspaces,
     check_base_url,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "SettingsError",
     "Storage",
     "Tokens",
+    "Tracing",
     "Workspaces",
     "build",
     "check_base_url",

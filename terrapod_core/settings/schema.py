@@ -332,6 +332,35 @@ class Metrics:
             raise ValueError("token must be at least 16 visible ASCII characters without spaces")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tracing:
+    """Spans for OpenTelemetry; needs the extra `tracing`."""
+
+    endpoint: str | None = setting(
+        None,
+        "Where spans are sent by OTLP over HTTP, as `http://collector:4318/v1/traces`.",
+        shown_default="nowhere, nothing is traced",
+    )
+    headers: str | None = setting(None, "Headers sent along, as `name=value,name=value`.", secret=True)
+    sample_ratio: Annotated[float, Meta(ge=0, le=1)] = setting(1.0, "The share of the traces that begin here and are sent.")
+    service_name: str = setting("terrapod", "What the server is called in traces.")
+
+    def __post_init__(self) -> None:
+        if self.endpoint is not None:
+            check_base_url("endpoint", self.endpoint)
+        if not all(name and split for name, split, _ in self._parts):
+            raise ValueError("headers must be name=value, with commas between several")
+
+    @property
+    def _parts(self) -> list[tuple[str, str, str]]:
+        return [each.strip().partition("=") for each in self.headers.split(",")] if self.headers else []
+
+    @property
+    def header_pairs(self) -> dict[str, str]:
+        """The headers by name."""
+        return {name: value for name, _, value in self._parts}
+
+
 def check_base_url(name: str, url: str) -> None:
     """`ValueError` unless `url` is an absolute http(s) URL with nothing behind host, port and path."""
     parts = urlsplit(url)
@@ -372,6 +401,7 @@ class Settings:
     audit: Audit = field(default_factory=Audit)
     retention: Retention = field(default_factory=Retention)
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing = field(default_factory=Tracing)
 
     plugin_sections: Mapping[tuple[str, str], Mapping[str, Raw]] = field(
         default_factory=dict, repr=False, compare=False, metadata={"internal": True}
@@ -447,6 +477,7 @@ SECTIONS: Mapping[str, type] = {
     "audit": Audit,
     "retention": Retention,
     "metrics": Metrics,
+    "tracing": Tracing,
 }
 """The core's sections by name."""
 

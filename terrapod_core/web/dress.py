@@ -25,6 +25,7 @@ from terrapod_core.web.app import BoundedBody, TerrapodQuart
 from terrapod_core.web.bodies import drain
 from terrapod_core.web.listener import CONNECTION, Waiting
 from terrapod_core.web.rates import Admitted, Credential, CredentialKind, Meter, RateLimits
+from terrapod_core.web.traces import PARENT, Traces
 from terrapod_core.web.visitors import Proxies
 
 API_VERSION: Final = "2.6"
@@ -68,7 +69,7 @@ _ACCEPTABLE_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 log = structlog.get_logger("terrapod.access")
 
 
-def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None) -> None:
+def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None, traces: Traces | None = None) -> None:
     """Register the hooks on the application. `meter` counts requests; without one this process counts for itself."""
     versions = {"TFP-API-Version": API_VERSION, "TFP-AppName": APP_NAME, "X-TFE-Version": settings.tfe_version}
     worn = [(name.lower(), name, value) for name, value in (versions | SECURITY | transport_security(settings)).items()]
@@ -111,6 +112,7 @@ def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None) ->
         taken = now - noted.get("started", now)
         _count(asked.method, rule, response.status_code, taken)
         if rule not in QUIET:
+            traced = _trace(traces, asked, rule, response.status_code, taken, request_id) if traces is not None else None
             log.info(
                 "request",
                 method=asked.method,
@@ -120,8 +122,14 @@ def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None) ->
                 request_id=request_id,
                 actor=actor.id if actor else None,
                 address=asked.remote_addr,
+                **({"trace_id": traced} if traced else {}),
             )
         return response
+
+
+def _trace(traces: Traces, asked: Request, route: str, status: int, seconds: float, request_id: str) -> str:
+    parent = {name: asked.headers.get(name, "") for name in PARENT}
+    return traces.request(asked.method if asked.method in METHODS else "other", route, status, seconds, request_id, parent)
 
 
 def _count(method: str, route: str, status: int, seconds: float) -> None:
