@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from terrapod_core.settings._base_url import check_base_url
 from terrapod_core.settings._convert import Raw, build, nearest
 from terrapod_core.settings._fields import MASK, SettingsError, fields_of, masked, setting, subsections, variable
 from terrapod_core.settings._load import load
 from terrapod_core.settings._reference import Reference, reference, reference_of
 from terrapod_core.settings._secrecy import holds_secret
+from terrapod_core.settings._watching import Metrics, Tracing
 from terrapod_core.settings.schema import (
     Auth,
     Bootstrap,
@@ -14,7 +16,6 @@ from terrapod_core.settings.schema import (
     Limits,
     Live,
     Log,
-    Metrics,
     Outgoing,
     PluginChoice,
     Redis,
@@ -26,9 +27,7 @@ from terrapod_core.settings.schema import (
     Settings,
     Storage,
     Tokens,
-    Tracing,
     Workspaces,
-    check_base_url,
 )
 
 __all__ = [

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from terrapod_core.settings._base_url import check_base_url
 from terrapod_core.settings._convert import Raw
 from terrapod_core.settings._fields import Field, fields_of, is_table, masked, setting, sounds_secret, table
+from terrapod_core.settings._watching import Metrics, Tracing
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
@@ -316,58 +317,6 @@ class Audit:
         None, "Entries that are older move to the object store, still sealed.", shown_default="they stay in the database for ever"
     )
     anchor_file: Path | None = setting(None, "Append-only file that every signed checkpoint is also written to, a line of JSON each.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metrics:
-    """Numbers for Prometheus, at `/metrics`."""
-
-    enabled: bool = setting(True, "Whether there is `/metrics`.")
-    token: str | None = setting(
-        None, "What must be shown there as a bearer token, at least 16 characters.", secret=True, shown_default="nothing"
-    )
-
-    def __post_init__(self) -> None:
-        if self.token is not None and not re.fullmatch(r"[!-~]{16,}", self.token):
-            raise ValueError("token must be at least 16 visible ASCII characters without spaces")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tracing:
-    """Spans for OpenTelemetry; needs the extra `tracing`."""
-
-    endpoint: str | None = setting(
-        None,
-        "Where spans are sent by OTLP over HTTP, as `http://collector:4318/v1/traces`.",
-        shown_default="nowhere, nothing is traced",
-    )
-    headers: str | None = setting(None, "Headers sent along, as `name=value,name=value`.", secret=True)
-    sample_ratio: Annotated[float, Meta(ge=0, le=1)] = setting(1.0, "The share of the traces that begin here and are sent.")
-    service_name: str = setting("terrapod", "What the server is called in traces.")
-
-    def __post_init__(self) -> None:
-        if self.endpoint is not None:
-            check_base_url("endpoint", self.endpoint)
-        if not all(name and split for name, split, _ in self._parts):
-            raise ValueError("headers must be name=value, with commas between several")
-
-    @property
-    def _parts(self) -> list[tuple[str, str, str]]:
-        return [each.strip().partition("=") for each in self.headers.split(",")] if self.headers else []
-
-    @property
-    def header_pairs(self) -> dict[str, str]:
-        """The headers by name."""
-        return {name: value for name, _, value in self._parts}
-
-
-def check_base_url(name: str, url: str) -> None:
-    """`ValueError` unless `url` is an absolute http(s) URL with nothing behind host, port and path."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError(
-            f"{name} must be an absolute http:// or https:// URL without user, query or fragment, not {masked(url, secret=False)}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
