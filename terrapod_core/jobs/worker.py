@@ -30,7 +30,7 @@ from terrapod_core.metrics.definitions import JOB_SECONDS, JOBS_RUN, PERIODIC
 LOOK_SECONDS: Final = 1.0
 
 SELDOM_SECONDS: Final = 5.0
-"""Between two looks that nothing has caused while all others are heard: more than a few times in `claims.DEAF_SECONDS`."""
+"""Between two looks that nothing has caused while all others are heard: well within `claims.DEAF_SECONDS`."""
 
 RENEW_SECONDS: Final = 5.0
 """How often a running job's claim is renewed: three renewals may be late before somebody else takes it."""
