@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import trustme
 from redis.asyncio import Redis
 
 from terrapod_coordination_redis import register_coordination_backends
@@ -189,3 +192,42 @@ def test_it_is_there_when_a_url_is_set(plugin_context: PluginContext) -> None:
     assert backend.name == "redis"
     assert backend.trouble is not None
     assert "hunter2" not in repr(context) + repr(backend)
+
+
+@pytest.fixture
+async def secured(redis: RedisServer, tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+    """The host and port of a TLS listener before Redis, and the authority that it is to be believed by."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+
+    async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inside, outside = await asyncio.open_connection("127.0.0.1", redis.port)
+
+        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                target.write(data)
+            target.close()
+
+        await asyncio.gather(copy(reader, outside), copy(inside, writer), return_exceptions=True)
+
+    server = await asyncio.start_server(passed_on, "127.0.0.1", 0, ssl=context)
+    yield f"localhost:{server.sockets[0].getsockname()[1]}", tmp_path / "ca.pem"
+    server.close()
+
+
+async def test_tls_is_spoken_to_a_server_whose_authority_is_known(redis: RedisServer, secured: tuple[str, Path], here: Process) -> None:
+    where, authority = secured
+    trusting = await process(redis, f"rediss://{where}/0?ssl_ca_certs={authority}").start()
+    trusting.backend.publish([Wakeup("told")])
+    await eventually(lambda: here.heard)
+    await trusting.backend.close()
+
+
+async def test_a_server_whose_authority_is_not_known_is_not_used(redis: RedisServer, secured: tuple[str, Path]) -> None:
+    doubting = process(redis, f"rediss://{secured[0]}/0")
+    doubting.backend.start(doubting.heard.append, lambda: doubting.turns.append(doubting.backend.trouble))
+    await eventually(lambda: doubting.turns)
+    assert "certificate verify failed" in str(doubting.turns[0])
+    await doubting.backend.close()
