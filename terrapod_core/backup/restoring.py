@@ -25,7 +25,7 @@ from terrapod_core.backup.storing import Storing
 from terrapod_core.backup.tables import Loader, tables_of
 from terrapod_core.coordination import Wakeups
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.db.migrate import CORE, alone, upgrade_in, version_tables
+from terrapod_core.db.migrate import CORE, alone, check_known, upgrade_in, version_tables
 from terrapod_core.plugin import StorageBackend
 from terrapod_core.plugin.migrations import Migrations
 from terrapod_core.runs import Logs
@@ -91,10 +91,11 @@ class Restore:
         return contents.footer
 
     async def check(self, target: Target, *, replace: bool) -> None:
-        """Raise `BackupError`, before anything is written, when the archive does not go there."""
+        """Raise `BackupError` or `SchemaNewer`, before anything is written, when the archive does not go there."""
         self._check_keys(target.keyring)
         self._check_plugins(target.migrations)
         async with target.db.engine.connect() as connection:
+            await check_known(connection, target.migrations, self.header.revisions)
             await self._check_database(connection, replace=replace)
         async with aclosing(_keys(target.backend)) as keys:
             async for _ in keys:
@@ -129,7 +130,7 @@ class Restore:
                 await drop_all(connection)
             await upgrade_in(connection, target.migrations, self.header.revisions)
             await self._load(connection, target, contents)
-            await upgrade_in(connection, target.migrations, {})
+            await upgrade_in(connection, target.migrations)
             async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=False) as session:
                 uow = UnitOfWork(session, target.db.clock, Wakeups())
                 return await begin_epoch(uow, target.workspaces, target.logs, self.header, options.kept)

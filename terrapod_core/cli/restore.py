@@ -69,6 +69,8 @@ def restore(
 
 async def _restore(settings: Settings, restoring: Restore, options: Options, *, dry_run: bool) -> Restored | None:
     """What was restored; `None` when it was only tried."""
+    from sqlalchemy.exc import DBAPIError
+
     from terrapod_core.app import Terrapod
     from terrapod_core.backup.restoring import Target
 
@@ -87,6 +89,8 @@ async def _restore(settings: Settings, restoring: Restore, options: Options, *, 
         await restoring.check(target, replace=options.replace)
         await restoring.verify()
         return None
+    except (OSError, DBAPIError) as error:
+        raise click.ClickException(f"nothing was restored: {getattr(error, 'orig', None) or error}") from error
     finally:
         await terrapod.db.close()
 

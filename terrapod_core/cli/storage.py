@@ -40,6 +40,8 @@ def check(deep: bool, remove_orphans: bool, as_json: bool, data_dir: Path | None
 
 async def _check(terrapod: Terrapod, *, deep: bool, remove_orphans: bool, as_json: bool) -> int:
     """How many gaps there are."""
+    from terrapod_core.audit import record
+    from terrapod_core.authz import SYSTEM
     from terrapod_core.storage.check import Gap, StorageCheck
 
     gaps = orphans = orphaned_bytes = removed = 0
@@ -60,6 +62,10 @@ async def _check(terrapod: Terrapod, *, deep: bool, remove_orphans: bool, as_jso
                     removed += await looking.remove(held)
                     held = []
         removed += await looking.remove(held)
+    if removed:
+        async with terrapod.db.uow() as uow:
+            record(uow, SYSTEM, "storage.remove-orphans", "storage", terrapod.storage_backend.name, objects=removed)
+            await uow.commit()
     found = {"objects": looking.objects, "named": looking.named, "gaps": gaps, "orphans": orphans, "orphaned-bytes": orphaned_bytes}
     text = f"{looking.objects} objects, {looking.named} named by rows; {gaps} gaps, {orphans} orphans ({orphaned_bytes} bytes)"
     _say(f"{text}, {removed} removed" if remove_orphans else text, {**found, "removed": removed}, "summary", as_json=as_json)

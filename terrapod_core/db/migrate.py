@@ -93,7 +93,7 @@ class _Source:
     def knows(self, connection: Connection, revision: str) -> bool:
         """Whether there is such a revision."""
         script = ScriptDirectory.from_config(self.config(connection))
-        return revision in {"head", *(each.revision for each in script.walk_revisions())}
+        return revision in {each.revision for each in script.walk_revisions()}
 
     def state(self, connection: Connection) -> SchemaState:
         script = ScriptDirectory.from_config(self.config(connection))
@@ -131,21 +131,23 @@ def version_tables(plugins: Mapping[str, Migrations]) -> frozenset[str]:
     return frozenset(source.version_table for source in _sources(plugins))
 
 
-async def upgrade_in(connection: AsyncConnection, plugins: Mapping[str, Migrations], to: Mapping[str, str | None]) -> None:
-    """Inside `alone`: the parts that `to` names up to the revisions it gives them, and no others; all to the newest when it is empty.
-
-    Raises `SchemaNewer` for a revision that this installation does not know.
-    """
+async def check_known(connection: AsyncConnection, plugins: Mapping[str, Migrations], revisions: Mapping[str, str | None]) -> None:
+    """Raise `SchemaNewer` when a part of this installation does not know the revision that a backup has of it."""
     for source in _sources(plugins):
-        if to and to.get(source.owner) is None:
-            continue
-        wanted = to.get(source.owner) or "head"
-        if not await connection.run_sync(partial(source.knows, revision=wanted)):
+        wanted = revisions.get(source.owner)
+        if wanted is not None and not await connection.run_sync(partial(source.knows, revision=wanted)):
             raise SchemaNewer(
                 f"the backup is of revision {wanted} of {source.owner}, which this version does not know: it was made by a newer "
                 "Terrapod. Restore it with that version"
             )
-        await connection.run_sync(_upgrade, source, wanted)
+
+
+async def upgrade_in(connection: AsyncConnection, plugins: Mapping[str, Migrations], to: Mapping[str, str | None] | None = None) -> None:
+    """Inside `alone`: the parts that `to` names up to the revisions it gives them, and no others; without it all to the newest."""
+    for source in _sources(plugins):
+        revision = "head" if to is None else to.get(source.owner)
+        if revision is not None:
+            await connection.run_sync(_upgrade, source, revision)
 
 
 async def states(db: Database, plugins: Mapping[str, Migrations] | None = None) -> list[SchemaState]:

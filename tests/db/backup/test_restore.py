@@ -13,16 +13,19 @@ from terrapod_core.app import Terrapod
 from terrapod_core.audit import CheckpointKeys, verify
 from terrapod_core.audit.models import AuditEntry, AuditSegment
 from terrapod_core.audit.sealer import Sealer
-from terrapod_core.backup import BackupError, Options
+from terrapod_core.backup import BackupError, Options, Passphrase
 from terrapod_core.backup.epoch import Kept
+from terrapod_core.backup.records import FORMAT, Header, RecordWriter
+from terrapod_core.backup.sealing import Sealing
 from terrapod_core.backup.tables import tables_of
+from terrapod_core.db.migrate import SchemaNewer
 from terrapod_core.errors import NotFound, Unauthorized
 from terrapod_core.runs import Phase, Run
 from terrapod_core.secrets.models import Instance
 from terrapod_core.storage import Purpose
 from terrapod_core.testing import FakeClock, MemoryStorage
 from terrapod_core.workspaces import Workspace
-from tests.db.backup.conftest import Install, backed_up, opened, restored
+from tests.db.backup.conftest import PASSPHRASE, Install, backed_up, opened, restored
 from tests.support.planted import Planted, pieces
 
 
@@ -179,3 +182,25 @@ async def test_the_archive_holds_keys_only_when_it_is_to(planted: Planted, tmp_p
     assert header.key_text.startswith("k1:")
     assert list(header.keys) == ["k1"]
     assert len(header.keys["k1"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("revisions", "says"),
+    [
+        ({"core": "9999"}, "made by a newer Terrapod"),
+        ({"core": "0016", "sync": "1"}, "plugins that are not loaded here: sync"),
+    ],
+)
+async def test_an_archive_that_this_installation_cannot_hold_is_refused_before_anything_is_written(
+    install: Install, other_url: str, tmp_path: Path, clock: FakeClock, revisions: dict[str, str | None], says: str
+) -> None:
+    header = Header(FORMAT, clock.now(), "1", "i", "sqlite", "local", revisions, {}, [], 0)
+    with (tmp_path / "a").open("wb") as file:
+        sealing = Sealing(file, Passphrase(PASSPHRASE))
+        RecordWriter(sealing).write(header)
+        sealing.finish()
+    there = install(other_url)
+    with pytest.raises((BackupError, SchemaNewer), match=says):
+        await restored(tmp_path / "a", there)
+    async with there.db.engine.connect() as connection:
+        assert await connection.run_sync(lambda sync: tables_of(sync, ())) == []
