@@ -85,7 +85,11 @@ class APIToken(Base):
     """A token for programs. The text is shown once; kept is its keyed hash."""
 
     __tablename__ = "api_tokens"
-    __table_args__ = (Index("ix_api_tokens_user", "user_id", "created_at"), Index("ix_api_tokens_parent_id", "parent_id"))
+    __table_args__ = (
+        Index("ix_api_tokens_user", "user_id", "created_at"),
+        Index("ix_api_tokens_parent_id", "parent_id"),
+        Index("ix_api_tokens_origin", "origin", "user_id"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -118,7 +122,11 @@ class SignedIn(Base):
     """A session: one browser, or one program that signed in like one."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_user", "user_id"), Index("ix_sessions_expires_at", "expires_at"))
+    __table_args__ = (
+        Index("ix_sessions_user", "user_id"),
+        Index("ix_sessions_expires_at", "expires_at"),
+        Index("ix_sessions_last_used_at", "last_used_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))

@@ -83,7 +83,10 @@ class PoolToken(Base):
     """Lets listeners join a pool, so many times and until a moment. The text is shown once; kept is its keyed hash."""
 
     __tablename__ = "agent_pool_tokens"
-    __table_args__ = (Index("ix_agent_pool_tokens_pool_id", "pool_id", "created_at"),)
+    __table_args__ = (
+        Index("ix_agent_pool_tokens_pool_id", "pool_id", "created_at"),
+        Index("ix_agent_pool_tokens_expires_at", "expires_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     pool_id: Mapped[str] = mapped_column(ForeignKey("agent_pools.id", ondelete="CASCADE"))
@@ -110,6 +113,7 @@ class Listener(Base):
     __table_args__ = (
         # Of the names of a pool only those that left are free again: whoever joins takes over nobody's.
         Index("uq_listeners_pool_id_name", "pool_id", "name", unique=True, sqlite_where=_STAYS, postgresql_where=_STAYS),
+        Index("ix_listeners_pool_id", "pool_id", "name", "created_at", "id"),
         Index("ix_listeners_exited_at", "exited_at"),
     )
 

@@ -15,6 +15,9 @@ from terrapod_core.secrets import SEALED
 from terrapod_core.storage.named import NAMED
 from terrapod_core.storage.objects import ObjectKind
 
+KEPT_HANDLE: Final = text("handle IS NOT NULL AND finished_at IS NOT NULL")
+"""Of which phases something is still to be put away."""
+
 KEPT_LOG: Final = text("log_removed_at IS NULL AND log_size > 0")
 KEPT_PLAN: Final = text("coalesce(plan_file_key, plan_json_key, provider_schemas_key) IS NOT NULL")
 """Which phases have something that retention may remove, in the words of the indices that find them."""
@@ -25,7 +28,10 @@ class Run(Base):
 
     __tablename__ = "runs"
     __table_args__ = (
-        Index("ix_runs_workspace", "workspace_id", "created_at", "id"),
+        # Of lists: in their order, and what narrows them unless they are asked otherwise told by the index.
+        Index("ix_runs_workspace", "workspace_id", "created_at", "id", "plan_only"),
+        Index("ix_runs_workspace_status", "workspace_id", "status", "created_at", "id"),
+        Index("ix_runs_newest", "created_at", "id", "workspace_id", "plan_only"),
         Index("ix_runs_status", "status", "created_at"),
         Index("ix_runs_created_by_id", "created_by_id", "status"),
     )
@@ -125,6 +131,7 @@ class Phase(Base):
         Index("ix_phases_run", "run_id"),
         Index("ix_phases_launched_at", "launched_at"),
         Index("ix_phases_listener_id", "listener_id", "finished_at"),
+        Index("ix_phases_kept_handle", "run_id", sqlite_where=KEPT_HANDLE, postgresql_where=KEPT_HANDLE),
         Index("ix_phases_old_logs", "finished_at", sqlite_where=KEPT_LOG, postgresql_where=KEPT_LOG),
         Index("ix_phases_old_plans", "finished_at", sqlite_where=KEPT_PLAN, postgresql_where=KEPT_PLAN),
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
 from sqlalchemy import Row, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from terrapod_core.agents.standing import standing
-from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.authz import Actor, Authorizer, GuardKind, Permission, visibility
+from terrapod_core.db import SETTLES, SettledCounts
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.runs import turns, waiting
 from terrapod_core.runs.filters import RunFilters
@@ -20,6 +21,10 @@ from terrapod_core.runs.status import FINAL, RUNNING, RunStatus
 from terrapod_core.runs.waiting import PoolView, WaitingOn
 from terrapod_core.workspaces import Workspace
 from terrapod_core.workspaces.models import GUARD
+
+NEWEST: Final = (Run.created_at.desc(), Run.id.desc())
+
+Columns = TypeVarTuple("Columns")
 
 WAITING: Final = (RunStatus.PENDING.value, RunStatus.PLAN_QUEUED.value, RunStatus.APPLY_QUEUED.value)
 
@@ -166,6 +171,7 @@ def page(
     wanted: PageRequest,
     filters: RunFilters,
     now: datetime,
+    totals: SettledCounts,
     *,
     workspace_id: str | None = None,
 ) -> Page[RunView]:
@@ -173,16 +179,36 @@ def page(
     one that the caller knows it does.
     """
     conditions = filters.conditions(now)
-    counted = select(func.count()).select_from(Run).join(Workspace, Workspace.id == Run.workspace_id)
-    counted = counted.where(Workspace.deleted_at.is_(None), *conditions)
-    rows = _shown().where(*conditions)
+    # The runs before the page are passed over without their rows; only those of the page are read.
+    chosen = _listed(actor, authz, select(Run.id), workspace_id, filters).where(*conditions)
+    chosen_ids = chosen.order_by(*NEWEST).limit(wanted.size).offset(wanted.offset).subquery()
+    rows = session.execute(_shown().join(chosen_ids, chosen_ids.c.id == Run.id).order_by(*NEWEST))
+    items = _views(session, rows, now)
+
+    def count(since: datetime | None, before: datetime | None) -> int:
+        query = _listed(actor, authz, select(func.count()).select_from(Run), workspace_id, filters).where(*conditions)
+        query = query.where(Run.created_at >= since) if since is not None else query
+        query = query.where(Run.created_at < before) if before is not None else query
+        return session.execute(query).scalar_one()
+
+    if filters != RunFilters():
+        return Page(items=items, number=wanted.number, size=wanted.size, total=count(None, None))
+    key: Hashable = workspace_id
+    if workspace_id is None:
+        generation = visibility.generation(session, GuardKind.WORKSPACE)
+        key = (actor.user_id, actor.platform, actor.roles.key, actor.scope, generation)
+    return Page(items=items, number=wanted.number, size=wanted.size, total=totals.total(key, now - SETTLES, count))
+
+
+def _listed(actor: Actor, authz: Authorizer, query: Select[*Columns], workspace_id: str | None, filters: RunFilters) -> Select[*Columns]:
+    """Narrowed to what the list may show, with a look at each run's workspace only where it decides: few are deleted."""
     if workspace_id is not None:
-        counted, rows = counted.where(Run.workspace_id == workspace_id), rows.where(Run.workspace_id == workspace_id)
-    else:
-        counted, rows = authz.visible(counted, actor, GUARD), authz.visible(rows, actor, GUARD)
-    rows = rows.order_by(Run.created_at.desc(), Run.id.desc()).limit(wanted.size).offset(wanted.offset)
-    items = _views(session, session.execute(rows), now)
-    return Page(items=items, number=wanted.number, size=wanted.size, total=session.execute(counted).scalar_one())
+        query = query.where(Run.workspace_id == workspace_id)
+        return query if not filters.workspace_names else query.join(Workspace, Workspace.id == Run.workspace_id)
+    if actor.reads_everything and not filters.workspace_names:
+        return query.where(Run.workspace_id.not_in(select(Workspace.id).where(Workspace.deleted_at.is_not(None))))
+    joined = query.join(Workspace, Workspace.id == Run.workspace_id).where(Workspace.deleted_at.is_(None))
+    return authz.visible(joined, actor, GUARD)
 
 
 def queue(session: Session, actor: Actor, authz: Authorizer, wanted: PageRequest, now: datetime) -> Page[RunView]:

@@ -16,7 +16,7 @@ from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.configurations import ConfigurationVersion, queries as configurations
 from terrapod_core.coordination import PHASES
-from terrapod_core.db import Database, UnitOfWork
+from terrapod_core.db import Database, SettledCounts, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, InvalidTransition, Problem
 from terrapod_core.jsonapi import Page, PageRequest, Ref
 from terrapod_core.metrics.definitions import RUN_TRANSITIONS
@@ -56,6 +56,7 @@ class Runs:
         isolation: Callable[[], Isolation],
     ) -> None:
         self._db = db
+        self._totals = SettledCounts()
         self._authz = authz
         self._workspaces = workspaces
         self._logs = logs
@@ -107,7 +108,7 @@ class Runs:
                 if workspace is None:
                     raise missing("workspace")
                 self._authz.require(actor, Permission.RUN_READ, workspace)
-            return queries.page(session, actor, self._authz, wanted, filters, self._db.clock.now(), workspace_id=workspace_id)
+            return queries.page(session, actor, self._authz, wanted, filters, self._db.clock.now(), self._totals, workspace_id=workspace_id)
 
         return await self._db.read(look)
 

@@ -41,6 +41,8 @@ class StateVersion(Base):
     __allow_unmapped__ = True
     __table_args__ = (
         Index("ix_state_versions_workspace", "workspace_id", "status", "created_at"),
+        # The list: in its order, and whether a version is in it told by the index.
+        Index("ix_state_versions_newest", "workspace_id", "created_at", "id", "status"),
         Index("ix_state_versions_run", "run_id"),
         Index("ix_state_versions_expiry", "status", "upload_expires_at"),
         Index("ix_state_versions_content", "workspace_id", "sha256"),

@@ -12,7 +12,7 @@ from sqlalchemy import and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from terrapod_core.authz import Actor, Authorizer, Permission
-from terrapod_core.db import LookUp
+from terrapod_core.db import SETTLES, LookUp, SettledCounts
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.states.models import StateStatus, StateVersion, StateVersionOutput
 from terrapod_core.workspaces import Workspace
@@ -162,13 +162,34 @@ def newest_of_run(session: Session, run_id: str) -> StateVersion | None:
     return session.execute(query.order_by(StateVersion.serial.desc(), *NEWEST).limit(1)).scalar_one_or_none()
 
 
-def listing(session: Session, workspace_id: str, statuses: Collection[StateStatus], page: PageRequest) -> Page[StateVersion]:
+def listing(
+    session: Session, workspace_id: str, statuses: Collection[StateStatus], page: PageRequest, totals: SettledCounts, now: datetime
+) -> Page[StateVersion]:
     """One page of a workspace's state versions in these statuses, newest first."""
-    wanted = [status.value for status in statuses]
-    found = select(StateVersion).where(StateVersion.workspace_id == workspace_id, StateVersion.status.in_(wanted))
-    total = session.execute(select(func.count()).select_from(found.with_only_columns(StateVersion.id).subquery())).scalar_one()
-    rows = session.execute(found.order_by(*NEWEST).offset(page.offset).limit(page.size)).scalars().all()
+    wanted = sorted(status.value for status in statuses)
+    # The rows before the page are passed over in the index alone; only those of the page are read.
+    chosen = select(StateVersion.id).where(StateVersion.workspace_id == workspace_id, StateVersion.status.in_(wanted))
+    chosen_ids = chosen.order_by(*NEWEST).offset(page.offset).limit(page.size).subquery()
+    rows = session.execute(select(StateVersion).join(chosen_ids, chosen_ids.c.id == StateVersion.id).order_by(*NEWEST)).scalars().all()
+    total = sum(_number(session, workspace_id, status, totals, now) for status in wanted)
     return Page(rows, page.number, page.size, total)
+
+
+def _number(session: Session, workspace_id: str, status: str, totals: SettledCounts, now: datetime) -> int:
+    """How many are in a status. Final ones stay final: what is settled of them ends where the oldest begins that still waits."""
+
+    def count(since: datetime | None, before: datetime | None) -> int:
+        query = select(func.count()).where(StateVersion.workspace_id == workspace_id, StateVersion.status == status)
+        query = query.where(StateVersion.created_at >= since) if since is not None else query
+        query = query.where(StateVersion.created_at < before) if before is not None else query
+        return session.execute(query).scalar_one()
+
+    if status != StateStatus.FINALIZED:
+        return count(None, None)
+    waiting = StateVersion.workspace_id == workspace_id, StateVersion.status == StateStatus.PENDING.value
+    oldest: datetime | None = session.execute(select(func.min(StateVersion.created_at)).where(*waiting)).scalar_one()
+    until = now - SETTLES
+    return totals.total(workspace_id, min(until, oldest or until), count)
 
 
 def visible(session: Session, authz: Authorizer, actor: Actor, wanted: Sequence[str]) -> Sequence[tuple[StateVersion, Workspace]]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from terrapod_core import audit
 from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission
 from terrapod_core.authz.gate import missing
-from terrapod_core.db import Database
+from terrapod_core.db import Database, SettledCounts
 from terrapod_core.errors import NotFound
 from terrapod_core.jsonapi import Page, PageRequest, Query
 from terrapod_core.plugin.events import WorkspaceDeleted
@@ -53,6 +53,7 @@ class States:
         self._db = db
         self._authz = authz
         self._objects = objects
+        self._totals = SettledCounts()
         writer = StateWriter(workspaces, objects, keyring, limits.state_bytes)
         self._creation = Creation(db, authz, writer, objects, workspace_of_run)
         self.deposits = Deposits(db, workspaces, writer, objects)
@@ -289,7 +290,7 @@ class States:
         if status is not None:
             shown = set(StateStatus) if writes else {StateStatus.FINALIZED}
             statuses = [each for each in shown if each.value == status]
-        found = queries.listing(session, workspace.id, statuses, page)
+        found = queries.listing(session, workspace.id, statuses, page, self._totals, self._db.clock.now())
         self._views.fill(session, actor, [(version, workspace) for version in found.items])
         return found
 

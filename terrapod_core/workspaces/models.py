@@ -17,6 +17,8 @@ from terrapod_core.db import Base, JSONValue
 from terrapod_core.projects.execution import Execution, ExecutionMode
 
 _LIVE = text("deleted_at IS NULL")
+_AWAITING: Final = text("lock_until IS NOT NULL")
+_DELETED: Final = text("deleted_at IS NOT NULL")
 
 
 class UntrustedPlans(StrEnum):
@@ -41,6 +43,10 @@ class Workspace(Base):
     __allow_unmapped__ = True
     __table_args__ = (
         Index("uq_workspaces_name", "name", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("ix_workspaces_listed", "name", "id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("ix_workspaces_created_at", "created_at", "name", "id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("ix_workspaces_deleted", "id", sqlite_where=_DELETED, postgresql_where=_DELETED),
+        Index("ix_workspaces_lock_until", "lock_until", sqlite_where=_AWAITING, postgresql_where=_AWAITING),
         Index("ix_workspaces_owner_id", "owner_id", "name"),
         Index("ix_workspaces_project_id", "project_id"),
         Index("ix_workspaces_agent_pool_id", "agent_pool_id"),
