@@ -85,9 +85,7 @@ class Database:
         30, "A statement of a request that takes longer is stopped, and the request answered 503; background work is exempt."
     )
     lock_timeout_seconds: Positive = setting(10, "How long a change waits for a row that another one holds (PostgreSQL).")
-    idle_transaction_seconds: Positive = setting(
-        60, "A transaction in which nothing happened for so long is ended by PostgreSQL, so that a process that hangs holds no locks."
-    )
+    idle_transaction_seconds: Positive = setting(60, "PostgreSQL ends a transaction in which nothing happened for so long.")
     connection_wait_seconds: Positive = setting(20, "How long a request waits for a free connection before it is answered 503.")
 
     def __post_init__(self) -> None:

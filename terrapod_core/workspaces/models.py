@@ -45,12 +45,12 @@ class Workspace(Base):
         Index("uq_workspaces_name", "name", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index("ix_workspaces_listed", "name", "id", sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index("ix_workspaces_created_at", "created_at", "name", "id", sqlite_where=_LIVE, postgresql_where=_LIVE),
-        Index("ix_workspaces_deleted", "id", sqlite_where=_DELETED, postgresql_where=_DELETED),
         Index("ix_workspaces_lock_until", "lock_until", sqlite_where=_AWAITING, postgresql_where=_AWAITING),
         Index("ix_workspaces_owner_id", "owner_id", "name"),
         Index("ix_workspaces_project_id", "project_id"),
         Index("ix_workspaces_agent_pool_id", "agent_pool_id"),
-        Index("ix_workspaces_deleted_at", "deleted_at"),
+        # Not of those that live: nearly all do, and SQLite would take them from here and sort.
+        Index("ix_workspaces_deleted_at", "deleted_at", "id", sqlite_where=_DELETED, postgresql_where=_DELETED),
     )
 
     guarded_as: ClassVar[GuardKind] = GuardKind.WORKSPACE

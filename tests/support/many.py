@@ -77,7 +77,6 @@ BIG: Final = frozenset(
 GROW: Final = BIG | {
     "workspaces",
     "outbox",
-    "discarded_objects",
     "sessions",
     "api_tokens",
     "used_once",
@@ -179,7 +178,7 @@ class Planting:
             "configuration_versions": {"status": "CASE i % 200 WHEN 0 THEN 'pending' ELSE 'uploaded' END", "object_key": "'archive'"},
             "state_versions": {
                 "serial": "i",
-                "status": "CASE WHEN i % 200 = 0 THEN 'pending' ELSE 'finalized' END",
+                "status": f"CASE WHEN i > {self.numbers.of('state_versions') - 20} THEN 'pending' ELSE 'finalized' END",
                 "object_key": "'state'",
                 "run_id": self.key("run", f"1 + i % {runs}"),
             },

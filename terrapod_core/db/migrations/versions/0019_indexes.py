@@ -21,7 +21,8 @@ def upgrade() -> None:
     """Indexes of long lists and of work by the clock"""
     _index("ix_workspaces_listed", "workspaces", "name", "id", where=LIVE)
     _index("ix_workspaces_created_at", "workspaces", "created_at", "name", "id", where=LIVE)
-    _index("ix_workspaces_deleted", "workspaces", "id", where=DELETED)
+    op.drop_index("ix_workspaces_deleted_at", "workspaces")
+    _index("ix_workspaces_deleted_at", "workspaces", "deleted_at", "id", where=DELETED)
     _index("ix_workspaces_lock_until", "workspaces", "lock_until", where="lock_until IS NOT NULL")
     op.drop_index("ix_runs_workspace", "runs")
     _index("ix_runs_workspace", "runs", "workspace_id", "created_at", "id", "plan_only")
