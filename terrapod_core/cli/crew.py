@@ -52,12 +52,15 @@ class _Child:
 class Crew:
     """The parent's side."""
 
-    def __init__(self, size: int, listening: socket.socket, drain_seconds: float, greet: Callable[[], None]) -> None:
-        """`greet` is called once, when all serve for the first time."""
+    def __init__(
+        self, size: int, listening: socket.socket, drain_seconds: float, greet: Callable[[], None], ended: Callable[[int], None]
+    ) -> None:
+        """`greet` is called once, when all serve for the first time; `ended` with the id of each process that has ended."""
         self._size = size
         self._listening = listening
         self._drain_seconds = drain_seconds
         self._greet = greet
+        self._tell_ended = ended
         self._greeted = False
         self._children: dict[int, _Child] = {}
         self._due: dict[int, float] = {}
@@ -117,6 +120,7 @@ class Crew:
             pid, status = os.waitpid(child.pid, os.WNOHANG)
             if pid:
                 del self._children[number]
+                self._tell_ended(pid)
                 self._ended(number, child, os.waitstatus_to_exitcode(status))
 
     def _ended(self, number: int, child: _Child, code: int) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -33,7 +34,7 @@ def children(server: Server) -> list[psutil.Process]:
 
 
 def test_runs_are_carried_out_and_all_of_it_stops_as_one(server: Server) -> None:
-    assert f"listens at {server.url} with {PROCESSES} processes" in server.said()
+    until(lambda: f"listens at {server.url} with {PROCESSES} processes" in server.said(), "all of them to serve")
     assert server.said().count("First start: an admin was made") == 0, "its password was given"
     asking = Asking(server)
     workspaces = [asking.workspace(wire.fresh("place"), CONFIGURATION) for _ in range(3)]
@@ -65,6 +66,20 @@ def test_no_process_outlives_its_parent(server: Server) -> None:
     server.kill()
     until(lambda: not any(process.is_running() for process in served), "the processes to end")
     server.start()
+
+
+def test_their_numbers_are_added_up_whichever_of_them_is_asked(server: Server) -> None:
+    asked = 40
+    for _ in range(asked):
+        # A connection each, so that more than one of them answers.
+        assert httpx.get(f"{server.url}/health", trust_env=False).status_code == 200
+    for _ in range(5):
+        told = httpx.get(f"{server.url}/metrics", trust_env=False).text
+        assert f'terrapod_http_requests_total{{method="GET",route="/health",status="2xx"}} {asked:.1f}' in told
+        assert told.count("\nterrapod_jobs_dead ") == 1
+    children(server)[1].kill()
+    until(lambda: len(children(server)) == PROCESSES and "is started again" in server.said(), "another to be started")
+    assert f'route="/health",status="2xx"}} {asked:.1f}' in httpx.get(f"{server.url}/metrics", trust_env=False).text
 
 
 def serve(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

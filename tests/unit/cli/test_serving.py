@@ -9,7 +9,7 @@ import pytest
 import trustme
 from hypercorn.asyncio import serve as hypercorn_serve
 
-from terrapod_core.cli import serve
+from terrapod_core.cli import serving as cli
 from terrapod_core.settings import Server, Settings
 from terrapod_core.web import TerrapodQuart
 from tests.support.server import free_port
@@ -17,7 +17,7 @@ from tests.support.server import free_port
 
 async def test_a_tls_handshake_that_does_not_come_ends_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hypercorn counts no connection before it, and would wait a minute for each."""
-    monkeypatch.setattr(serve, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(cli, "HEAD_SECONDS", 0.3)
     issued = trustme.CA().issue_cert("localhost")
     issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
     issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
@@ -29,7 +29,7 @@ async def test_a_tls_handshake_that_does_not_come_ends_the_connection(tmp_path: 
     async def begun() -> None:
         asyncio.get_running_loop().call_later(0, ready.set)
 
-    serving = asyncio.create_task(hypercorn_serve(app, serve._config(Settings(server=server)), shutdown_trigger=stop.wait))
+    serving = asyncio.create_task(hypercorn_serve(app, cli._config(Settings(server=server)), shutdown_trigger=stop.wait))
     await asyncio.wait_for(ready.wait(), 30)
     reader, writer = await connected(port)
     assert await asyncio.wait_for(reader.read(), 30) == b""

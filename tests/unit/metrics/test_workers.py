@@ -43,10 +43,10 @@ def test_counters_are_added_up_and_readings_are_not(tmp_path: Path) -> None:
 
 def test_what_a_process_had_open_ends_with_it_and_what_it_did_stays(tmp_path: Path) -> None:
     environ: dict[str, str] = {}
-    share(tmp_path, environ)
+    share(tmp_path / "1", environ)
     gone = int(process(COUNT, environ))
     process(COUNT, environ)
-    forget(gone, tmp_path)
+    forget(gone, tmp_path / "1")
     told = process(TELL, environ)
     assert "terrapod_streams_open 3.0" in told
     assert 'terrapod_jobs_total{name="a.job",outcome="done"} 4.0' in told
@@ -54,10 +54,10 @@ def test_what_a_process_had_open_ends_with_it_and_what_it_did_stays(tmp_path: Pa
 
 def test_a_new_start_begins_at_nothing(tmp_path: Path) -> None:
     environ: dict[str, str] = {}
-    share(tmp_path, environ)
+    share(tmp_path / "1", environ)
     process(COUNT, environ)
-    share(tmp_path, environ)
-    assert environ[VARIABLE] == str(tmp_path)
+    share(tmp_path / "1", environ)
+    assert environ[VARIABLE] == str(tmp_path / "1")
     assert 'name="a.job"' not in process(TELL, environ)
 
 
@@ -65,7 +65,7 @@ def test_forked_processes_share_when_they_were_told_before_the_library_came(tmp_
     program = f"""
 import os, pathlib
 from terrapod_core.metrics.workers import share
-share(pathlib.Path({str(tmp_path)!r}))
+share(pathlib.Path({str(tmp_path / "1")!r}))
 from terrapod_core.metrics.definitions import RATE_LIMITED
 for _ in range(2):
     if os.fork() == 0:
