@@ -18,8 +18,10 @@ from terrapod_core.accounts.models import APIToken, SignedIn, User
 from terrapod_core.accounts.scopes import scope_of
 from terrapod_core.accounts.texts import LONGEST, SESSION_PREFIX, KeyedDigest, Pepper
 from terrapod_core.authz import Actor, ActorKind, Scope, held_by
+from terrapod_core.coordination import ACCESS
 from terrapod_core.db import Database
 from terrapod_core.errors import Unavailable
+from terrapod_core.plugin import Wakeup
 from terrapod_core.secrets import Keyring
 from terrapod_core.settings import Auth, Sessions
 
@@ -68,6 +70,7 @@ class Authentication:
         self._uses: dict[str, _Use] = {}
         self._writing: asyncio.Task[None] | None = None
         self._changes = 0
+        db.wakeups.on(ACCESS, lambda _key: self._forget())
 
     async def authenticate(self, text: str) -> Actor | None:
         """The user whose token or session this is; `None` for any other text, and for what expired, was revoked or is disabled."""
@@ -92,7 +95,11 @@ class Authentication:
         return found.actor
 
     def forget(self) -> None:
-        """Remember nothing: called after every change of a user, a token or a session in this process."""
+        """Remember nothing, here and in other processes: called after every change of a user, a token, a session or a role."""
+        self._forget()
+        self._db.wakeups.tell(Wakeup(ACCESS))
+
+    def _forget(self) -> None:
         self._changes += 1
         self._known.clear()
 

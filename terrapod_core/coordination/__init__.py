@@ -5,10 +5,11 @@ from __future__ import annotations
 from terrapod_core.coordination.alone import Alone
 from terrapod_core.coordination.leases import Leases
 from terrapod_core.coordination.postgresql import PostgreSQLCoordination
-from terrapod_core.coordination.topics import EVENTS, JOBS, LOGS, PHASES, READERS, TOLD
+from terrapod_core.coordination.topics import ACCESS, EVENTS, JOBS, LOGS, PHASES, READERS, TOLD
 from terrapod_core.coordination.wakeups import Carrying, Wakeups
 
 __all__ = [
+    "ACCESS",
     "EVENTS",
     "JOBS",
     "LOGS",

@@ -16,6 +16,9 @@ TOLD: Final = "told"
 PHASES: Final = "phases"
 """A phase was queued, cancelled or ended."""
 
+ACCESS: Final = "access"
+"""A user, a token, a session or a role was changed: who is remembered is asked for anew. Should it get lost, that happens in 5 seconds."""
+
 LOGS: Final = "logs"
 """The log of a phase, the key, has grown or ended. Told only while somebody elsewhere reads it."""
 

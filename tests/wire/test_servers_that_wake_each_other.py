@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,16 @@ PASSWORD = "hunter2-of-redis"
 
 
 WOKEN_ALONE = """
+from datetime import timedelta
 from importlib import import_module
+import_module("terrapod_core.accounts.authentication").REMEMBERED = timedelta(hours=1)
 for name in ("jobs.worker", "live.feed", "runs.cancels", "runs.dispatch", "runs.offers", "runs.tails"):
     import_module(f"terrapod_core.{name}").SELDOM_SECONDS = 3600.0
 import_module("terrapod_core.cli").main()
 """
-"""A server that never looks by the clock while it hears others: whatever it notices in time, it was woken for."""
+"""A server that never looks by the clock while it hears others, and remembers people for an hour: whatever it notices in time, it was
+woken for.
+"""
 
 
 class WokenServer(Server):
@@ -102,6 +106,16 @@ def collected(heard: Stream) -> list[Told]:
 
     threading.Thread(target=read, daemon=True).start()
     return told
+
+
+def test_a_token_that_is_revoked_at_one_is_refused_at_the_other(site: Site) -> None:
+    person = wire.make_person(site.one, wire.fresh("person"))
+    with closing(person.api), site.two.client(person.token) as elsewhere:
+        assert elsewhere.get("account/details").status_code == 200
+        tokens = wire.data(site.one.api.get(f"users/{person.id}/authentication-tokens"))
+        for each in tokens:
+            site.one.api.delete(f"authentication-tokens/{each['id']}").raise_for_status()
+        until(lambda: elsewhere.get("account/details").status_code == 401, "the other server to ask anew")
 
 
 def given_phase(site: Site) -> dict[str, Any]:
