@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from terrapod_core.clock import SystemClock
-from terrapod_core.secrets import Keyring
 from terrapod_core.storage import PhaseTokens
 from tests.cli.conftest import NewWorkspace
 from tests.cli.test_crashes import arguments, runners
@@ -125,7 +124,7 @@ def deposit(workspace: Workspace, run: dict[str, Any], state: dict[str, Any]) ->
     """Hand in a state as the runner would have done whose lease is over."""
     clock = SystemClock()
     apply_id = run["relationships"]["apply"]["data"]["id"]
-    tokens = PhaseTokens(Keyring.load(None, workspace.server.data, embedded=True), clock)
+    tokens = PhaseTokens(workspace.server.keyring, clock)
     token = tokens.issue(run["id"], apply_id, "apply", 1, clock.now() + timedelta(hours=1))
     content = json.dumps(state).encode()
     answer = httpx.put(

@@ -42,10 +42,12 @@ MAKING = {
 def may(path: Path) -> bool:
     """Who may: the room itself, the kits for tests, `terrapod try`, and the runner, which knows one server and no library.
 
-    And one module that asks the API of a cluster, which has an authority of its own and knows clients by their certificates.
+    And one module that asks the API of a cluster, which has an authority of its own and knows clients by their certificates; and the
+    plugins of object stores, whose clients are the services' own and ask what the operator named.
     """
     return (
         path.parts[-2:] == ("terrapod_runner_kubernetes", "cluster.py")
+        or path.parts[:2] in {("plugins", f"terrapod-storage-{each}") for each in ("s3", "gcs", "azure")}
         or path.parts[:2] in {("terrapod_core", "outgoing"), ("terrapod_core", "testing"), ("terrapod_core", "runner")}
         or path.name == "try_.py"
     )

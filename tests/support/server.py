@@ -20,6 +20,7 @@ import httpx
 import psutil
 import pytest
 
+from terrapod_core.secrets import Keyring
 from tests.support.waiting import until
 
 EMAIL = "admin@example.com"
@@ -156,6 +157,12 @@ class Server:
         """The variables by which a command beside the server finds its database, keys and objects."""
         needed = ("DATABASE_URL", "SECRETS__KEYS", "STORAGE__", "REDIS_URL", "COORDINATION__")
         return {f"TERRAPOD_{name}": value for name, value in self._settings.items() if name.startswith(needed)}
+
+    @property
+    def keyring(self) -> Keyring:
+        """Its keys, for tests that make links of their own."""
+        keys = self._settings.get("SECRETS__KEYS")
+        return Keyring.load(keys, self.data, embedded=keys is None)
 
     def said(self) -> str:
         """All that it wrote to standard output and error."""

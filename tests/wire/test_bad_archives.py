@@ -118,12 +118,11 @@ def test_the_same_archive_again_is_200_and_another_409(api: httpx.Client) -> Non
 
 def test_an_upload_after_its_time_is_404_and_says_so(api: httpx.Client, server: Server) -> None:
     from terrapod_core.clock import SystemClock
-    from terrapod_core.secrets import Keyring
     from terrapod_core.storage import Capabilities, Purpose
 
     ident, _ = waiting(api)
     # Signed by the server's own key, and over since a minute: what a link is an hour after it was given.
-    links = Capabilities(Keyring.load(None, server.data, embedded=True), SystemClock())
+    links = Capabilities(server.keyring, SystemClock())
     now = datetime.now(UTC)
     over = links.url_path(Purpose.CONFIGURATION_UPLOAD, "PUT", ident, expires=now - timedelta(minutes=1))
     refused(put(server.url + over, GOOD), 404, says="over")

@@ -182,11 +182,10 @@ def test_of_two_announcements_only_one_becomes_the_state(api: httpx.Client, mine
 
 def test_an_upload_after_its_time_is_404(api: httpx.Client, server: Server, mine: str) -> None:
     from terrapod_core.clock import SystemClock
-    from terrapod_core.secrets import Keyring
     from terrapod_core.storage import Capabilities, Purpose
 
     made = data(create(api, mine, state()), 201)["id"]
-    links = Capabilities(Keyring.load(None, server.data, embedded=True), SystemClock())
+    links = Capabilities(server.keyring, SystemClock())
     over = links.url_path(Purpose.STATE_UPLOAD, "PUT", made, expires=datetime.now(UTC) - timedelta(minutes=1))
     refused(put(server.url + over, state()), 404, says="over")
     assert current(api, mine) is None

@@ -327,4 +327,5 @@ def test_the_fixture_of_plugin_authors_makes_a_whole_context(plugin_context: Plu
         "http",
         "once",
         "redis_url",
+        "metrics",
     }
