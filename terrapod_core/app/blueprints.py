@@ -66,7 +66,7 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
     app.config["BODY_TIMEOUT"] = None
     web = Web(parts.settings, parts.db, _includes(parts), parts.authenticate, extra={CONDITIONS: parts.conditions})
     failures = Failures(app, parts.refusals)
-    dress(app, parts.settings, parts.meter(), parts.traces)
+    dress(app, parts.settings, parts.meter())
     for blueprint in _api(parts, web):
         app.register_blueprint(blueprint, url_prefix="/api/v2")
     app.register_blueprint(runs_phase_routes.routes(parts.phases, parts.phase_tokens, parts.settings, web))

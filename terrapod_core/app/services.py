@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from terrapod_core import accounts, agents, configurations, projects, roles, runs, states, variables, workspaces
+from terrapod_core import accounts, agents, configurations, projects, roles, runs, states, traces, variables, workspaces
 from terrapod_core.accounts import handlers as accounts_handlers, key_uses as accounts_key_uses
 from terrapod_core.agents import handlers as agents_handlers, key_uses as agents_key_uses
 from terrapod_core.app.readings import Readings
@@ -66,7 +66,6 @@ from terrapod_core.variables import (
 )
 from terrapod_core.web.rates import Meter
 from terrapod_core.web.shared_meter import SharedMeter
-from terrapod_core.web.traces import Traces
 from terrapod_core.workspaces import (
     handlers as workspaces_handlers,
     pool_users,
@@ -101,7 +100,7 @@ class Services:
             [state_awaited, runs_conditions.no_isolation(self.trial.isolation, self.clock.now()), no_agent(self.clock.now)]
         )
         self.readings = Readings(self.db)
-        self.traces = Traces.of(settings.tracing)
+        self.traces = traces.opened(settings.tracing)
         self.jobs = Jobs()
         self._register_jobs()
 

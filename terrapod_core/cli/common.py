@@ -61,6 +61,8 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if settings.tracing.endpoint is not None:
+        shared.append(structlog.contextvars.merge_contextvars)  # the trace's id
     if settings.log.format == "json":
         shared.append(structlog.processors.format_exc_info)
     structlog.configure(

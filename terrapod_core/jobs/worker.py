@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import ColumnElement, Delete, Update, delete, select, text, update
 from sqlalchemy.orm import Session
 
-from terrapod_core import ids
+from terrapod_core import ids, traces
 from terrapod_core.clock import Clock
 from terrapod_core.coordination import EVENTS, JOBS, TOLD
 from terrapod_core.db import HEAD_ID, Database, EventHead, OutboxRow, ToldEvent, patient
@@ -183,7 +183,8 @@ class Worker:
     async def _carry_out(self, job: Job) -> None:
         renewing = asyncio.create_task(self._renew(job), name=f"claim:{job.name}")
         try:
-            await self._try(job)
+            with traces.job(self._counted(job)):
+                await self._try(job)
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
@@ -216,6 +217,7 @@ class Worker:
         finally:
             JOB_SECONDS.labels(self._counted(job)).observe(time.perf_counter() - started)
         JOBS_RUN.labels(self._counted(job), "done").inc()
+        traces.told("done")
         await self._account(delete(Job).where(Job.id == job.id, Job.attempts == job.attempts))
 
     def _counted(self, job: Job) -> str:
@@ -225,6 +227,7 @@ class Worker:
         dead = job.attempts > retries and not isinstance(error, Unavailable)
         log.warning("job failed", job=job.name, id=job.id, attempt=job.attempts, dead=dead, exc_info=error)
         JOBS_RUN.labels(self._counted(job), "dead" if dead else "failed").inc()
+        traces.told("dead" if dead else "failed", failed=True)
         now = self._clock.now()
         pause = timedelta(seconds=min(2.0 ** min(job.attempts, 10), 300))
         await self._account(

@@ -47,7 +47,12 @@ class Server:
         self._authorization = f"Bearer {token}"
         self._certificate = certificate
         self._on_gone = on_gone
+        self._traced: dict[str, str] = {}
         self._own = threading.local()
+
+    def follow(self, traceparent: str) -> None:
+        """From now on say with each request that it belongs to this span (W3C's `traceparent`)."""
+        self._traced = {"traceparent": traceparent}
 
     def post(self, path: str, document: Mapping[str, object]) -> Mapping[str, Any]:
         """POST a JSON document; the answer's JSON object, empty for a 204. Raises `PhaseGone`, `Refused`."""
@@ -110,7 +115,8 @@ class Server:
         """One exchange; a status other than 2xx raises."""
         connection = self._connection()
         try:
-            connection.request(method, self._base + path, body=body, headers={"Authorization": self._authorization, **headers})
+            sent = {"Authorization": self._authorization, **self._traced, **headers}
+            connection.request(method, self._base + path, body=body, headers=sent)
         except (BrokenPipeError, ConnectionResetError):
             # A server that refuses a body closes before reading all of it: its answer may still be there.
             if connection.sock is None:

@@ -172,6 +172,8 @@ class Material:
     plan_digest: str | None
     transport: str | None
     limits: Limits
+    traceparent: str | None
+    """The span that the phase's requests belong to, as W3C writes it."""
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Material:
@@ -209,7 +211,13 @@ class Material:
             plan_digest=document.get("plan-digest"),
             transport=document.get("state-transport"),
             limits=_limits(document.get("limits") or {}),
+            traceparent=_traceparent(document.get("traceparent")),
         )
+
+
+def _traceparent(value: object) -> str | None:
+    """`None` also for what is no such thing: a phase is not given up for it."""
+    return value if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", value) else None
 
 
 def _operation(members: Mapping[str, Any]) -> Operation:

@@ -340,6 +340,8 @@ def carry_out(order: Order, interruption: Interruption) -> int:
         return GONE if isinstance(error, PhaseGone) else REFUSED
     try:
         material = Material.parse(claimed)
+        if material.traceparent is not None:
+            server.follow(material.traceparent)
         _renew(server, interruption, material.renew_seconds)
         phase = Phase(order, material, server, interruption)
     except (PhaseFailed, OSError) as error:

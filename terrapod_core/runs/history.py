@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from terrapod_core import ids
+from terrapod_core import ids, traces
 from terrapod_core.authz import Actor
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Invalid
@@ -15,6 +15,7 @@ COMMENT_CHARACTERS: Final = 4096
 
 def note(uow: UnitOfWork, run: Run, action: str, description: str, actor: Actor | None = None, comment: str | None = None) -> RunEvent:
     """Write what happened into the run's history. `comment` is kept as one, too; `Invalid` when it is too long."""
+    traces.concerns_run(run.id)
     actor_id = actor.user_id if actor is not None else None
     event = RunEvent(id=ids.new("re"), run_id=run.id, action=action, description=description, actor_id=actor_id, created_at=uow.now())
     if comment:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
+from terrapod_core import traces
 from terrapod_core.configurations import queries as configurations
 from terrapod_core.configurations.models import ConfigurationStatus
 from terrapod_core.db import UnitOfWork
@@ -72,6 +73,7 @@ class Materials:
             plan = await uow.session.get_one(Phase, run.plan_id)
             phase.structured_output = plan.structured_output
         variables, environment = await uow.run(lambda session: self._inputs(session, workspace, run))
+        parent = traces.phase_parent(run.id, phase.id, phase.epoch)
         return {
             "phase": phase.kind,
             "run-id": run.id,
@@ -98,6 +100,7 @@ class Materials:
             "structured-output": phase.structured_output,
             "plan-digest": plan.plan_file_digest if phase.kind == "apply" else None,
             "limits": {"log-bytes": self._settings.limits.log_bytes, **UNPACK_LIMITS},
+            **({"traceparent": parent} if parent is not None else {}),
         }
 
     def _inputs(self, session: Session, workspace: Workspace, run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -13,7 +13,7 @@ from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Invalid
 from terrapod_core.metrics.definitions import PHASE_SECONDS, RUNNERS_LOST
-from terrapod_core.runs import queue
+from terrapod_core.runs import queue, tracing
 from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
@@ -77,6 +77,7 @@ class Outcomes:
         phase.destructions, phase.imports = report.destructions, report.imports
         if phase.kind == "apply" and report.state_incomplete:
             raise_on(uow, workspace, divergence.incomplete(run.id, report.message, uow.now()))
+        tracing.tried(uow, run, phase, report.status)
         # A plan that was through before it heard of the cancel has nothing to go on to: the run was not wanted any more.
         stopped = phase.kind == "plan" and phase.cancel != Cancel.NONE
         if report.status == "finished" and not stopped:
@@ -106,6 +107,7 @@ class Outcomes:
         `why` is what the runner backend says of it.
         """
         told = f" ({why})" if why and why not in ("running", "ended") else ""
+        tracing.tried(uow, run, phase, "lost")
         phase.epoch += 1
         uow.then(RUNNERS_LOST.labels(phase.kind).inc)
         claimed = phase.claimed_by is not None

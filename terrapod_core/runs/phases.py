@@ -21,7 +21,7 @@ from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Invalid, NotFound
 from terrapod_core.metrics.definitions import QUEUE_SECONDS
-from terrapod_core.runs import queries, queue
+from terrapod_core.runs import queries, queue, tracing
 from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import CHUNK_BYTES, Logs
 from terrapod_core.runs.material import Materials
@@ -119,6 +119,7 @@ class Phases:
                     raise LeaseLost
                 phase.claimed_by = who.runner
                 phase.status = PhaseStatus.RUNNING.value
+                tracing.waited(uow, run, phase)
                 phase.started_at = uow.now()
                 _note_wait(uow, phase)
                 self._logs.open(uow, phase)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from terrapod_core.db import UnitOfWork
 from terrapod_core.metrics.definitions import RUN_TRANSITIONS
 from terrapod_core.plugin.events import RunStatusChanged
+from terrapod_core.runs import tracing
 from terrapod_core.runs.history import note
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.status import PhaseStatus, RunStatus
@@ -26,6 +27,7 @@ def move(uow: UnitOfWork, run: Run, status: RunStatus) -> None:
     previous = run.status
     run.move_to(status, uow.now())
     uow.then(RUN_TRANSITIONS.labels(previous, status.value).inc)
+    tracing.moved(uow, run)
     uow.emit(RunStatusChanged(run_id=run.id, workspace_id=run.workspace_id, status=status.value, previous=previous))
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterat
 from contextlib import aclosing, contextmanager, nullcontext
 from typing import Any
 
+from terrapod_core import traces
 from terrapod_core.metrics.definitions import STORAGE_BYTES, STORAGE_OPERATIONS, STORAGE_SECONDS
 from terrapod_core.plugin import ObjectInfo, ObjectMissing, StorageBackend
 
@@ -85,7 +86,11 @@ class _Measured:
             raise
         finally:
             STORAGE_OPERATIONS.labels(self.name, operation, outcome).inc()
-            STORAGE_SECONDS.labels(self.name, operation).observe(time.perf_counter() - started)
+            taken = time.perf_counter() - started
+            STORAGE_SECONDS.labels(self.name, operation).observe(taken)
+            if traces.are_on():
+                told = {"terrapod.backend": self.name, "terrapod.outcome": outcome}
+                traces.within(f"storage {operation}", taken, told, failed=outcome == "failed")
 
 
 def _closing(chunks: Any) -> Any:

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from quart import Request, Response, g, request
 
-from terrapod_core import ids
+from terrapod_core import ids, traces
 from terrapod_core.audit import REQUEST, RequestInfo
 from terrapod_core.authz import Actor
 from terrapod_core.errors import NotFound
@@ -21,11 +21,11 @@ from terrapod_core.metrics.definitions import REQUEST_SECONDS, REQUESTS
 from terrapod_core.settings import Settings
 from terrapod_core.storage import Holder
 from terrapod_core.storage.phase_tokens import PREFIXES
+from terrapod_core.traces.current import PARENT
 from terrapod_core.web.app import BoundedBody, TerrapodQuart
 from terrapod_core.web.bodies import drain
 from terrapod_core.web.listener import CONNECTION, Waiting
 from terrapod_core.web.rates import Admitted, Credential, CredentialKind, Meter, RateLimits
-from terrapod_core.web.traces import PARENT, Traces
 from terrapod_core.web.visitors import Proxies
 
 API_VERSION: Final = "2.6"
@@ -69,7 +69,7 @@ _ACCEPTABLE_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 log = structlog.get_logger("terrapod.access")
 
 
-def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None, traces: Traces | None = None) -> None:
+def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None) -> None:
     """Register the hooks on the application. `meter` counts requests; without one this process counts for itself."""
     versions = {"TFP-API-Version": API_VERSION, "TFP-AppName": APP_NAME, "X-TFE-Version": settings.tfe_version}
     worn = [(name.lower(), name, value) for name, value in (versions | SECURITY | transport_security(settings)).items()]
@@ -87,6 +87,7 @@ def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None, tr
             # From here on everybody who looks sees the client: audit, sign-in's limits, sessions.
             asked.remote_addr = proxies.client(asked.remote_addr, asked.headers.getlist("X-Forwarded-For"))
         REQUEST.set(RequestInfo(noted.request_id, asked.remote_addr))
+        noted.traced = _trace(asked, noted.request_id) if traces.are_on() else None
         path = asked.path
         if "\0" in path:  # no name holds one, and PostgreSQL fails on being asked
             raise NotFound("there is nothing at this path")
@@ -107,12 +108,12 @@ def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None, tr
         admitted: Admitted | None = noted.get("admitted")
         if admitted is not None and admitted.credential is not None:
             await _settle(rates, asked, admitted, actor, response.status_code)
-        rule = asked.url_rule.rule if asked.url_rule is not None else "(no route)"
+        rule = _rule(asked)
         now = time.perf_counter()
         taken = now - noted.get("started", now)
         _count(asked.method, rule, response.status_code, taken)
         if rule not in QUIET:
-            traced = _trace(traces, asked, rule, response.status_code, taken, request_id) if traces is not None else None
+            _answered(noted, response.status_code)
             log.info(
                 "request",
                 method=asked.method,
@@ -122,14 +123,27 @@ def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None, tr
                 request_id=request_id,
                 actor=actor.id if actor else None,
                 address=asked.remote_addr,
-                **({"trace_id": traced} if traced else {}),
             )
         return response
 
 
-def _trace(traces: Traces, asked: Request, route: str, status: int, seconds: float, request_id: str) -> str:
+def _rule(asked: Request) -> str:
+    return asked.url_rule.rule if asked.url_rule is not None else "(no route)"
+
+
+def _trace(asked: Request, request_id: str) -> traces.Request | None:
+    """A span says the route's template, never the path: some paths hold what must not be known."""
+    rule = _rule(asked)
+    if rule in QUIET:
+        return None
     parent = {name: asked.headers.get(name, "") for name in PARENT}
-    return traces.request(asked.method if asked.method in METHODS else "other", route, status, seconds, request_id, parent)
+    return traces.request(asked.method if asked.method in METHODS else "other", rule, request_id, parent)
+
+
+def _answered(noted: Any, status: int) -> None:
+    traced: traces.Request | None = noted.get("traced")
+    if traced is not None:
+        traced.answered(status)
 
 
 def _count(method: str, route: str, status: int, seconds: float) -> None:

@@ -3,65 +3,24 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from terrapod_core.settings import SettingsError, Tracing
-from terrapod_core.web import traces
+from terrapod_core.traces import current, opened
+from tests.support.collector import Collector, attributes, collecting
 from tests.support.server import Server
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SECRET = "a-key-of-the-collector"
 
 
-class Collector(ThreadingHTTPServer):
-    """Keeps what it is sent."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Receiver)
-        self.spans: list[Any] = []
-        self.keys: set[str | None] = set()
-        self.raw = b""
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1/traces"
-
-
-class Receiver(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        told = ExportTraceServiceRequest.FromString(body)
-        self.server.raw += body
-        self.server.keys.add(self.headers.get("x-key"))
-        self.server.spans += [span for part in told.resource_spans for scope in part.scope_spans for span in scope.spans]
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        pass
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector() as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
+    with collecting() as made:
         yield made
-        made.shutdown()
-
-
-def attributes(span: Any) -> dict[str, Any]:
-    return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
 
 
 def test_a_request_goes_on_with_the_trace_it_brings(new_server: Callable[..., Server], collector: Collector) -> None:
@@ -96,10 +55,10 @@ def test_a_collector_that_is_away_fails_no_request_and_holds_up_no_stop(new_serv
 
 
 def test_without_the_extra_the_start_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traces, "find_spec", lambda _name: None)
+    monkeypatch.setattr(current, "find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"pip install 'terrapod-core\[tracing\]'"):
-        traces.Traces.of(Tracing(endpoint="http://collector:4318/v1/traces"))
-    assert traces.Traces.of(Tracing()) is None
+        opened(Tracing(endpoint="http://collector:4318/v1/traces"))
+    assert opened(Tracing()) is None
 
 
 def test_headers_that_are_none_are_refused() -> None:

@@ -1,0 +1,71 @@
+"""The ids of a run's trace, and whether it is sent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from terrapod_core import traces
+from terrapod_core.runner.order import Material
+from terrapod_core.settings import Tracing
+
+RUN, PHASE = "run-AAAAAAAAAAAAAAAA", "plan-AAAAAAAAAAAAAAAA"
+ENDPOINT = "http://collector:4318/v1/traces"
+
+
+@pytest.fixture(autouse=True)
+def off_again() -> Iterator[None]:
+    yield
+    traces.opened(Tracing())
+
+
+def test_the_ids_of_a_run_follow_from_its_own() -> None:
+    # Written out: servers of two versions must find the same ones.
+    assert f"{traces.run_trace(RUN):032x}" == "8927ae3152c5afea86fa2679b392bbfe"
+    assert traces.phase_span(PHASE, 1) != traces.phase_span(PHASE, 2), "another try is another span"
+    assert len({traces.run_span(RUN), traces.phase_span(PHASE, 1), traces.phase_span(PHASE, 2)}) == 3
+    assert traces.run_trace(RUN) < 2**128
+    assert traces.run_span(RUN) < 2**64
+
+
+def test_every_server_decides_the_same_about_a_run() -> None:
+    runs = [f"run-{number:016}" for number in range(400)]
+    chosen = []
+    for _server in range(2):
+        traces.opened(Tracing(endpoint=ENDPOINT, sample_ratio=0.5))
+        chosen.append({run for run in runs if traces.phase_parent(run, PHASE, 1) is not None})
+    assert chosen[0] == chosen[1]
+    assert 120 < len(chosen[0]) < 280
+    traces.opened(Tracing(endpoint=ENDPOINT, sample_ratio=0.9))
+    assert chosen[0] <= {run for run in runs if traces.phase_parent(run, PHASE, 1) is not None}, "a higher share holds the lower one"
+
+
+def test_a_runner_is_told_its_span_only_when_it_is_sent() -> None:
+    assert traces.phase_parent(RUN, PHASE, 1) is None
+    traces.opened(Tracing(endpoint=ENDPOINT, sample_ratio=0.0))
+    assert traces.phase_parent(RUN, PHASE, 1) is None
+    traces.opened(Tracing(endpoint=ENDPOINT))
+    assert traces.phase_parent(RUN, PHASE, 1) == f"00-{traces.run_trace(RUN):032x}-{traces.phase_span(PHASE, 1):016x}-01"
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [
+        (f"00-{'a' * 32}-{'b' * 16}-01", f"00-{'a' * 32}-{'b' * 16}-01"),
+        (f"00-{'a' * 32}-{'b' * 16}-01\n", None),
+        ("anything", None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_a_runner_takes_no_other_text_for_a_header(told: object, taken: str | None) -> None:
+    material = Material.parse({"phase": "plan", "run-id": RUN, "traceparent": told})
+    assert material.traceparent == taken
+
+
+def test_nothing_of_opentelemetry_is_imported_while_tracing_is_off() -> None:
+    code = "import sys, terrapod_core.app.terrapod; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
