@@ -123,13 +123,13 @@ def within(name: str, seconds: float, attributes: Mapping[str, str], *, failed: 
 
 
 def concerns_run(run_id: str) -> None:
-    """The request or job that is being worked on does something to a run: it is linked to the run's trace, unless it is in it."""
+    """The request or job that is being worked on does something to a run: it is linked to the run's trace, unless it is in it.
+
+    It may do something to several, as one that ends a run and lets the next begin; the attribute names the first.
+    """
     span, recorder = _SPAN.get(), _InUse.recorder
-    if span is None or recorder is None:
-        return
-    span.set_attribute("terrapod.run_id", run_id)
-    if span.get_span_context().trace_id != run_trace(run_id):
-        span.add_link(recorder.run_context(run_id))
+    if span is not None and recorder is not None:
+        recorder.link(span, run_id)
 
 
 def phase_parent(run_id: str, phase_id: str, epoch: int) -> str | None:

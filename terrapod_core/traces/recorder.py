@@ -14,7 +14,7 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, TraceIdRatioBased
@@ -94,6 +94,16 @@ class Recorder:
     def job(self, name: str) -> Span:
         """A job has begun."""
         return self._start(f"job {name}", Context(), {"terrapod.job": name}, kind=SpanKind.CONSUMER)
+
+    def link(self, span: Span, run_id: str) -> None:
+        """Tell that `span` has to do with a run; once is enough."""
+        if not isinstance(span, ReadableSpan):  # it is not sent
+            return
+        if "terrapod.run_id" not in (span.attributes or {}):
+            span.set_attribute("terrapod.run_id", run_id)
+        there = run_trace(run_id)
+        if there not in {span.get_span_context().trace_id, *(each.context.trace_id for each in span.links)}:
+            span.add_link(self.run_context(run_id))
 
     def past(self, above: Span, name: str, seconds: float, attributes: Mapping[str, str], *, failed: bool) -> None:
         """What was done within `above` and has just ended."""

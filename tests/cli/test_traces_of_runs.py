@@ -9,6 +9,8 @@ from typing import Any
 from terrapod_core import traces
 from tests.cli.conftest import NewWorkspace
 from tests.support.collector import attributes, collecting
+from tests.support.listeners import make_pool, make_token
+from tests.support.listening import NewListener
 from tests.support.server import Server
 from tests.support.workspace import Workspace
 
@@ -62,6 +64,26 @@ def test_a_run_is_one_trace(new_server: Callable[..., Server], new_workspace: Ne
         assert hidden.encode() not in collector.raw, hidden
     lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
     assert {line["route"].rpartition("/")[2] for line in lines if line.get("trace_id") == trace and "route" in line} >= {"report", "log"}
+
+
+def test_the_requests_of_a_run_on_another_machine_are_in_its_trace(
+    new_server: Callable[..., Server], new_workspace: NewWorkspace, new_listener: NewListener
+) -> None:
+    with collecting() as collector:
+        server = new_server(settings={"TRACING__ENDPOINT": collector.endpoint})
+        server.start()
+        pool = make_pool(server.api)["id"]
+        listener = new_listener("one", server=server).start(make_token(server.api, pool))
+        workspace = new_workspace(ONE, on=server)
+        workspace.update(execution_mode="agent", agent_pool_id=pool)
+        run = applied(workspace)
+        listener.stop()
+        server.stop()
+    mine = [span for span in collector.spans if span.trace_id.hex() == f"{traces.run_trace(run['id']):032x}"]
+    for phase in ("plan", "apply"):
+        [tried] = [span for span in mine if span.name == phase]
+        assert attributes(tried)["terrapod.listener_id"].startswith("listener-")
+        assert "POST /api/runner/v1/phases/<phase_id>/report" in {span.name for span in mine if span.parent_span_id == tried.span_id}
 
 
 def test_a_run_that_fails_is_a_trace_that_fails(new_server: Callable[..., Server], new_workspace: NewWorkspace) -> None:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from terrapod_core import traces
 from terrapod_core.runner.order import Material
 from terrapod_core.settings import Tracing
+from tests.support.collector import attributes, collecting
 
 RUN, PHASE = "run-AAAAAAAAAAAAAAAA", "plan-AAAAAAAAAAAAAAAA"
 ENDPOINT = "http://collector:4318/v1/traces"
@@ -49,6 +51,29 @@ def test_a_runner_is_told_its_span_only_when_it_is_sent() -> None:
     assert traces.phase_parent(RUN, PHASE, 1) is None
     traces.opened(Tracing(endpoint=ENDPOINT))
     assert traces.phase_parent(RUN, PHASE, 1) == f"00-{traces.run_trace(RUN):032x}-{traces.phase_span(PHASE, 1):016x}-01"
+
+
+async def test_what_a_job_does_is_told_with_it() -> None:
+    with collecting() as collector:
+        recorder = traces.opened(Tracing(endpoint=collector.endpoint))
+        assert recorder is not None
+        with pytest.raises(ValueError, match="a secret"), traces.job("runs.tidy"):
+            logged = structlog.contextvars.get_contextvars()["trace_id"]
+            traces.within("storage read", 0.5, {"terrapod.backend": "local"}, failed=False)
+            for _twice in range(2):
+                traces.concerns_run(RUN)
+            traces.concerns_run("run-BBBBBBBBBBBBBBBB")
+            raise ValueError("a secret")
+        assert "trace_id" not in structlog.contextvars.get_contextvars()
+        traces.within("storage read", 0.5, {}, failed=False)
+        await recorder.close(5.0)
+    stored, job = collector.spans
+    assert (job.name, job.trace_id.hex(), job.status.code, attributes(job)["terrapod.outcome"]) == ("job runs.tidy", logged, 2, "failed")
+    assert (stored.name, stored.parent_span_id, stored.trace_id) == ("storage read", job.span_id, job.trace_id)
+    assert stored.end_time_unix_nano - stored.start_time_unix_nano == 500_000_000
+    assert attributes(job)["terrapod.run_id"] == RUN
+    assert [int.from_bytes(link.trace_id) for link in job.links] == [traces.run_trace(RUN), traces.run_trace("run-BBBBBBBBBBBBBBBB")]
+    assert b"a secret" not in collector.raw
 
 
 @pytest.mark.parametrize(
