@@ -82,7 +82,7 @@ def test_the_requests_of_a_run_on_another_machine_are_in_its_trace(
     mine = [span for span in collector.spans if span.trace_id.hex() == f"{traces.run_trace(run['id']):032x}"]
     for phase in ("plan", "apply"):
         [tried] = [span for span in mine if span.name == phase]
-        assert attributes(tried)["terrapod.listener_id"].startswith("listener-")
+        assert attributes(tried)["terrapod.listener_id"].startswith("agent-")
         assert "POST /api/runner/v1/phases/<phase_id>/report" in {span.name for span in mine if span.parent_span_id == tried.span_id}
 
 

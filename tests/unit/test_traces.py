@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 import structlog
 
 from terrapod_core import traces
+from terrapod_core.db import UnitOfWork
 from terrapod_core.runner.order import Material
+from terrapod_core.runs import tracing
+from terrapod_core.runs.models import Phase, Run
 from terrapod_core.settings import Tracing
 from tests.support.collector import attributes, collecting
 
@@ -74,6 +79,36 @@ async def test_what_a_job_does_is_told_with_it() -> None:
     assert attributes(job)["terrapod.run_id"] == RUN
     assert [int.from_bytes(link.trace_id) for link in job.links] == [traces.run_trace(RUN), traces.run_trace("run-BBBBBBBBBBBBBBBB")]
     assert b"a secret" not in collector.raw
+
+
+class Committed:
+    """A unit of work whose commit comes at once."""
+
+    def then(self, act: Callable[[], None]) -> None:
+        act()
+
+    def now(self) -> datetime:
+        return datetime(2030, 1, 1, 12, 1, tzinfo=UTC)
+
+
+async def test_each_try_at_a_phase_is_a_span_and_a_lost_one_has_failed() -> None:
+    began = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    run = Run(id=RUN, workspace_id="ws-AAAAAAAAAAAAAAAA")
+    phase = Phase(id=PHASE, kind="plan", epoch=1, queued_at=began, backend="local")
+    uow = cast("UnitOfWork", Committed())
+    with collecting() as collector:
+        recorder = traces.opened(Tracing(endpoint=collector.endpoint))
+        assert recorder is not None
+        tracing.tried(uow, run, phase, "lost")  # nobody had it
+        for outcome in ("lost", "finished"):
+            tracing.waited(uow, run, phase)
+            phase.claimed_by, phase.started_at = "one 1", began
+            tracing.tried(uow, run, phase, outcome)
+            phase.epoch += 1
+        await recorder.close(5.0)
+    assert [(span.name, span.status.code) for span in collector.spans] == [("queue plan", 0), ("plan", 2), ("plan", 0)]
+    assert [int.from_bytes(span.span_id) for span in collector.spans[1:]] == [traces.phase_span(PHASE, epoch) for epoch in (1, 2)]
+    assert {span.parent_span_id for span in collector.spans} == {traces.run_span(RUN).to_bytes(8)}
 
 
 @pytest.mark.parametrize(
