@@ -181,13 +181,13 @@ class Worker:
         return self._clock.now() + timedelta(seconds=CLAIM_SECONDS)
 
     async def _carry_out(self, job: Job) -> None:
-        renewing = asyncio.create_task(self._renew(job), name=f"claim:{job.name}")
-        try:
-            with traces.job(self._counted(job)):
+        with traces.job(self._counted(job)):
+            renewing = asyncio.create_task(self._renew(job), name=f"claim:{job.name}")
+            try:
                 await self._try(job)
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            finally:
+                renewing.cancel()
+                await asyncio.gather(renewing, return_exceptions=True)
 
     async def _renew(self, job: Job) -> None:
         """Keep the job while it runs. Never once somebody else has it: each claim is another attempt."""
@@ -253,8 +253,9 @@ class Worker:
             await asyncio.sleep(periodic.every.total_seconds())
             try:
                 if await self._leader.is_mine():
-                    with patient():
+                    with traces.job(periodic.name), patient():
                         await periodic.run()
+                        traces.told("done")
                     PERIODIC.labels(periodic.name, "done").inc()
             except Unavailable as error:
                 PERIODIC.labels(periodic.name, "failed").inc()
