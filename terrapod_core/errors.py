@@ -17,6 +17,7 @@ instance the sentence a person can act on. Permanent failures are 4xx: the terra
     ├── PreconditionFailed       412  the thing must first be in another state, as real clients expect to be told
     ├── TooLarge                 413
     ├── UnsupportedMediaType     415
+    ├── RangeNotSatisfiable      416  there is nothing in the range of bytes that was asked for
     ├── Invalid                  422  a well-formed document with a wrong value
     ├── TooManyRequests          429
     ├── BadGateway               502  another server that was asked is down, too slow, or answers nonsense
@@ -165,6 +166,13 @@ class UnsupportedMediaType(TerrapodError):
 
     status = 415
     title = "unsupported media type"
+
+
+class RangeNotSatisfiable(TerrapodError):
+    """The range of bytes begins behind the end, or is empty."""
+
+    status = 416
+    title = "range not satisfiable"
 
 
 class Invalid(TerrapodError):

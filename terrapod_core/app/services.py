@@ -56,7 +56,7 @@ from terrapod_core.states import (
     handlers as states_handlers,
     queries as states_queries,
 )
-from terrapod_core.storage import Capabilities, Objects, PhaseTokens
+from terrapod_core.storage import Archives, Capabilities, Objects, PhaseTokens
 from terrapod_core.storage.discards import remove_discarded
 from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.measured import measured
@@ -128,6 +128,7 @@ class Services:
             self.plugins.runner_backends(contexts), self.settings.runner.backend, "runner.backend"
         )
         self.objects = Objects(self.storage_backend, self.keyring)
+        self.archives = Archives(self.storage_backend, links=self.settings.storage.redirect)
         hashes = {**accounts_key_uses.HASHES, **agents_key_uses.HASHES}
         self.key_uses = KeyUses(self.db, self.keyring, self.objects, hashes, audit_key_uses.SIGNED)
         self.key_watch = KeyWatch(self.db, self.keyring, self.key_uses.needed, self.key_uses.hashed)

@@ -33,11 +33,10 @@ class Digests:
     sha256: str
 
 
-class ObjectEncoder:
-    """Encrypts one stream; `digests` is there once it has ended."""
+class Digesting:
+    """Counts and hashes one stream."""
 
-    def __init__(self, binding: Binding) -> None:
-        self._writer = FrameWriter(binding)
+    def __init__(self) -> None:
         # Not used for security: md5 is what the protocol's clients declare for a state.
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256()
@@ -45,8 +44,27 @@ class ObjectEncoder:
 
     @property
     def digests(self) -> Digests:
-        """Size and hashes of the plaintext seen so far."""
+        """Size and hashes of what was seen so far."""
         return Digests(self._size, self._md5.hexdigest(), self._sha256.hexdigest())
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Add bytes. It computes: call it in a thread."""
+        self._md5.update(data)
+        self._sha256.update(data)
+        self._size += len(data)
+
+
+class ObjectEncoder:
+    """Encrypts one stream; `digests`, of the plaintext, is there once it has ended."""
+
+    def __init__(self, binding: Binding) -> None:
+        self._writer = FrameWriter(binding)
+        self._digesting = Digesting()
+
+    @property
+    def digests(self) -> Digests:
+        """Size and hashes of the plaintext seen so far."""
+        return self._digesting.digests
 
     async def encode(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
         """The object's bytes for a stream of chunks of any size, in pieces of about 1 MiB before compression."""
@@ -74,9 +92,7 @@ class ObjectEncoder:
         return b"".join([*self._frames(memoryview(b"".join(held)), last=True), self._writer.directory()])
 
     def _frames(self, data: memoryview, *, last: bool) -> list[bytes]:
-        self._md5.update(data)
-        self._sha256.update(data)
-        self._size += len(data)
+        self._digesting.update(data)
         return self._writer.frames(data, last=last)
 
 

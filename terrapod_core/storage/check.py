@@ -20,11 +20,12 @@ from terrapod_core.db import Database
 from terrapod_core.errors import Conflict, NotFound
 from terrapod_core.plugin import ObjectMissing, StorageBackend
 from terrapod_core.secrets import SecretUnreadable
+from terrapod_core.storage.archives import Archives
 from terrapod_core.storage.discards import DiscardedObject
 from terrapod_core.storage.holds import is_held
 from terrapod_core.storage.key_sets import KeySet
 from terrapod_core.storage.key_uses import batches
-from terrapod_core.storage.named import NAMED, Named
+from terrapod_core.storage.named import NAMED, Named, NamedSealed
 from terrapod_core.storage.objects import Objects
 
 GRACE: Final = timedelta(days=1)
@@ -65,6 +66,7 @@ class StorageCheck:
         self._db = db
         self._backend = backend
         self._objects = objects
+        self._archives = Archives(backend, links=False)
         self._progress = progress
         self._grace = grace
         self.objects = 0
@@ -73,7 +75,7 @@ class StorageCheck:
         """Rows that name one."""
 
     async def run(self, *, deep: bool = False) -> AsyncGenerator[Finding]:
-        """Orphans and gaps as they are found. With `deep` every object is read and decrypted whole."""
+        """Orphans and gaps as they are found. With `deep` every object is read whole, and decrypted if it is encrypted."""
         with KeySet() as stored, KeySet() as old:
             await self._list(stored, old)
             for named in NAMED:
@@ -147,7 +149,7 @@ class StorageCheck:
 
     async def _read(self, named: Named, row_id: str, key: str) -> str | None:
         try:
-            async with aclosing(self._objects.get(named.kind, row_id, key)) as chunks:
+            async with aclosing(self._content(named, row_id, key)) as chunks:
                 async for _ in chunks:
                     pass
         except NotFound:
@@ -155,6 +157,9 @@ class StorageCheck:
         except SecretUnreadable as error:
             return error.detail
         return None
+
+    def _content(self, named: Named, row_id: str, key: str) -> AsyncGenerator[bytes]:
+        return self._objects.get(named.kind, row_id, key) if isinstance(named, NamedSealed) else self._archives.read(key)
 
     async def _leave_out_discarded(self, old: KeySet) -> None:
         """What is to be removed anyway is nobody's in order."""

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from terrapod_core.storage.objects import Objects, Stored
+from terrapod_core.storage.objects import Objects
+from terrapod_core.storage.storing import Stored
 
 T = TypeVar("T")
 

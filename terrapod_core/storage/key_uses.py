@@ -123,7 +123,7 @@ class KeyUses:
 
     async def _kinds(self) -> dict[str, Counter[str]]:
         found: dict[str, Counter[str]] = {}
-        for named in NAMED:
+        for named in NAMED.sealed():
             counts: Counter[str] = Counter()
             async for batch in batches(self._db, named):
                 counts.update([key_id for key_id in await keys_of(self._objects, [key for _, key in batch]) if key_id is not None])

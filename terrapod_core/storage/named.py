@@ -1,4 +1,7 @@
-"""Which columns name the objects of the store; the rooms that own the tables fill it in, so that a rotation forgets no kind."""
+"""Which columns name the objects of the store; the rooms that own the tables fill it in, so that a rotation forgets no kind.
+
+Plain archives are named here too, so that a check of the store and a backup know them; what is about keys asks for `sealed()`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from sqlalchemy import ColumnElement, Table, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from terrapod_core.db import Base
+from terrapod_core.storage.archives import ArchiveKind
 from terrapod_core.storage.objects import ObjectKind
 
 
@@ -17,7 +21,7 @@ from terrapod_core.storage.objects import ObjectKind
 class Named:
     """The objects of one kind, by the rows that name them."""
 
-    kind: ObjectKind
+    kind: ObjectKind | ArchiveKind
     table: Table
     column: str
     """Holds the object's key, or NULL."""
@@ -74,6 +78,13 @@ class Named:
         return its if self.shared is None else [*its, renamed.where(self.table.c[self.shared] == row_id)]
 
 
+@dataclass(frozen=True)
+class NamedSealed(Named):
+    """Likewise, of objects that are encrypted."""
+
+    kind: ObjectKind
+
+
 class NamedObjects:
     """The registry; `NAMED` is the one there is."""
 
@@ -92,7 +103,16 @@ class NamedObjects:
     ) -> None:
         """Say which column names the objects of a kind; called right below the entity."""
         table = cast("Table", entity.__table__)
-        self._known.append(Named(kind, table, table.c[column].name, table.c[bound_to].name, renamable, shared))
+        self._known.append(NamedSealed(kind, table, table.c[column].name, table.c[bound_to].name, renamable, shared))
+
+    def add_plain(self, kind: ArchiveKind, entity: type[Base], column: str) -> None:
+        """Say which column names the archives of a kind, which no key is needed for; called right below the entity, which has an `id`."""
+        table = cast("Table", entity.__table__)
+        self._known.append(Named(kind, table, table.c[column].name, table.c["id"].name, renamable=False))
+
+    def sealed(self) -> Iterator[NamedSealed]:
+        """Those that are encrypted."""
+        return (each for each in self if isinstance(each, NamedSealed))
 
     def __iter__(self) -> Iterator[Named]:
         return iter(sorted(self._known, key=lambda each: each.kind))

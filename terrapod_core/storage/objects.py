@@ -18,22 +18,17 @@ are bound to kind and id by their encryption, so a key copied to another row rea
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import re
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from terrapod_core.errors import NotFound, TerrapodError, TooLarge, Unavailable
+from terrapod_core.errors import NotFound
 from terrapod_core.plugin import ObjectMissing, StorageBackend
 from terrapod_core.secrets import Keyring, SecretUnreadable
 from terrapod_core.secrets.frames import WRAPPED_TAIL, Binding, Directory, rewrapped, wrapped_key
 from terrapod_core.secrets.stream import ObjectEncoder, ReadRange, ahead, decode, open_directory
-
-_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
+from terrapod_core.storage.storing import Counted, Stored, new_key, put_whole, working
 
 
 class ObjectKind(StrEnum):
@@ -61,18 +56,6 @@ LAYOUT: Final[dict[ObjectKind, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Stored:
-    """An object that is whole and durable in the store."""
-
-    key: str
-    """Where it lies: for the row, and for `get` and `delete`."""
-    size: int
-    """Bytes of plaintext, as are the hashes; hexadecimal in lower case."""
-    md5: str
-    sha256: str
-
-
 class Objects:
     """Puts and gets objects; computing and waiting for disks happen off the event loop."""
 
@@ -86,19 +69,10 @@ class Objects:
         `limit` is in bytes of plaintext (`None`: no limit); `TooLarge` as soon as it is passed. Whatever ends the stream
         early, the limit, an error of `chunks` or a cancellation, leaves nothing behind.
         """
-        key = f"{_stem(kind, object_id)}.{secrets.token_hex(12)}"
+        key = new_key(LAYOUT[kind], object_id)
         encoder = ObjectEncoder(Binding(self._keyring, kind.value, object_id))
-        source = _Source(chunks, limit)
-        try:
-            async with contextlib.aclosing(ahead(encoder.encode(source.read()))) as encoded:
-                await self._backend.write(key, encoded)
-        except BaseException as error:
-            # The backend removes what it had not finished; this is for the one that finished just before a cancellation.
-            with contextlib.suppress(Exception):
-                await asyncio.shield(self._backend.delete(key))
-            if source.failed or isinstance(error, TerrapodError) or not isinstance(error, Exception):
-                raise
-            raise self._away() from error
+        source = Counted(chunks, limit)
+        await put_whole(self._backend, key, source, encoder.encode(source.read()))
         digests = encoder.digests
         return Stored(key, digests.size, digests.md5, digests.sha256)
 
@@ -113,16 +87,13 @@ class Objects:
             return self._backend.read(key, first, beyond)
 
         try:
-            directory = await self._directory(Binding(self._keyring, kind.value, object_id), key, read)
-            async with contextlib.aclosing(ahead(decode(directory, read, start, end))) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+            with working(self._backend, "read"):
+                directory = await self._directory(Binding(self._keyring, kind.value, object_id), key, read)
+                async with contextlib.aclosing(ahead(decode(directory, read, start, end))) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
         except ObjectMissing:
             raise NotFound(f"The {kind.value.replace('_', ' ')} of {object_id} is no longer in the store.") from None
-        except (TerrapodError, ValueError):
-            raise
-        except Exception as error:
-            raise self._away() from error
 
     async def _directory(self, binding: Binding, key: str, read: ReadRange) -> Directory:
         size = (await self._backend.info(key)).size
@@ -139,11 +110,10 @@ class Objects:
     async def key_id(self, key: str) -> str:
         """Id of the instance's key that an object needs, as it says itself. Raises `NotFound` and `SecretUnreadable`."""
         try:
-            _, tail = await self._end_of(key)
+            with working(self._backend, "read"):
+                _, tail = await self._end_of(key)
         except ObjectMissing:
             raise NotFound(f"The object {key} is no longer in the store.") from None
-        except Exception as error:
-            raise self._away() from error
         return Keyring.key_id_of(wrapped_key(tail))
 
     async def rewrap(self, kind: ObjectKind, object_id: str, key: str) -> None:
@@ -154,15 +124,12 @@ class Objects:
         that began before the replacement goes on with the former object.
         """
         try:
-            size, tail = await self._end_of(key)
-            replaced, end = rewrapped(Binding(self._keyring, kind.value, object_id), tail)
-            await self._backend.write(key, self._followed_by(key, size - replaced, end))
+            with working(self._backend, "rewrite"):
+                size, tail = await self._end_of(key)
+                replaced, end = rewrapped(Binding(self._keyring, kind.value, object_id), tail)
+                await self._backend.write(key, self._followed_by(key, size - replaced, end))
         except ObjectMissing:
             raise NotFound(f"The {kind.value.replace('_', ' ')} of {object_id} is no longer in the store.") from None
-        except TerrapodError:
-            raise
-        except Exception as error:
-            raise self._away() from error
 
     async def _end_of(self, key: str) -> tuple[int, bytes]:
         """The size of an object as it is stored, and its last bytes, its wrapped data key among them."""
@@ -178,45 +145,16 @@ class Objects:
             raise SecretUnreadable(f"The object {key} changed while it was read.")
         yield end
 
-    def _away(self) -> Unavailable:
-        """What the client is told when the store fails; the cause is chained, for the log only."""
-        return Unavailable(f"The storage {self._backend.name!r} does not work at the moment; try again.", retry_after=5)
-
     async def exists(self, key: str) -> bool:
-        """Whether the store holds an object under this key; its content is not read."""
+        """Whether the store holds an object under this key; its content is not read. Raises `Unavailable`."""
         try:
-            await self._backend.info(key)
+            with working(self._backend, "look"):
+                await self._backend.info(key)
         except ObjectMissing:
             return False
         return True
 
     async def delete(self, key: str) -> None:
-        """Remove an object; one that is absent is fine."""
-        await self._backend.delete(key)
-
-
-def _stem(kind: ObjectKind, object_id: str) -> str:
-    if not _ID.match(object_id):
-        raise ValueError(f"{object_id!r} is not an id that an object can be stored for")
-    return LAYOUT[kind].format(id=object_id)
-
-
-class _Source:
-    """The stream that comes in, counted; tells its own failures from those of the store."""
-
-    def __init__(self, chunks: AsyncIterable[bytes], limit: int | None) -> None:
-        self._chunks = chunks
-        self._limit = limit
-        self.failed = False
-
-    async def read(self) -> AsyncGenerator[bytes]:
-        size = 0
-        try:
-            async for chunk in self._chunks:
-                size += len(chunk)
-                if self._limit is not None and size > self._limit:
-                    raise TooLarge(f"The body is larger than the limit of {self._limit} bytes ({self._limit / 1024**2:.6g} MiB).")
-                yield chunk
-        except Exception:
-            self.failed = True
-            raise
+        """Remove an object; one that is absent is fine. Raises `Unavailable`."""
+        with working(self._backend, "delete"):
+            await self._backend.delete(key)

@@ -20,7 +20,7 @@ from terrapod_core.secrets.resealing import Moved, move_on
 from terrapod_core.storage.claims import Claim, Claims
 from terrapod_core.storage.discards import remove_unnamed
 from terrapod_core.storage.key_uses import batches, keys_of
-from terrapod_core.storage.named import NAMED, Named
+from terrapod_core.storage.named import NAMED, NamedSealed
 from terrapod_core.storage.objects import Objects
 
 BATCH: Final = 50
@@ -60,7 +60,7 @@ class Rotation:
 
     async def total(self) -> dict[str, int]:
         """How many objects of each kind there are to look at; for whoever shows progress."""
-        return {each.kind.value: await self._db.read(lambda session, each=each: each.count(session)) for each in NAMED}  # type: ignore[misc]
+        return {each.kind.value: await self._db.read(lambda session, each=each: each.count(session)) for each in NAMED.sealed()}  # type: ignore[misc]
 
     async def run(self, progress: Progress, *, data: bool = False) -> Rotated:
         """Seal every column anew and wrap every data key anew that is not under the newest key.
@@ -73,12 +73,12 @@ class Rotation:
             moved: Moved = await move_on(self._db, self._keyring, column, lambda more, name=column.name: progress(name, more))  # type: ignore[misc]
             done.values += moved.changed
             done.note(column.name, moved.unreadable)
-        for named in NAMED:
+        for named in NAMED.sealed():
             anew = data and named.renamable
             await (self._encrypt_anew(named, progress, done) if anew else self._rewrap(named, progress, done))
         return done
 
-    async def _rewrap(self, named: Named, progress: Progress, done: Rotated) -> None:
+    async def _rewrap(self, named: NamedSealed, progress: Progress, done: Rotated) -> None:
         async for batch in batches(self._db, named, BATCH):
             keys = await keys_of(self._objects, [key for _, key in batch])
             due = [each for each, key_id in zip(batch, keys, strict=True) if key_id != self._keyring.newest]
@@ -95,12 +95,12 @@ class Rotation:
             done.objects += len(written)
             progress(named.kind.value, len(batch))
 
-    async def _drop_unnamed(self, named: Named, written: list[tuple[str, str]]) -> None:
+    async def _drop_unnamed(self, named: NamedSealed, written: list[tuple[str, str]]) -> None:
         """An object that was deleted just before it was replaced must not live on."""
         still = await self._db.read(lambda session: named.still(session, written))
         await remove_unnamed(self._db, self._objects, [key for object_id, key in written if (object_id, key) not in still])
 
-    async def _encrypt_anew(self, named: Named, progress: Progress, done: Rotated) -> None:
+    async def _encrypt_anew(self, named: NamedSealed, progress: Progress, done: Rotated) -> None:
         """Store each object a second time and let its row name that one: what reads the former goes on reading it."""
         replaced: deque[tuple[datetime, str]] = deque()
         async for batch in batches(self._db, named, BATCH):
@@ -119,7 +119,7 @@ class Rotation:
             await self._pause(READERS.total_seconds())
             await self._delete(replaced, until=replaced[-1][0])
 
-    async def _copy(self, named: Named, object_id: str, key: str) -> bool:
+    async def _copy(self, named: NamedSealed, object_id: str, key: str) -> bool:
         """Store an object once more and let its row name the copy; `False` when the row came to name another one meanwhile."""
         stored = await self._objects.put(named.kind, object_id, self._objects.get(named.kind, object_id, key), limit=None)
 

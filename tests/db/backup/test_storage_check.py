@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy.orm import Mapped, mapped_column
 
+from terrapod_core.db import Base
 from terrapod_core.errors import Conflict
 from terrapod_core.states.models import StateVersion
+from terrapod_core.storage import ArchiveKind
 from terrapod_core.storage.check import Gap, Orphan, StorageCheck
 from terrapod_core.storage.discards import discard
 from terrapod_core.storage.holds import held
+from terrapod_core.storage.named import NAMED
 from terrapod_core.testing import FakeClock
 from tests.support.planted import Planted, pieces
 
@@ -109,3 +114,60 @@ async def test_nothing_is_removed_while_a_backup_runs(planted: Planted, orphan: 
         with pytest.raises(Conflict, match="a backup is being made"):
             await looking(planted).remove([orphan])
     assert await planted.terrapod.objects.exists(orphan.key)
+
+
+@pytest.fixture
+async def shelf(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[type[Base]]:
+    """A table of a room that keeps plain archives, with a row and its archive."""
+    db, store = planted.terrapod.db, planted.terrapod.storage_backend
+    monkeypatch.setattr(NAMED, "_known", list(NAMED))
+
+    class Shelved(Base):
+        __tablename__ = "shelved_for_this_test"
+
+        id: Mapped[str] = mapped_column(primary_key=True)
+        archive_key: Mapped[str | None]
+
+    table = cast("Table", Shelved.__table__)
+    NAMED.add_plain(ArchiveKind.PROVIDER, Shelved, "archive_key")
+    stored = await planted.terrapod.archives.put(ArchiveKind.PROVIDER, "prv-1", pieces(b"a provider"), limit=None)
+    async with db.uow() as uow:
+        await (await uow.session.connection()).run_sync(table.create)
+        await uow.session.execute(insert(Shelved).values(id="prv-1", archive_key=stored.key))
+        await uow.commit()
+    assert b"".join([piece async for piece in store.read(stored.key)]) == b"a provider"
+    yield Shelved
+    Base.metadata.remove(table)
+    Base.registry._dispose_cls(Shelved)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_a_plain_archive_that_a_row_names_is_in_order(planted: Planted, clock: FakeClock, shelf: type[Base], deep: bool) -> None:
+    clock.advance(days=2)
+    assert await found(planted, deep=deep) == []
+
+
+async def test_a_plain_archive_that_no_row_names_any_more_is_an_orphan(planted: Planted, clock: FakeClock, shelf: type[Base]) -> None:
+    clock.advance(days=2)
+    async with planted.terrapod.db.uow() as uow:
+        await uow.session.execute(delete(shelf))
+        await uow.commit()
+    (orphan,) = await found(planted)
+    assert isinstance(orphan, Orphan)
+    assert (orphan.key.split(".")[0], orphan.size) == ("archives/providers/prv-1", 10)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_a_plain_archive_that_is_missing_is_a_gap(planted: Planted, shelf: type[Base], deep: bool) -> None:
+    store = planted.terrapod.storage_backend
+    (key,) = [info.key async for info in store.list("archives/")]
+    await store.delete(key)
+    assert await found(planted, deep=deep) == [Gap("shelved_for_this_test", "prv-1", "providers", key, "missing")]
+
+
+async def test_a_rotation_leaves_plain_archives_alone(planted: Planted, shelf: type[Base]) -> None:
+    terrapod = planted.terrapod
+    assert "providers" not in await terrapod.rotation.total()
+    done = await terrapod.rotation.run(quiet)
+    assert done.unreadable == {}
+    assert not [what for key in (await terrapod.key_uses.standing()).keys for what in key.stored if "providers" in what]
