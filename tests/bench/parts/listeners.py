@@ -42,7 +42,7 @@ def _idle(report: Report, server: BenchServer, *, number: int, watched: float, r
     process = psutil.Process(server.pid)
     report.doing(f"watching the server alone for {watched:.0f} s")
     alone = _share(process, watched)
-    memory, before = server.forget_peak(), _cpu(process)
+    memory, before = server.resident().forget_peak(), _cpu(process)
     with polling(server.url, listeners) as pollers:
         connected, ready = pollers.line(), pollers.line()
         report.add("all connected", seconds(connected), aim="under 1 s", met=connected < AIM_CONNECTED)
@@ -54,7 +54,7 @@ def _idle(report: Report, server: BenchServer, *, number: int, watched: float, r
         report.add("CPU while they wait", f"{100 * share:.2f} % of a core", beside, aim="under 1 %", met=share < AIM_CORE)
         again = share + each * number / WAIT_SECONDS
         report.add("with what asking again costs", f"{100 * again:.2f} % of a core", f"{number / WAIT_SECONDS:.1f} polls a second")
-        grown = server.peak() - memory
+        grown = server.resident().peak() - memory
         report.add("memory", mebibytes(grown), "above the same server before", aim="under 64 MiB", met=grown < AIM_MEMORY)
         _given(report, server, pollers, workspaces)
 

@@ -74,15 +74,15 @@ def huge(report: Report, directory: Path) -> None:
     """A plan whose JSON is hundreds of megabytes: kept, sent and not taken apart."""
     report.section("a plan with hundreds of megabytes of JSON; memory is the server's peak above idle")
     with serving(directory / "huge") as server:
-        idle = server.forget_peak()
+        idle = server.resident().forget_peak()
         report.doing("planning")
         run = _run(server, "huge", HUGE, "planned_and_finished", plan_only=True)
-        up, idle = server.peak() - idle, server.forget_peak()
+        up, idle = server.resident().peak() - idle, server.resident().forget_peak()
         plan = run["relationships"]["plan"]["data"]["id"]
         refused = server.api.get(f"plans/{plan}/json-output-redacted", timeout=PATIENCE).status_code
         with server.api.stream("GET", f"plans/{plan}/json-output", timeout=PATIENCE) as answer:
             size = sum(len(piece) for piece in answer.iter_raw(1 << 20))
-        down = server.peak() - idle
+        down = server.resident().peak() - idle
         aim = "under 48 MiB above idle"
         report.add("plan, log and artifacts taken: memory", mebibytes(up), aim=aim, met=up < MEMORY)
         report.add(

@@ -22,11 +22,12 @@ from tests.bench.tools.bodies import announce, bare_rate, large_state, new_works
 from tests.bench.tools.load import measure as load
 from tests.bench.tools.report import Report, mebibytes, spread
 from tests.bench.tools.served import DISK
-from tests.bench.tools.servers import BenchServer, serving
+from tests.bench.tools.servers import BenchServer, Resident, serving
 from tests.support.postgres import PostgresServer
 from tests.support.workspace import data
 
 SIZE = 100 * 2**20
+WAIT = 600
 SLOW_DISK = 20 * 10**6
 MEMORY, UPLOAD_SHARE, CYCLES, CLIENTS = 32 * 2**20, 0.5, 150, 8
 MANY, PAGE_MS = 10_000, 15
@@ -54,11 +55,11 @@ def _transfer(report: Report, server: BenchServer, path: Path, rounds: int, bare
         report.doing(f"round {number + 1} of {rounds}{note}")
         workspace = new_workspace(server, f"large-{number}", locked=True)
         link = announce(server, workspace, path)
-        took, peak = _peak_of(server, partial(_up, link, path))
+        took, peak = peak_of(server.resident(), partial(upload, link, path))
         up.append(size / took)
         up_peak.append(peak)
         current = data(server.api.get(f"workspaces/{workspace}/current-state-version"))["attributes"]
-        took, peak = _peak_of(server, partial(_down, current["hosted-state-download-url"], server.token, size))
+        took, peak = peak_of(server.resident(), partial(download, current["hosted-state-download-url"], server.token, size))
         down.append(size / took)
         down_peak.append(peak)
     memory, aim = median(up_peak), "under 32 MiB above idle"
@@ -66,29 +67,33 @@ def _transfer(report: Report, server: BenchServer, path: Path, rounds: int, bare
     if bare is not None:
         share = median(up) / bare
         beside = f"write, md5 and sha256 in a bare loop {bare / 1e6:.0f} MB/s"
-        report.add("up: rate", spread(up, _rate), beside, aim="half of the bare loop", met=share >= UPLOAD_SHARE)
+        report.add("up: rate", spread(up, rate_text), beside, aim="half of the bare loop", met=share >= UPLOAD_SHARE)
     else:
-        report.add(f"up{note}: rate", spread(up, _rate))
+        report.add(f"up{note}: rate", spread(up, rate_text))
     report.add(f"down{note}: memory", spread(down_peak, mebibytes), aim=aim, met=median(down_peak) < MEMORY)
-    report.add(f"down{note}: rate", spread(down, _rate), "one client in Python")
+    report.add(f"down{note}: rate", spread(down, rate_text), "one client in Python")
 
 
-def _peak_of(server: BenchServer, act: Callable[[], None]) -> tuple[float, float]:
-    idle = server.forget_peak()
+def peak_of(resident: Resident, act: Callable[[], None]) -> tuple[float, float]:
+    """Seconds that it takes, and the peak memory of the process above what it had before, in bytes."""
+    idle = resident.forget_peak()
     began = time.monotonic()
     act()
-    return time.monotonic() - began, server.peak() - idle
+    return time.monotonic() - began, resident.peak() - idle
 
 
-def _up(link: str, path: Path) -> None:
+def upload(link: str, path: Path) -> None:
+    """Send a file to a link."""
     with path.open("rb") as file:
-        answer = httpx.put(link, content=iter(lambda: file.read(1 << 18), b""), headers=_length(path), timeout=120, trust_env=False)
+        answer = httpx.put(link, content=iter(lambda: file.read(1 << 18), b""), headers=_length(path), timeout=WAIT, trust_env=False)
     answer.raise_for_status()
 
 
-def _down(link: str, token: str, size: int) -> None:
+def download(link: str, token: str, size: int) -> None:
+    """Fetch so many bytes, and keep none."""
     seen = 0
-    with httpx.stream("GET", link, headers={"Authorization": f"Bearer {token}"}, timeout=120, trust_env=False) as answer:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with httpx.stream("GET", link, headers=headers, timeout=WAIT, trust_env=False) as answer:
         answer.raise_for_status()
         for piece in answer.iter_raw(1 << 20):
             seen += len(piece)
@@ -100,7 +105,8 @@ def _length(path: Path) -> dict[str, str]:
     return {"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"}
 
 
-def _rate(value: float) -> str:
+def rate_text(value: float) -> str:
+    """Bytes a second as people read them."""
     return f"{value / 1e6:.0f} MB/s"
 
 

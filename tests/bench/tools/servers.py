@@ -16,23 +16,34 @@ HONEST = ("fsync = on", "synchronous_commit = on", "full_page_writes = on")
 """The tests' PostgreSQL forgets at a crash; a measured one must not, or its commits cost nothing."""
 
 
+class Resident:
+    """The memory of a process."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = Path("/proc") / str(pid)
+
+    def forget_peak(self) -> int:
+        """Look for the peak anew from now on; what is resident now, in bytes."""
+        (self._process / "clear_refs").write_text("5")
+        return self._of("VmRSS")
+
+    def peak(self) -> int:
+        """The most that was resident since `forget_peak`, in bytes."""
+        return self._of("VmHWM")
+
+    def _of(self, name: str) -> int:
+        lines = (self._process / "status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(name + ":")).split()[1]) * 1024
+
+
 class BenchServer(Server):
     """`tests/bench/tools/served.py` as a process."""
 
     program = ("-P", str(Path(__file__).with_name("served.py")))
 
-    def forget_peak(self) -> int:
-        """Look for the peak anew from now on; what is resident now, in bytes."""
-        (Path("/proc") / str(self.pid) / "clear_refs").write_text("5")
-        return self._memory("VmRSS")
-
-    def peak(self) -> int:
-        """The most that was resident since `forget_peak`, in bytes."""
-        return self._memory("VmHWM")
-
-    def _memory(self, name: str) -> int:
-        lines = (Path("/proc") / str(self.pid) / "status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith(name + ":")).split()[1]) * 1024
+    def resident(self) -> Resident:
+        """Its memory."""
+        return Resident(self.pid)
 
 
 @contextmanager
