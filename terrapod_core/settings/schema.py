@@ -115,9 +115,7 @@ class Storage:
     """Where objects (states, logs, archives) are kept."""
 
     backend: str = setting("local", "The storage backend, by the name its plugin gives it.")
-    redirect: bool = setting(
-        True, "Send clients of plain archives to the store itself, where it signs links. Not for stores that clients cannot reach."
-    )
+    redirect: bool = setting(True, "Send clients of plain archives to the store, if it signs links. Not where they cannot reach it.")
 
 
 @dataclass(frozen=True, kw_only=True)
