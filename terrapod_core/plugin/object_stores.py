@@ -27,7 +27,7 @@ from terrapod_core.plugin.settings import PluginSettings
 from terrapod_core.plugin.storage import ObjectExists, ObjectInfo, ObjectMissing, check_key
 from terrapod_core.settings import setting
 
-BLOCK: Final = 8 * 1024 * 1024
+BLOCK: Final = 6 * 1024 * 1024
 """Bytes that are sent in one request; a smaller object is one request as a whole."""
 PIECE: Final = 1024 * 1024
 """Bytes that a read hands over at once, at most."""
