@@ -1,9 +1,9 @@
-"""Two servers behind a balancer on PostgreSQL, Redis and S3: `nox -s faults -- replicas`, some eight minutes for two rounds.
+"""Two servers behind a balancer on PostgreSQL, Redis and S3: `nox -s faults -- replicas`, some seven minutes.
 
 Under load a replica, PostgreSQL, Redis and the object store are killed, stopped or stand still, in turn. Clients ask again as sensible
 ones do, and note what was acknowledged: none of it may be lost, no run may be stuck, and no request may fail outside of an outage.
 
-nox -s faults -- replicas --rounds 1 --seed 7    once each, in this order and at these moments
+nox -s faults -- replicas --rounds 3 --seed 7    three times each, in this order and at these moments
 nox -s faults -- replicas --keep                 leave the servers' directories for a look, also when all is well
 """
 
@@ -34,7 +34,7 @@ SAFE = ("ALTER SYSTEM RESET ALL", "SELECT pg_reload_conf()")
 def main() -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(prog="nox -s faults -- replicas")
-    parser.add_argument("--rounds", type=int, default=2, help="how often each outage happens (default 2)")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each outage happens (default 1)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000), help="of the order and the moments")
     parser.add_argument("--only", help="outages with this in their name")
     parser.add_argument("--keep", action="store_true", help="leave the servers' directories")

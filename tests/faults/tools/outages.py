@@ -69,8 +69,8 @@ def all_outages(replicas: Sequence[Server], database: PostgresServer, redis: Red
         Outage("PostgreSQL: restart", database.stop, database.start),
         Outage("Redis: SIGKILL", redis.kill, redis.start),
         Outage("Redis: stands still", redis.freeze, redis.thaw, seconds=(3, 10)),
-        Outage("object store: SIGKILL", store.stop, store.start),
-        Outage("object store: stands still", store.freeze, store.thaw, seconds=(3, 10)),
+        Outage("object store: SIGKILL", store.stop, store.start, seconds=(5, 20)),
+        Outage("object store: stands still", store.freeze, store.thaw, seconds=(5, 20)),
     ]
 
 

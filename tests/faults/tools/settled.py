@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -40,8 +41,9 @@ def of_site(site: Site, load: Load) -> Iterator[str]:
                 yield from _of_state(patient, state)
             if kept.states:
                 yield from _of_current(patient, kept.states[-1])
+            made = {workspace: _states_of(patient, workspace) for workspace in {each.workspace for each in kept.runs}}
             for run in kept.runs:
-                yield from _of_run(patient, run)
+                yield from _of_run(patient, run, made[run.workspace].get(run.run))
             yield from _of_all_runs(patient, kept)
         except GivenUp as sentence:
             yield f"what was acknowledged cannot be read: {sentence}"
@@ -99,19 +101,15 @@ def _of_current(patient: Patient, newest: Kept) -> Iterator[str]:
         yield f"the current state is {current['id']} (serial {current['attributes']['serial']}), and not {newest}"
 
 
-def _of_run(patient: Patient, ran: Ran) -> Iterator[str]:
+def _of_run(patient: Patient, ran: Ran, link: str | None) -> Iterator[str]:
+    """`link` leads to the state that the run made."""
     run = patient.get(f"runs/{ran.run}")["attributes"]
     if run["status"] != "applied":
         yield f"{ran.run} ended as {run['status']}: {run.get('error-message')}"
         return
-    versions = patient.get(
-        "state-versions",
-        **{"filter[workspace][name]": _name(patient, ran.workspace), "filter[organization][name]": "default", "page[size]": 100},
-    )
-    ours = [each for each in versions if (each["relationships"]["run"]["data"] or {}).get("id") == ran.run]
-    if not ours:
+    if link is None:
         yield f"{ran.run} is applied, and no state is its"
-    elif outputs(patient.download(ours[0]["attributes"]["hosted-state-download-url"])).get("key") != ran.key:
+    elif outputs(patient.download(link)).get("key") != ran.key:
         yield f"the state of {ran.run} is not what it made"
     for phase in ("plan", "apply"):
         log = patient.download(patient.get(f"runs/{ran.run}/{phase}")["attributes"]["log-read-url"])
@@ -123,8 +121,20 @@ def _of_run(patient: Patient, ran: Ran) -> Iterator[str]:
             yield f"the log of {ran.run}'s apply does not tell each line once: {log!r}"
 
 
-def _name(patient: Patient, workspace: str) -> str:
-    return str(patient.get(f"workspaces/{workspace}")["attributes"]["name"])
+def _states_of(patient: Patient, workspace: str) -> dict[str, str]:
+    """Links to the newest states of a workspace's runs, by the run."""
+    name = patient.get(f"workspaces/{workspace}")["attributes"]["name"]
+    filters: dict[str, Any] = {"filter[workspace][name]": name, "filter[organization][name]": "default", "page[size]": 100}
+    links: dict[str, str] = {}
+    for number in itertools.count(1):
+        page = patient.get("state-versions", **filters, **{"page[number]": number})
+        for each in page:
+            run = each["relationships"]["run"]["data"]
+            if run is not None:
+                links.setdefault(run["id"], each["attributes"]["hosted-state-download-url"])
+        if len(page) < filters["page[size]"]:
+            break
+    return links
 
 
 def _of_all_runs(patient: Patient, kept: Acknowledged) -> Iterator[str]:
@@ -134,8 +144,9 @@ def _of_all_runs(patient: Patient, kept: Acknowledged) -> Iterator[str]:
             if run["attributes"]["status"] not in OVER:
                 yield f"{run['id']} is {run['attributes']['status']} for ever"
         shown = patient.get(f"workspaces/{workspace}")["attributes"]
-        if shown["locked"] or shown["conditions"]:
-            yield f"the workspace {workspace} is locked: {shown['locked']}; its conditions: {json.dumps(shown['conditions'])}"
+        conditions = [each for each in shown["conditions"] if each["run-id"] is not None]
+        if shown["locked"] or conditions:
+            yield f"the workspace {workspace} is locked: {shown['locked']}; its conditions: {json.dumps(conditions)}"
 
 
 def _of_events(site: Site, kept: Acknowledged) -> Iterator[str]:
