@@ -45,6 +45,7 @@ class AzureStorage(ObjectStore):
     """Keeps objects in one container, which any number of processes share."""
 
     name = "azure"
+    in_flight = 1  # with two, an upload held more than it may
     single = 1024 * 1024  # what is larger, Azure's library hands to its transport in a form that this warns of
 
     def __init__(self, settings: AzureStorageSettings) -> None:
