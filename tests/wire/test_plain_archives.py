@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
+import random
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from tests.support.object_stores import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Store,
 from tests.support.server import free_port
 from tests.support.waiting import until
 
-DATA = os.urandom(3_000_000)
+DATA = random.Random(7).randbytes(3_000_000)
 TAG = f'"{hashlib.sha256(DATA).hexdigest()}"'
 
 

@@ -89,7 +89,7 @@ WHOLE: Final[Mapping[tuple[str, str], str]] = {
     (r"all of (workspaces|runs)|sorts|SCAN workspaces", r"unnest\(|json_each\("): (
         "what somebody sees by roles is worked out over all workspaces; of workspaces it is remembered until a name, label or owner changes"
     ),
-    (r"all of workspaces", r"count\(\*\)|labels\.key|lower\(workspaces\.name\)|workspaces\.name ILIKE|current_run_id IN"): (
+    (r"(all of|SCAN) workspaces", r"count\(\*\)|labels\.key|lower\(workspaces\.name\)|workspaces\.name ILIKE|current_run_id IN"): (
         "totals and searches go over all workspaces: some ten thousand, in milliseconds"
     ),
     (r"(all of|SCAN) (runs|workspaces)", r"SELECT count\(\*\) AS count_1 FROM runs"): (
@@ -100,7 +100,7 @@ WHOLE: Final[Mapping[tuple[str, str], str]] = {
     (r"all of configuration_versions", r"SELECT count"): "the total of a workspace that has half of all there are",
     (r"sorts", r"FROM (agent_pools|\(SELECT coalesce\(role_assignments)"): "a row for each pool or person, some thousands",
     (r"sorts", r"FROM variable_set_workspaces"): "the workspaces of twenty shared sets",
-    (r"sorts|all of workspaces", r"ORDER BY workspaces\.(updated_at|latest_change_at)"): (
+    (r"sorts|(all of|SCAN) workspaces", r"ORDER BY workspaces\.(updated_at|latest_change_at)"): (
         "an index in this order would be written with every run and every state"
     ),
 }
