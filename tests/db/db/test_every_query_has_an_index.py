@@ -95,7 +95,7 @@ WHOLE: Final[Mapping[tuple[str, str], str]] = {
     (r"(all of|SCAN) (runs|workspaces)", r"SELECT count\(\*\) AS count_1 FROM runs"): (
         "an exact total of what a filter finds in all runs; without a filter, what is older than an hour is counted once"
     ),
-    (r"all of workspaces", r"runs\.status (IN|=)"): "the queue: a few runs, whose workspaces PostgreSQL finds either way",
+    (r"(all of|SCAN) workspaces", r"runs\.status (IN|=)"): "the queue: a few runs, found from either side in milliseconds",
     (r"all of audit_entries", r"SELECT count.* LIMIT"): "the log's total stops at a limit; here every entry is found by the filter",
     (r"all of configuration_versions", r"SELECT count"): "the total of a workspace that has half of all there are",
     (r"sorts", r"FROM (agent_pools|\(SELECT coalesce\(role_assignments)"): "a row for each pool or person, some thousands",
