@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -123,7 +123,8 @@ class Server:
         if self._process is not None:
             self._end(signal.SIGKILL)
         for process in working_in(self.directory):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                process.kill()
 
     @property
     def pid(self) -> int:
