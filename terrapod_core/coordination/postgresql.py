@@ -38,7 +38,7 @@ _NOTIFY: Final = text("SELECT pg_notify('terrapod', payload) FROM unnest(:payloa
     bindparam("payloads", type_=ARRAY(Text))
 )
 _PLAIN_NOTIFY: Final = "SELECT pg_notify('terrapod', payload) FROM unnest($1::text[]) AS payload"
-_AWAY: Final = (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_AWAY: Final = (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class PostgreSQLCoordination:
@@ -99,9 +99,10 @@ class PostgreSQLCoordination:
             return self._leases.grant(name, seconds)
 
     async def renew(self, lease: Lease, seconds: float) -> bool:
-        """Have it for so long from now on."""
-        self._present()
-        return self._leases.renew(lease, seconds)
+        """Have it for so long from now on. PostgreSQL is asked: the lock ends with the connection, which may be over unnoticed."""
+        async with self._asking() as connection:
+            await connection.fetchval("SELECT 1")
+            return self._leases.renew(lease, seconds)
 
     async def release(self, lease: Lease) -> None:
         """Let another have it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import text
@@ -12,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from terrapod_core.coordination import EVENTS, PHASES, PostgreSQLCoordination
 from terrapod_core.db import Database
-from terrapod_core.plugin import CoordinationAway, Wakeup
+from terrapod_core.plugin import CoordinationAway, CoordinationBackend, Lease, Wakeup
 from terrapod_core.testing.coordination import CoordinationBackendKit, Make, acquired, eventually
 from tests.support.postgres import PostgresServer, postgres_server
 
@@ -111,8 +112,16 @@ async def test_leases_are_over_with_the_connection(here: Server, there: Server) 
         holders = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
         await uow.session.execute(text(holders))
     await acquired(other, "work")
+    # At once, whether or not this process has noticed by now that its connection is over.
+    assert not await _still_held(backend, lease)
     await eventually(lambda: here.db.wakeups.hears)
-    assert not await backend.renew(lease, 60)
+    assert not await _still_held(backend, lease)
+
+
+async def _still_held(backend: CoordinationBackend, lease: Lease) -> bool:
+    with suppress(CoordinationAway):
+        return await backend.renew(lease, 60)
+    return False
 
 
 async def test_listening_begins_again_after_a_restart_of_postgresql_and_looks_are_frequent_meanwhile() -> None:
