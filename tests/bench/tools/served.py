@@ -15,7 +15,7 @@ from typing import Any
 
 from quart import Quart, Response
 
-from terrapod_core.cli import main, serve
+from terrapod_core.cli import main, serving
 from terrapod_storage_local.files import Incoming
 
 HELLO = "/hello"
@@ -47,8 +47,8 @@ def say_hello() -> None:
         told, longest = longest, 0.0
         return Response(json.dumps({"longest": told}), content_type="application/json")
 
-    module: Any = serve
-    serving = module.hypercorn_serve
+    module: Any = serving
+    serve = module.hypercorn_serve
 
     async def with_hello(app: Any, config: Any, **options: Any) -> None:
         async def both(scope: Any, receive: Any, send: Any) -> None:
@@ -56,7 +56,7 @@ def say_hello() -> None:
 
         watching = asyncio.create_task(watch())
         try:
-            await serving(both, config, **options)
+            await serve(both, config, **options)
         finally:
             watching.cancel()
 

@@ -12,6 +12,7 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from terrapod_core.cli import serving as cli
 from terrapod_core.settings import Server, Settings
 from terrapod_core.web import TerrapodQuart
+from tests.bench.tools.served import say_hello
 from tests.support.server import free_port
 
 
@@ -46,3 +47,10 @@ async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
         except ConnectionRefusedError:
             await asyncio.sleep(0.01)
     raise AssertionError("nobody listens")
+
+
+def test_the_benchmarks_can_put_their_application_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They replace what `serving` calls Hypercorn by, and run too seldom to notice that it is called otherwise."""
+    monkeypatch.setattr(cli, "hypercorn_serve", hypercorn_serve)
+    say_hello()
+    assert vars(cli)["hypercorn_serve"] is not hypercorn_serve
