@@ -12,8 +12,7 @@ from terrapod_core.audit import REQUEST, AuditEntry, Refusals, RequestInfo, refu
 from terrapod_core.authz import Actor, ActorKind
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Forbidden, Unauthorized, Unavailable
-from terrapod_core.settings import Settings
-from terrapod_core.settings.schema import Limits
+from terrapod_core.settings import Limits, Settings
 from terrapod_core.web import TerrapodQuart
 from terrapod_core.web.dress import dress
 from terrapod_core.web.failures import Failures
