@@ -62,7 +62,6 @@ from terrapod_core.plugin.object_stores import (
     Upload,
     Verdict,
     http_date,
-    retry_after,
 )
 from terrapod_core.plugin.runners import (
     JSON,
@@ -182,7 +181,6 @@ __all__ = [
     "check_key",
     "hookimpl",
     "http_date",
-    "retry_after",
     "setting",
     "subsections",
 ]

@@ -1,7 +1,7 @@
 """What backends over object stores have in common: blocks, retries, one version per read, and errors an operator can act on.
 
 A plugin extends `ObjectStore` with the requests of its service, each of which asks once; here they are asked again when that
-can help. The core's own streams are never read twice for it: what is sent again is a block of `BLOCK` bytes that is held.
+can help. The core's own streams are never read twice for it: what is sent again is a block that is held.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from terrapod_core.plugin.storage import ObjectExists, ObjectInfo, ObjectMissing
 from terrapod_core.settings import setting
 
 BLOCK: Final = 6 * 1024 * 1024
-"""Bytes that are sent in one request; a smaller object is one request as a whole."""
+"""Bytes that are sent in one request, unless a store wants others; a smaller object is one request as a whole."""
 PIECE: Final = 1024 * 1024
 """Bytes that a read hands over at once, at most."""
 FIRST_WAIT: Final = 0.2
@@ -85,6 +85,10 @@ class Fault(Enum):
     """It may work a moment later."""
     REFUSED = auto()
     """It will not work until somebody does something."""
+
+
+FAULTS: Final = {404: Fault.MISSING, 412: Fault.UNMET, 416: Fault.BEYOND}
+"""What statuses mean, unless the service has a word that says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,8 @@ class ObjectStore(ABC):
     name: str
     in_flight = 2
     """Blocks that are on their way at once, while the next one is gathered."""
+    block = BLOCK
+    """Bytes of a block."""
     single = BLOCK
     """Bytes of the largest object that is stored by one request."""
 
@@ -266,11 +272,13 @@ class ObjectStore(ABC):
     def _named(self, key: str) -> str:
         return self._prefix + check_key(key)
 
-    def _refused(self, status: int | None, code: str) -> Verdict:
-        """The verdict on a status that means nothing special; `code` is the service's own word for it."""
+    def _answer(self, status: int | None, code: str, after: str | None) -> Verdict:
+        """The verdict on a status; `code` is the service's own word for it, `after` its `Retry-After`."""
+        if status in FAULTS:
+            return Verdict(FAULTS[status])
         said = f"{status} ({code})" if status and code else str(status or code)
         if status in AGAIN:
-            return Verdict(Fault.AWAY, f"{self._where} answers {said}; check the store if this lasts")
+            return Verdict(Fault.AWAY, f"{self._where} answers {said}; check the store if this lasts", _seconds(after))
         if status in (401, 403):
             return Verdict(
                 Fault.REFUSED,
@@ -317,7 +325,7 @@ class ObjectStore(ABC):
 
     async def _write(self, key: str, chunks: AsyncIterable[bytes], *, create: bool) -> ObjectInfo:
         name = self._named(key)
-        async with contextlib.aclosing(_blocks(chunks)) as blocks:
+        async with contextlib.aclosing(_blocks(chunks, self.block)) as blocks:
             first = deque([await anext(blocks)])  # popped where it is sent: a frame that waits holds no block
             if first[0][1] and len(first[0][0]) <= self.single:
                 return self._ours(await self._kept_at(key, lambda: self._put(name, first[0][0], create=create)))
@@ -386,15 +394,15 @@ class _Beyond(Exception):
     """There is nothing in the range."""
 
 
-async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncGenerator[tuple[bytes, bool]]:
-    """A stream in blocks of `BLOCK` bytes; each with whether it is the last, which alone may be smaller, or empty."""
+async def _blocks(chunks: AsyncIterable[bytes], size: int) -> AsyncGenerator[tuple[bytes, bool]]:
+    """A stream in blocks of `size` bytes; each with whether it is the last, which alone may be smaller, or empty."""
     held = bytearray()
     async for chunk in chunks:
         held += chunk
-        while len(held) > BLOCK:
+        while len(held) > size:
             with memoryview(held) as view:
-                block = view[:BLOCK].tobytes()
-            del held[:BLOCK]
+                block = view[:size].tobytes()
+            del held[:size]
             yield block, False
     block = bytes(held)
     held.clear()
@@ -420,7 +428,7 @@ def _is_key(key: str) -> bool:
     return True
 
 
-def retry_after(value: str | None) -> float:
+def _seconds(value: str | None) -> float:
     """The seconds that a `Retry-After` names, up to a limit; 0 when it names a date, or nothing."""
     return min(float(value), LONGEST_WAIT) if value and re.fullmatch(r"\d{1,9}", value) else 0.0
 

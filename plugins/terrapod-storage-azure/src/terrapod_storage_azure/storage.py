@@ -25,27 +25,20 @@ from terrapod_core.plugin import (
     StoreFailed,
     Upload,
     Verdict,
-    retry_after,
 )
 from terrapod_storage_azure.settings import AzureStorageSettings
 
 READ_AT_ONCE: Final = 4 * 1024 * 1024
 """Bytes of one request: Azure's library holds the whole of an answer."""
 LISTED_AT_ONCE: Final = 1000
-FAULTS: Final = {
-    "BlobNotFound": Fault.MISSING,
-    "ResourceNotFound": Fault.MISSING,
-    "BlobAlreadyExists": Fault.UNMET,
-    "ConditionNotMet": Fault.UNMET,
-    "InvalidRange": Fault.BEYOND,
-}
 
 
 class AzureStorage(ObjectStore):
     """Keeps objects in one container, which any number of processes share."""
 
     name = "azure"
-    in_flight = 1  # with two, an upload held more than it may
+    in_flight = 1  # with two, or larger blocks, an upload held more than it may: Azure's library copies them
+    block = 4 * 1024 * 1024
     single = 1024 * 1024  # what is larger, Azure's library hands to its transport in a form that this warns of
 
     def __init__(self, settings: AzureStorageSettings) -> None:
@@ -214,11 +207,9 @@ class AzureStorage(ObjectStore):
             return Verdict(Fault.REFUSED, f"{self._where} does not exist; make it, or correct storage.azure.container")
         if code == "InvalidBlockList":
             return Verdict(Fault.REFUSED, f"{self._where} lost parts of an object that somebody else wrote at the same time; try again")
-        fault = FAULTS.get(code, {404: Fault.MISSING, 412: Fault.UNMET, 416: Fault.BEYOND}.get(error.status_code))
-        if fault is not None:
-            return Verdict(fault)
-        refused = self._refused(error.status_code, code)
-        return Verdict(refused.fault, refused.words, retry_after(headers.get("Retry-After")))
+        if code == "BlobAlreadyExists":
+            return Verdict(Fault.UNMET)
+        return self._answer(error.status_code, code, headers.get("Retry-After"))
 
 
 class _Upload:

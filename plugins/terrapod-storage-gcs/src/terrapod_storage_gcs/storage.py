@@ -27,7 +27,6 @@ from terrapod_core.plugin import (
     StoreFailed,
     Upload,
     Verdict,
-    retry_after,
 )
 from terrapod_core.plugin.object_stores import BLOCK
 from terrapod_storage_gcs.connection import Connection, Refused
@@ -151,11 +150,7 @@ class GCSStorage(ObjectStore):
     def _answered(self, refused: Refused) -> Verdict:
         if refused.status == 404 and (refused.of_bucket or "bucket does not exist" in refused.text):
             return Verdict(Fault.REFUSED, f"{self._where} does not exist; make it, or correct storage.gcs.bucket")
-        fault = {404: Fault.MISSING, 412: Fault.UNMET, 416: Fault.BEYOND}.get(refused.status)
-        if fault is not None:
-            return Verdict(fault)
-        verdict = self._refused(refused.status, refused.reason)
-        return Verdict(verdict.fault, verdict.words, retry_after(refused.retry_after))
+        return self._answer(refused.status, refused.reason, refused.retry_after)
 
 
 class _Upload:

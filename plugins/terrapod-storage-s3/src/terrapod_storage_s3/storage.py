@@ -24,23 +24,12 @@ from terrapod_core.plugin import (
     Upload,
     Verdict,
     http_date,
-    retry_after,
 )
 from terrapod_storage_s3.settings import S3StorageSettings
 
 PIECE: Final = 256 * 1024
 LISTED_AT_ONCE: Final = 1000
 NO_UPLOAD: Final = "NoSuchUpload"
-FAULTS: Final = {
-    "NoSuchKey": Fault.MISSING,
-    NO_UPLOAD: Fault.MISSING,
-    "404": Fault.MISSING,
-    "NotFound": Fault.MISSING,
-    "InvalidRange": Fault.BEYOND,
-    "416": Fault.BEYOND,
-    "PreconditionFailed": Fault.UNMET,
-    "412": Fault.UNMET,
-}
 _PROBE: Final = "health/creation"
 
 
@@ -198,15 +187,11 @@ class S3Storage(ObjectStore):
     def _answered(self, response: Any) -> Verdict:
         code = str(response.get("Error", {}).get("Code", ""))
         meta = response.get("ResponseMetadata", {})
-        status = meta.get("HTTPStatusCode")
         if code == "NoSuchBucket":
             return Verdict(Fault.REFUSED, f"{self._where} does not exist; make it, or correct storage.s3.bucket")
-        if code in FAULTS:
-            return Verdict(FAULTS[code])
         if code == "ConditionalRequestConflict":
             return Verdict(Fault.AWAY, f"{self._where} answers 409 ({code}): others write the same object")
-        refused = self._refused(status, code)
-        return Verdict(refused.fault, refused.words, retry_after(meta.get("HTTPHeaders", {}).get("retry-after")))
+        return self._answer(meta.get("HTTPStatusCode"), code, meta.get("HTTPHeaders", {}).get("retry-after"))
 
 
 class _Upload:
