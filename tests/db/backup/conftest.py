@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,12 +12,12 @@ from terrapod_core.app import Terrapod
 from terrapod_core.backup import Archive, Made, Options, Passphrase, Restore, make_backup
 from terrapod_core.backup.making import Source
 from terrapod_core.backup.restoring import Restored, Target
-from terrapod_core.plugin import Plugins, StorageBackend, hookimpl
-from terrapod_core.settings import Database, Runner, Secrets, Settings, Storage
-from terrapod_core.testing import FakeClock, FakeRunnerBackend, MemoryKeys, MemoryStorage
+from terrapod_core.plugin import StorageBackend
+from terrapod_core.testing import FakeClock, MemoryKeys, MemoryStorage
 from terrapod_core.testing.keys import key_text
 from tests.support.databases import Databases, PostgreSQLDatabases, SQLiteDatabases
 from tests.support.planted import Planted
+from tests.support.whole import Whole
 
 Install = Callable[..., Terrapod]
 PASSPHRASE = "eleven hundred geese"
@@ -27,30 +26,13 @@ PASSPHRASE = "eleven hundred geese"
 @pytest.fixture
 async def install(migrated_url: str, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Install]:
     """Makes installations."""
-    made: list[Terrapod] = []
+    whole = Whole(tmp_path / "data", clock)
 
     def install(url: str, store: StorageBackend | None = None, keys: str = "k1") -> Terrapod:
-        backend, given = store or MemoryStorage(clock), MemoryKeys(key_text(*keys.split()))
-        fakes = SimpleNamespace(
-            register_storage_backends=hookimpl(lambda context: [backend]),
-            register_runner_backends=hookimpl(lambda context: [FakeRunnerBackend()]),
-            register_key_providers=hookimpl(lambda context: [given]),
-        )
-        settings = Settings(
-            data_dir=tmp_path / "data",
-            external_url="https://tfe.example.com",
-            database=Database(url=url),
-            secrets=Secrets(provider="memory"),
-            storage=Storage(backend="memory"),
-            runner=Runner(backend="fake"),
-        )
-        made.append(Terrapod(settings, plugins=Plugins.discover(settings, modules={"fakes": fakes}), clock=clock))
-        return made[-1]
+        return whole.make(url, store or MemoryStorage(clock), MemoryKeys(key_text(*keys.split())))
 
     yield install
-    for terrapod in made:
-        await terrapod.people.authentication.settle()
-        await terrapod.db.close()
+    await whole.close()
 
 
 @pytest.fixture

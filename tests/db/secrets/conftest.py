@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from terrapod_core.app import Terrapod
-from terrapod_core.plugin import Plugins, hookimpl
-from terrapod_core.settings import Database, Runner, Secrets, Settings, Storage
-from terrapod_core.testing import FakeClock, FakeRunnerBackend, MemoryKeys, MemoryStorage
+from terrapod_core.testing import FakeClock, MemoryKeys, MemoryStorage
 from terrapod_core.testing.keys import key_text
+from tests.support.whole import Whole
 
 Serve = Callable[[MemoryKeys], Terrapod]
 
@@ -25,30 +23,9 @@ def store() -> MemoryStorage:
 @pytest.fixture
 async def serve(migrated_url: str, tmp_path: Path, clock: FakeClock, store: MemoryStorage) -> AsyncIterator[Serve]:
     """Makes servers of one installation: one database, one store, and for each a source of keys."""
-    made: list[Terrapod] = []
-    backend = FakeRunnerBackend()
-
-    def serve(keys: MemoryKeys) -> Terrapod:
-        fakes = SimpleNamespace(
-            register_storage_backends=hookimpl(lambda context: [store]),
-            register_runner_backends=hookimpl(lambda context: [backend]),
-            register_key_providers=hookimpl(lambda context: [keys]),
-        )
-        settings = Settings(
-            data_dir=tmp_path,
-            external_url="https://tfe.example.com",
-            database=Database(url=migrated_url),
-            secrets=Secrets(provider="memory"),
-            storage=Storage(backend="memory"),
-            runner=Runner(backend="fake"),
-        )
-        made.append(Terrapod(settings, plugins=Plugins.discover(settings, modules={"fakes": fakes}), clock=clock))
-        return made[-1]
-
-    yield serve
-    for terrapod in made:
-        await terrapod.people.authentication.settle()
-        await terrapod.db.close()
+    whole = Whole(tmp_path, clock)
+    yield lambda keys: whole.make(migrated_url, store, keys)
+    await whole.close()
 
 
 @pytest.fixture
