@@ -103,19 +103,25 @@ def listing(
 ) -> Page[Workspace]:
     """One page of what the actor may read: one query for the rows, and one for the total unless the page tells it.
 
-    For who sees a part of all by roles, the ids are remembered in `seen` as long as they stay true.
+    What `seen` has is used as long as it stays true: the total, and for who sees a part of all by roles the ids.
     """
     found = authz.visible(_live(), actor, GUARD).where(*_conditions(query, runs))
-    key = key_of(actor, query) if seen is not None and not actor.reads_everything else None
-    if seen is not None and key is not None:
-        now = visibility.generation(session, GuardKind.WORKSPACE)
-        chosen = found.with_only_columns(Workspace.id).order_by(*_order(query))
-        return _page_of(session, query, seen.ids(key, now, lambda: session.execute(chosen).scalars().all()))
+    key = key_of(actor, query)
+    if seen is None or key is None:
+        return _found(session, query, found, lambda count: count())
+    now = visibility.generation(session, GuardKind.WORKSPACE)
+    if actor.reads_everything:
+        return _found(session, query, found, lambda count: seen.total(key, now, count))
+    chosen = found.with_only_columns(Workspace.id).order_by(*_order(query))
+    return _page_of(session, query, seen.ids(key, now, lambda: session.execute(chosen).scalars().all()))
+
+
+def _found(session: Session, query: Query, found: Select[Workspace], total: Callable[[Callable[[], int]], int]) -> Page[Workspace]:
     ids = found.with_only_columns(Workspace.id)
     # Those before the page are passed over in an index alone, where there is one in the order; only the page's rows are read.
     before = ids.order_by(*_order(query)).offset(query.page.offset).limit(query.page.size).subquery()
     rows = session.execute(select(Workspace).join(before, before.c.id == Workspace.id).order_by(*_order(query))).scalars().all()
-    return Page(rows, query.page.number, query.page.size, _total(session, query, len(rows), ids))
+    return Page(rows, query.page.number, query.page.size, total(lambda: _total(session, query, len(rows), ids)))
 
 
 def _page_of(session: Session, query: Query, ids: Sequence[str]) -> Page[Workspace]:

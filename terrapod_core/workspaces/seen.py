@@ -1,6 +1,6 @@
 """Lists of what somebody sees, remembered: under many roles it is the exact number that costs, not the page.
 
-What is remembered are the ids in order, under the rules that chose them, the filters, and the generation of names, labels
+What is remembered are the ids in order, or their number, under the rules that chose them, the filters, and the generation of names, labels
 and owners (`authz.visibility`). Every process of the installation reads the generation anew for each page, so that a list
 is never older than the last change.
 """
@@ -38,6 +38,7 @@ class SeenLists:
     def __init__(self, most: int = MOST_IDS) -> None:
         self._most = most
         self._lists: OrderedDict[Hashable, _Seen] = OrderedDict()
+        self._totals: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
 
@@ -59,6 +60,19 @@ class SeenLists:
             while self._lists and (self._held > self._most or len(self._lists) > MOST_LISTS):
                 self._forget(next(iter(self._lists)))
         return found
+
+    def total(self, key: Hashable, generation: int, ask: Callable[[], int]) -> int:
+        """Likewise only how many there are, for who needs no list: an index has the page, but a total is counted."""
+        with self._lock:
+            known, number = self._totals.get(key, (None, 0))
+        if known == generation:
+            return number
+        number = ask()
+        with self._lock:
+            self._totals[key] = (generation, number)
+            while len(self._totals) > MOST_LISTS:
+                self._totals.popitem(last=False)
+        return number
 
     def _forget(self, key: Hashable) -> None:
         old = self._lists.pop(key, None)

@@ -12,7 +12,7 @@ from terrapod_core.accounts import User
 from terrapod_core.audit import AuditEntry
 from terrapod_core.authz import Actor, Role, Rule, Scope, role_set
 from terrapod_core.errors import Conflict, Forbidden, Invalid, NotFound
-from terrapod_core.jsonapi import Ref
+from terrapod_core.jsonapi import Query, Ref
 from terrapod_core.workspaces.documents import UpdateWorkspace
 from terrapod_core.workspaces.service import Limits
 from tests.support.rooms import ALICE, AUDITOR, BOB, ROOT, House
@@ -90,6 +90,23 @@ async def test_a_list_is_new_after_every_change_of_what_can_be_seen(house: House
     assert await house.names(bob) == ["two"]
     assert await house.names(bob, ("search[name]", "tw")) == ["two"]
     assert await house.names(bob, ("page[number]", "2"), ("page[size]", "1")) == []
+
+
+async def test_the_total_of_who_reads_everything_is_new_after_every_change(house: House) -> None:
+    async def total(*pairs: tuple[str, str]) -> int | None:
+        return (await house.workspaces.list(ROOT, Query.parse((*pairs, ("page[size]", "1"))))).total
+
+    one = await house.workspace(ALICE, "one", labels={"env": "dev"})
+    assert [await total(), await total(("search[name]", "two"))] == [1, 0]
+    two = await house.workspace(ALICE, "two")
+    assert [await total(), await total(("search[name]", "two"))] == [2, 1]
+    await change(house, ROOT, two.id, name="three")
+    assert [await total(), await total(("search[name]", "two"))] == [2, 0]
+    assert await total(("search[tags]", "env")) == 1
+    await change(house, ALICE, one.id, labels={})
+    assert await total(("search[tags]", "env")) == 0
+    await house.workspaces.delete(ALICE, one.id)
+    assert await total() == 1
 
 
 async def test_a_name_that_a_role_gives_access_to_is_for_those_who_write_there_already(house: House) -> None:

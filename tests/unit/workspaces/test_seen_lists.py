@@ -40,3 +40,13 @@ def test_another_generation_is_asked_anew() -> None:
     assert lists.ids("a", 1, lambda: ["one"]) == ["one"]
     assert lists.ids("a", 1, lambda: ["two"]) == ["one"]
     assert lists.ids("a", 2, lambda: ["two"]) == ["two"]
+
+
+def test_a_total_is_counted_anew_under_another_generation_and_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "MOST_LISTS", 2)
+    lists = SeenLists()
+    assert lists.total("a", 1, lambda: 10) == 10
+    assert lists.total("a", 1, lambda: 11) == 10
+    assert lists.total("a", 2, lambda: 11) == 11
+    assert [lists.total(key, 1, lambda: 3) for key in ("b", "c")] == [3, 3]
+    assert lists.total("a", 2, lambda: 12) == 12
