@@ -63,8 +63,9 @@ class Crew:
         self._tell_ended = ended
         self._greeted = False
         self._children: dict[int, _Child] = {}
-        self._due: dict[int, float] = {}
-        """When which of them is to be started again."""
+        self._due = dict.fromkeys(range(1, size), 0.0)
+        """When which of them is to be started: at first when the first one serves, so that what is wrong is said once; later, again."""
+        self._first_serves = False
         self._pauses: dict[int, float] = {}
         self._stopping_since: float | None = None
         self._insisted = False
@@ -80,9 +81,8 @@ class Crew:
         for each in (*SIGNALS, signal.SIGCHLD):
             signal.signal(each, lambda *_: None)
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        for number in range(self._size):
-            if (part := self._start(number)) is not None:
-                return _in_the_child(part, woken, wake)
+        if (part := self._start(0)) is not None:
+            return _in_the_child(part, woken, wake)
         while self._children or (self._due and self._stopping_since is None):
             readable, _, _ = select.select([woken.fileno(), self._said], [], [], 1.0)
             if woken.fileno() in readable and any(each in SIGNALS for each in woken.recv(4096)):
@@ -108,6 +108,7 @@ class Crew:
         return Part(number, self._alive, lambda: _say(self._says, number))
 
     def _note_ready(self, numbers: bytes) -> None:
+        self._first_serves = True
         for number in numbers:
             if number in self._children:
                 self._children[number].is_ready = True
@@ -137,7 +138,9 @@ class Crew:
             log.warning("a process of the server ended and is started again", number=number, pid=child.pid, code=code, pause=pause)
 
     def _due_now(self) -> list[int]:
-        return [] if self._stopping_since is not None else [number for number, due in self._due.items() if due <= time.monotonic()]
+        if self._stopping_since is not None or not self._first_serves:
+            return []
+        return [number for number, due in self._due.items() if due <= time.monotonic()]
 
     def _stop(self, code: int) -> None:
         self._code = self._code or code
