@@ -122,10 +122,10 @@ class Services:
         self._open_keys(contexts)
         self._open_coordination(contexts)
         self.storage_backend = measured(
-            self.plugins.choose(self.plugins.storage_backends(contexts), self.settings.storage.backend, "storage.backend")
+            self.plugins.choose(self.plugins.storage_backends(contexts), "storage", self.settings.storage.backend, "storage.backend")
         )
         self.runner_backend: RunnerBackend = self.plugins.choose(
-            self.plugins.runner_backends(contexts), self.settings.runner.backend, "runner.backend"
+            self.plugins.runner_backends(contexts), "runner", self.settings.runner.backend, "runner.backend"
         )
         self.objects = Objects(self.storage_backend, self.keyring)
         self.archives = Archives(self.storage_backend, links=self.settings.storage.redirect)
@@ -142,12 +142,12 @@ class Services:
 
     def _open_keys(self, contexts: PluginContexts) -> None:
         offered: dict[str, KeyProvider] = {**self.plugins.key_providers(contexts), "settings": SettingsKeys.of(self.settings)}
-        self.keyring = Keyring(self.plugins.choose(offered, self.settings.secrets.provider, "secrets.provider"), self.clock)
+        self.keyring = Keyring(self.plugins.choose(offered, "keys", self.settings.secrets.provider, "secrets.provider"), self.clock)
 
     def _open_coordination(self, contexts: PluginContexts) -> None:
         offered = self.plugins.coordination_backends(contexts)
         if self.settings.redis.url is not None:
-            self.db.wakeups.use(self.plugins.choose(offered, "redis", "redis.url"))
+            self.db.wakeups.use(self.plugins.choose(offered, "coordination", "redis", "redis.url"))
         elif not self.db.is_sqlite:
             self.db.wakeups.use(PostgreSQLCoordination(self.db.url))
 

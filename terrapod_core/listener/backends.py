@@ -63,7 +63,7 @@ async def open_backend(settings: Settings, http: HTTPClients, *, capacity: int |
     nothing = NoDatabase()
     contexts = PluginContexts(clock=clock or SystemClock(), data_dir=settings.data_dir, passwords=nothing, once=nothing, http=http)
     plugins = Plugins.discover(settings)
-    runner = plugins.choose(plugins.runner_backends(contexts), settings.runner.backend, "runner.backend")
+    runner = plugins.choose(plugins.runner_backends(contexts), "runner", settings.runner.backend, "runner.backend")
     reason = await runner.self_test() if isinstance(runner, SupportsSelfTest) else None
     _check_isolation(runner, settings, reason)
     own = runner.capacity if isinstance(runner, SupportsCapacity) else 1

@@ -118,13 +118,15 @@ class Plugins:
                 found[name] = answer
         return found
 
-    def choose(self, available: Mapping[str, P], name: str, key: str) -> P:
-        """The one that the setting `key` names; `SettingsError` says what there is, and which plugin failed."""
+    def choose(self, available: Mapping[str, P], kind: str, name: str, key: str) -> P:
+        """The one of its kind that the setting `key` names; `SettingsError` says what there is, what failed, and what may be missing."""
         if name in available:
             return available[name]
         failed = [f"the plugin {each.name} failed: {each.reason}" for each in self.records if each.state is PluginState.FAILED]
         disabled = [f"the plugin {each.name} is disabled" for each in self.records if each.state is PluginState.DISABLED]
-        why = "; ".join([f"there is {', '.join(sorted(available)) or 'none'}", *failed, *disabled])
+        known = any(each.name == f"{kind}-{name}" for each in self.records)
+        missing = [] if known else [f"is the package terrapod-{kind}-{name} installed?"]
+        why = "; ".join([f"there is {', '.join(sorted(available)) or 'none'}", *failed, *disabled, *missing])
         raise SettingsError(f"{key} is {name}, which no loaded plugin provides; {why}")
 
     def reference(self) -> list[Reference]:

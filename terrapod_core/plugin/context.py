@@ -44,7 +44,7 @@ class PluginContext(Generic[S]):
     metrics: PluginMetrics = field(repr=False)
     """Counters, gauges and histograms of its own, told at `/metrics` under names that begin with the plugin's."""
     redis_url: str | None = field(default=None, repr=False)
-    """`[redis] url`, for the plugin that connects to it; it may hold a password."""
+    """`[redis] url`, which may hold a password; only plugins of the kind `coordination` are given it."""
 
 
 class ContextFactory(Protocol):
@@ -55,7 +55,7 @@ class ContextFactory(Protocol):
 
 @dataclass(frozen=True)
 class PluginContexts:
-    """The factory that the server uses: every plugin gets the same parts, and its own settings and log."""
+    """The factory that the server uses: every plugin gets the same parts, its own settings and log, and what its kind needs."""
 
     clock: Clock
     data_dir: Path
@@ -75,6 +75,6 @@ class PluginContexts:
             passwords=self.passwords,
             http=self.http,
             once=self.once,
-            redis_url=self.redis_url,
+            redis_url=self.redis_url if plugin.startswith("coordination-") else None,
             metrics=PluginMetrics(plugin),
         )

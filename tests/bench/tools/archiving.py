@@ -27,7 +27,7 @@ async def main(port: int) -> None:
     settings = load()
     plugins = Plugins.discover(settings)
     contexts = PluginContexts(clock=SystemClock(), data_dir=settings.data_dir, passwords=MemoryPasswords(), once=MemoryOnce())
-    backend = measured(plugins.choose(plugins.storage_backends(contexts), settings.storage.backend, "storage.backend"))
+    backend = measured(plugins.choose(plugins.storage_backends(contexts), "storage", settings.storage.backend, "storage.backend"))
     here, there = Archives(backend, links=False), Archives(backend, links=True)
     kept: list[Archive] = []
     app = TerrapodQuart("archives")

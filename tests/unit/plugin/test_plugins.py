@@ -290,13 +290,22 @@ def test_migrations_are_collected_and_their_tables_kept_apart() -> None:
 def test_a_choice_nobody_provides_says_what_there_is(contexts: PluginContexts) -> None:
     plugins = Plugins.discover(settings_of({"TERRAPOD_RUNNER__FAKE__ISOLATION": "x"}, disabled=("auth-fake",)), modules=ALL)
     backends = plugins.storage_backends(contexts)
-    assert plugins.choose(backends, "memory", "storage.backend") is backends["memory"]
+    assert plugins.choose(backends, "storage", "memory", "storage.backend") is backends["memory"]
     with pytest.raises(SettingsError) as refused:
-        plugins.choose(plugins.runner_backends(contexts), "fake", "runner.backend")
+        plugins.choose(plugins.runner_backends(contexts), "runner", "fake", "runner.backend")
     assert str(refused.value).startswith(
         "runner.backend is fake, which no loaded plugin provides; there is none; the plugin runner-fake failed:"
     )
     assert "the plugin auth-fake is disabled" in str(refused.value)
+    assert "installed?" not in str(refused.value)
+    with pytest.raises(SettingsError, match=r"is the package terrapod-storage-s3 installed\?"):
+        plugins.choose(backends, "storage", "s3", "storage.backend")
+
+
+def test_the_address_of_redis_is_given_to_plugins_for_coordination_alone(contexts: PluginContexts) -> None:
+    told = dataclasses.replace(contexts, redis_url="redis://:secret@cache/0")
+    assert told("coordination-redis", PluginSettings()).redis_url == "redis://:secret@cache/0"
+    assert told("storage-s3", PluginSettings()).redis_url is None
 
 
 def test_the_settings_of_plugins_are_described_like_the_cores() -> None:
