@@ -79,8 +79,19 @@ def configure_logging(settings: Settings) -> None:
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # These say a line for every statement or connection below a warning.
-    for noisy in ("aiosqlite", "asyncio", "alembic", "hypercorn.access", "httpx", "httpcore", "httpx2", "httpcore2"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    noisy = (
+        "aiosqlite",
+        "asyncio",
+        "alembic",
+        "hypercorn.access",
+        "httpx",
+        "httpcore",
+        "httpx2",
+        "httpcore2",
+        "terrapod_core.db.counted_pool",
+    )
+    for each in noisy:
+        logging.getLogger(each).setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from terrapod_core.cli.common import configure_logging
+from terrapod_core.db import Database
 from terrapod_core.settings import load
 
 
@@ -61,3 +62,10 @@ def test_nothing_happens_when_nobody_reads_the_log(tmp_path: Path, monkeypatch: 
     closed.close()
     monkeypatch.setattr("sys.stderr", closed)
     logger.info("request")
+
+
+async def test_a_pool_of_connections_that_is_closed_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log("console", tmp_path)
+    db = Database(f"sqlite+aiosqlite:///{tmp_path}/terrapod.db")
+    await db.close()
+    assert capsys.readouterr().err == ""
