@@ -73,6 +73,8 @@ class Server:
         self.host = f"localhost:{self.port}"
         """As terraform writes a host name."""
         self.url = f"{'https' if dev_tls else 'http'}://{self.host}"
+        self.storage = "local"
+        """The name of its storage backend."""
         self.authority = self.data / "dev-tls" / "ca.pem" if dev_tls else None
         """What clients have to trust; `None` over plain HTTP."""
         self._settings = UNLIMITED | NO_SANDBOX | dict(settings or {})
@@ -86,6 +88,11 @@ class Server:
     def set(self, name: str, value: str) -> None:
         """One more setting, for the next start."""
         self._settings[name] = value
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where each server of the site is reached without the others."""
+        return [self.url]
 
     # -- its life
 

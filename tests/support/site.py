@@ -114,7 +114,12 @@ class Site(Server):
         self.port = self.balancer.server_address[1]
         self.host = f"localhost:{self.port}"
         self.data = self.replicas[0].data
+        self.storage = plan.storage
         self.set("EXTERNAL_URL", self.url)
+
+    @property
+    def addresses(self) -> list[str]:
+        return [each.url for each in self.replicas]
 
     def set(self, name: str, value: str) -> None:
         super().set(name, value)
