@@ -1,0 +1,6 @@
+"""The private registry: modules, providers, and what is understood of them.
+
+What lies in this folder itself is the same for modules and providers: version numbers (`versions`), names (`names`), the columns of
+items and versions (`models`), who may publish what (`publishing`), changing an item (`documents`, `changes`), deprecated and revoked
+versions (`lifecycle`).
+"""
