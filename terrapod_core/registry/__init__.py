@@ -2,5 +2,5 @@
 
 What lies in this folder itself is the same for modules and providers: version numbers (`versions`), names (`names`), the columns of
 items and versions (`models`), who may publish what (`publishing`), changing an item (`documents`, `changes`), deprecated and revoked
-versions (`lifecycle`).
+versions (`lifecycle`), and the documents of versions that terraform asks for (`listings`).
 """

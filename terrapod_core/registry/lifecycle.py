@@ -72,6 +72,8 @@ def change(version: Version, changes: UpdateVersion, now: datetime) -> dict[str,
         revocation = _mark(None if off else changes.revocation, version.revocation, now)
         if revocation != version.revocation:
             version.revocation = detail["revocation"] = revocation
+    if detail:
+        version.updated_at = now
     return detail
 
 

@@ -42,6 +42,8 @@ class Item:
     """The rows of its table of labels, once more, in the order of their keys: reading an item is one row."""
     publishers: Mapped[list[str]] = mapped_column(JSONValue)
     """Ids of the users whose versions are published at once; whoever else may publish waits for one of them."""
+    revision: Mapped[int] = mapped_column(default=0)
+    """Raised with every change of what terraform is told of its versions: `listings` keeps that document under it."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -76,6 +78,7 @@ class Version:
     created_by_name: Mapped[str]
     """What its maker was called then; for audit entries of an upload, which comes without a credential."""
     created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
     published_at: Mapped[datetime | None]
     deprecation: Mapped[dict[str, Any] | None] = mapped_column(JSONValue)
     """Set while it is deprecated: it can be used, and whoever does is warned. `reason`, `link` (or `None`) and `at`, see `lifecycle`."""
@@ -89,6 +92,7 @@ class Version:
 
     def complete(self, now: datetime) -> None:
         """All of its bytes are here and checked: publish it, or let it wait for a publisher."""
+        self.updated_at = now
         if self.is_held:
             self.status = VersionStatus.HELD.value
         else:
@@ -97,6 +101,7 @@ class Version:
     def release(self, now: datetime) -> None:
         """Publish it, which was held."""
         self.status, self.is_held, self.published_at = VersionStatus.PUBLISHED.value, False, now
+        self.updated_at = now
 
 
 def in_order(labels: Mapping[str, str | None]) -> dict[str, str | None]:

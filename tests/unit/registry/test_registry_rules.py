@@ -42,6 +42,7 @@ class Edition(Version):
     def __init__(self, status: VersionStatus = VersionStatus.PUBLISHED, *, held: bool = False) -> None:
         self.version, self.status, self.is_held, self.published_at = "1.2.0", status.value, held, None  # type: ignore[assignment]
         self.deprecation = self.revocation = None  # type: ignore[assignment]
+        self.updated_at = NOW  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("sent", ["private", "public", "Net", "a_b", "-a", "a-", "a--b", "a/b", "a.b", "ä", "a" * 65])
