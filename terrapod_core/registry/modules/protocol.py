@@ -1,0 +1,89 @@
+"""What terraform asks about modules at `init`: which versions there are, and where the archive of one is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.authz.gate import missing
+from terrapod_core.db import Database
+from terrapod_core.errors import NotFound
+from terrapod_core.registry import lifecycle
+from terrapod_core.registry.door import Door
+from terrapod_core.registry.listings import Listings
+from terrapod_core.registry.modules import queries
+from terrapod_core.registry.modules.models import Module, ModuleVersion
+from terrapod_core.registry.modules.queries import Address
+from terrapod_core.registry.modules.service import NOUN
+from terrapod_core.registry.modules.versions import VERSION_NOUN
+from terrapod_core.registry.versions import SemanticVersion
+from terrapod_core.storage import Capabilities, Purpose
+
+DOWNLOAD_LIFE: Final = timedelta(minutes=15)
+
+
+class ModuleProtocol:
+    """The module registry protocol. Who reads a module reads these: people, and the engines of runs for those who answer for them."""
+
+    def __init__(self, db: Database, authz: Authorizer, capabilities: Capabilities) -> None:
+        self._door = Door(db, authz)
+        self._capabilities = capabilities
+        self._listings = Listings()
+
+    async def versions(self, actor: Actor, address: Address) -> tuple[bytes, Module]:
+        """The document of a module's published versions, the newest number first, and the module: id and revision name the document.
+
+        Revoked ones are among them: who asks for one is told why at its download, and not that there never was one.
+        """
+        look_up, values = queries.parameters(address)
+        module = self._door.allowed(actor, Permission.REGISTRY_READ, await self._door.db.look_up(look_up, **values), noun=NOUN)
+        document = self._listings.get(module.id, module.revision)
+        if document is None:
+            document = await self._door.db.read(
+                lambda session: self._listings.made(module.id, module.revision, lambda: _document(session, module))
+            )
+        return document, module
+
+    async def download_link(self, actor: Actor, address: Address, version: str) -> str:
+        """The path of a link that gives the archive of a published version to whoever holds it, for a quarter of an hour.
+
+        Raises `Gone` for one that is revoked.
+        """
+
+        def read(session: Session) -> ModuleVersion:
+            module = self._door.allowed(actor, Permission.REGISTRY_READ, queries.module(session, address), noun=NOUN)
+            number = SemanticVersion.parse(version)
+            found = queries.version(session, module.id, number) if number is not None else None
+            if found is None or not found.is_published:
+                raise missing(VERSION_NOUN)
+            if found.revocation is not None:
+                lifecycle.refuse_revoked(module, found, queries.newest_usable(session, module.id))
+            return found
+
+        found = await self._door.db.read(read)
+        expires = self._door.db.clock.now() + DOWNLOAD_LIFE
+        return self._capabilities.url_path(Purpose.MODULE_DOWNLOAD, "GET", found.id, expires=expires)
+
+    async def archived(self, version_id: str) -> ModuleVersion:
+        """A version whose archive may be sent to whoever has shown the link that `download_link` gave.
+
+        Raises `NotFound` when it was deleted or revoked since.
+        """
+        version = await self._door.db.read(lambda session: queries.version_by_id(session, version_id))
+        if version is None or version.object_key is None or not version.is_published or version.revocation is not None:
+            raise NotFound("the module version is gone: it was deleted or revoked")
+        return version
+
+
+def _document(session: Session, module: Module) -> bytes:
+    """In the words of the protocol; `deprecation` is read by terraform 1.10 and later."""
+    shown: list[dict[str, Any]] = []
+    for version in queries.published(session, module.id):
+        said = version.deprecation
+        mark = {"deprecation": {"reason": said["reason"], "link": said["link"] or ""}} if said is not None else {}
+        shown.append({"version": version.version, **mark})
+    return msgspec.json.encode({"modules": [{"source": module.address, "versions": shown}]})
