@@ -80,7 +80,7 @@ class ModuleProtocol:
 
 
 def _document(session: Session, module: Module) -> bytes:
-    """In the words of the protocol; `deprecation` is read by terraform 1.10 and later."""
+    """In the words of the protocol. `deprecation` is HCP Terraform's; terraform 1.15 and before print nothing of it."""
     shown: list[dict[str, Any]] = []
     for version in queries.published(session, module.id):
         said = version.deprecation
