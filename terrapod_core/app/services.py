@@ -21,7 +21,6 @@ from terrapod_core.configurations import (
     handlers as configurations_handlers,
     queries as configurations_queries,
 )
-from terrapod_core.configurations.archive import ArchiveInspector, ArchiveLimits
 from terrapod_core.coordination import PostgreSQLCoordination
 from terrapod_core.db import Bounds, Database
 from terrapod_core.jobs import Jobs
@@ -66,6 +65,7 @@ from terrapod_core.storage.discards import remove_discarded
 from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.measured import measured
 from terrapod_core.storage.rotation import Rotation
+from terrapod_core.tarballs import ArchiveInspector, ArchiveLimits
 from terrapod_core.variables import (
     handlers as variables_handlers,
 )
@@ -184,7 +184,7 @@ class Services:
             self.objects,
             self.capabilities,
             limit=limits.module_bytes,
-            inspector=lambda: ArchiveInspector(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes)),
+            inspector=lambda: ArchiveInspector(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes), "module"),
         )
         self.module_protocol = ModuleProtocol(self.db, self.authz, self.capabilities)
         self.configurations = configurations.Configurations(
