@@ -20,8 +20,27 @@ LINE: Final = 80
 
 def quoted(text: str) -> str:
     """A text as a quoted template that spells exactly it."""
-    spelled = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "$${").replace("%{", "%%{")
+    spelled = _escaped_templates(text.replace("\\", "\\\\").replace('"', '\\"'))
     return '"' + _CONTROL.sub(lambda match: _SHORT.get(match[0]) or _numbered(match[0]), spelled) + '"'
+
+
+def _escaped_templates(text: str) -> str:
+    return text.replace("${", "$${").replace("%{", "%%{")
+
+
+def heredoc(text: str, indent: int) -> str | None:
+    """A text of several whole lines as those lines; `None` where that would not spell exactly it, or nobody would want it.
+
+    What ends it stands `indent` spaces from the left, and the lines two more, which are taken away again when it is read.
+    """
+    lines = text.split("\n")
+    if len(lines) < 3 or lines.pop() or not any(line[:1].strip() for line in lines):
+        return None
+    if any(line.strip() == "EOT" or (line and not line.strip()) or _CONTROL.search(line.replace("\t", "")) for line in lines):
+        return None
+    left = " " * (indent + 2)
+    inside = "".join(f"{left}{_escaped_templates(line)}\n" if line else "\n" for line in lines)
+    return f"<<-EOT\n{inside}{' ' * indent}EOT"
 
 
 def literal(value: Any, indent: int = 0) -> str:
@@ -67,7 +86,7 @@ def _numbered(character: str) -> str:
 
 
 def aligned(assignments: list[tuple[str, str]], indent: int) -> list[str]:
-    """A line or more for each name and value, `=` below `=` in neighbours that take one line each, as the formatter has it."""
+    """A line or more for each name and value, `=` below `=` in neighbours, except where a bracket is opened and not closed."""
     lines: list[str] = []
     for group in _neighbours(assignments):
         width = max(len(name) for name, _ in group)
@@ -79,7 +98,7 @@ def _neighbours(assignments: list[tuple[str, str]]) -> list[list[tuple[str, str]
     groups: list[list[tuple[str, str]]] = []
     alone = True
     for name, value in assignments:
-        several = "\n" in value
+        several = "\n" in value and not value.startswith("<<")
         if several or alone:
             groups.append([])
         groups[-1].append((name, value))
