@@ -32,6 +32,7 @@ from terrapod_core.projects import (
     handlers as projects_handlers,
     queries as projects_queries,
 )
+from terrapod_core.registry.contents.reader import ModuleReader
 from terrapod_core.registry.modules import handlers as modules_handlers
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.service import Modules
@@ -65,7 +66,7 @@ from terrapod_core.storage.discards import remove_discarded
 from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.measured import measured
 from terrapod_core.storage.rotation import Rotation
-from terrapod_core.tarballs import ArchiveInspector, ArchiveLimits
+from terrapod_core.tarballs import ArchiveLimits
 from terrapod_core.variables import (
     handlers as variables_handlers,
 )
@@ -184,7 +185,8 @@ class Services:
             self.objects,
             self.capabilities,
             limit=limits.module_bytes,
-            inspector=lambda: ArchiveInspector(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes), "module"),
+            reader=ModuleReader(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes)),
+            actor_of=self._actor,
         )
         self.module_protocol = ModuleProtocol(self.db, self.authz, self.capabilities)
         self.configurations = configurations.Configurations(

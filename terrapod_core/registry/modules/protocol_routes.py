@@ -20,6 +20,26 @@ TEXT: Final = "text/plain; charset=utf-8"
 BASE: Final = "/registry/modules/<namespace>/<name>/<provider>"
 
 
+DETAIL: Final = "/api/registry/v1/modules/<namespace>/<name>/<provider>"
+
+
+def detail_routes(protocol: ModuleProtocol, web: Web) -> Blueprint:
+    """What go-tfe asks for a module's inputs and outputs. Mounted at the root."""
+    detail = Blueprint("module_detail", __name__)
+
+    @detail.get(DETAIL)
+    async def describe_module(namespace: str, name: str, provider: str) -> Response:
+        found = await protocol.detail(await web.actor(), Address(namespace, name, provider), None)
+        return Response(found, content_type=JSON)
+
+    @detail.get(f"{DETAIL}/<version>")
+    async def describe_module_version(namespace: str, name: str, provider: str, version: str) -> Response:
+        found = await protocol.detail(await web.actor(), Address(namespace, name, provider), version)
+        return Response(found, content_type=JSON)
+
+    return detail
+
+
 def routes(protocol: ModuleProtocol, web: Web) -> Blueprint:
     """Mounted at `/api/v2`; discovery says so, as `modules.v1`."""
     modules = Blueprint("module_protocol", __name__)
@@ -40,8 +60,8 @@ def routes(protocol: ModuleProtocol, web: Web) -> Blueprint:
             link = await protocol.download_link(actor, Address(namespace, name, provider), version)
         except Gone as refusal:
             return Response(refusal.detail, status=refusal.status, content_type=TEXT)
-        # Relative, so that whoever asks stays with the name by which it knows this server; the query tells go-getter what it will get.
-        headers = {"X-Terraform-Get": f"{link}?archive=tar.gz", "Cache-Control": "no-store"}
+        # Relative, so that whoever asks stays with the name by which it knows this server.
+        headers = {"X-Terraform-Get": link, "Cache-Control": "no-store"}
         return Response(b"", status=204, headers=headers, content_type=JSON)
 
     return modules

@@ -84,6 +84,23 @@ async def test_an_archive_that_is_none_is_refused_and_the_version_waits_for_a_ri
     assert await registry.put(made) == 200
 
 
+async def test_what_is_known_of_an_archive_is_shown_with_its_version(registry: Registry) -> None:
+    await registry.module()
+    files = {"main.tf": 'variable "cidr" {\n  type = string\n}\n', "README.md": "# A network\n", "modules/subnet/main.tf": ""}
+    shown = (await registry.publish("1.0.0", files=files)).attributes["contents"]
+    assert [(each["name"], each["type"], each["required"]) for each in shown["module"]["inputs"]] == [("cidr", "string", True)]
+    assert "<h1" in shown["module"]["readme"]["html"]
+    assert [each["path"] for each in shown["submodules"]] == ["modules/subnet"]
+    assert "contents" not in (await registry.ask("root", "GET", f"{VPC}/versions")).body["data"][0]["attributes"]
+
+
+async def test_terraform_is_told_of_the_directory_that_a_module_is_wrapped_in(registry: Registry) -> None:
+    await registry.module()
+    await registry.publish("1.0.0", files={f"terraform-aws-vpc-1.0.0/{name}": text for name, text in FILES.items()})
+    found = await registry.ask("root", "GET", "registry/modules/default/vpc/aws/1.0.0/download")
+    assert found.headers["X-Terraform-Get"].endswith("//terraform-aws-vpc-1.0.0?archive=tar.gz")
+
+
 async def test_a_module_is_made_by_a_platform_admin_or_who_has_its_names_admin(registry: Registry) -> None:
     assert (await registry.module("net", "bob")).status == 403
     await registry.role("bob", "admin", "net-*")
@@ -195,8 +212,29 @@ async def test_the_upload_link_is_for_who_made_the_version_alone(registry: Regis
     assert "upload" in made.body["data"]["links"]
     seen = await registry.ask("bob", "GET", f"{VPC}/1.0.0")
     assert (seen.status, seen.body["data"]["links"]) == (200, {}), "what arrives there is published in another one's name"
+    narrow = await registry.ask(
+        "root", "POST", "authentication-tokens", document("authentication-tokens", description="reads", permission="read")
+    )
+    assert (await registry.ask(narrow.attributes["token"], "GET", f"{VPC}/1.0.0")).status == 404, "reading is less than publishing"
     again = await registry.ask("root", "GET", f"{VPC}/1.0.0")
     assert await registry.put(again) == 200
+
+
+async def test_who_may_not_publish_any_more_publishes_nothing_by_a_link_from_before(registry: Registry) -> None:
+    await registry.module()
+    await registry.role("bob", "write", "vpc")
+    bob = ref("users", await registry.user("bob"))
+    both = document("registry-modules", {"publishers": [bob, ref("users", await registry.user("root"))]})
+    assert (await registry.ask("root", "PATCH", VPC, both)).status == 200
+    made, later = await registry.version("1.0.0", "bob"), await registry.version("1.1.0", "bob")
+    assert (await registry.ask("root", "PATCH", VPC, document("registry-modules", {"publishers": []}))).status == 200
+    assert await registry.put(made) == 200
+    assert (await registry.ask("root", "GET", f"{VPC}/1.0.0")).attributes["held"] is True
+    taken = document("role-assignments", provider_name="local", email="bob@example.com", roles=[])
+    assert (await registry.ask("root", "PUT", "role-assignments", taken)).status == 200
+    assert await registry.put(later) == 403
+    assert (await registry.ask("root", "GET", f"{VPC}/1.1.0")).attributes["status"] == "pending"
+    assert len([info async for info in registry.site.terrapod.storage_backend.list("archives/")]) == 1
 
 
 async def test_a_name_is_never_given_again_and_neither_is_a_number(registry: Registry) -> None:
