@@ -6,9 +6,11 @@ import re
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from terrapod_core.errors import Problems
 from terrapod_core.registry.documents import UpdateItem
+from terrapod_core.registry.modules.models import Module
 from terrapod_core.registry.names import LONGEST, namespace_of, registry_name
 
 NAME: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z_-]{0,62}[0-9A-Za-z])?")
@@ -25,14 +27,21 @@ _UNAVAILABLE: Final[dict[str, str]] = {
 class UpdateModule(UpdateItem, kw_only=True):
     """What may be sent about a module; what is absent stays as it is."""
 
+    name: str | UnsetType = UNSET
+    provider: str | UnsetType = UNSET
+    namespace: str | UnsetType | None = UNSET
+
     # Parts of the API that this server has no part for: an absent, null, false or empty value says nothing and passes.
     vcs_repo: Any = None
     no_code: Any = None
     test_config: Any = None
 
-    def check(self) -> None:
-        """Raise `Invalid` for what this server has no part for."""
+    def check(self, module: Module) -> None:
+        """Raise `Invalid` for another name than the module's, and for what this server has no part for."""
         problems = Problems()
+        for name in ("name", "provider", "namespace"):
+            if getattr(self, name) not in (UNSET, None, getattr(module, name)):
+                problems.add(f"A module keeps its {name}: configurations name it; make another module", attribute=name)
         self.note_unavailable(problems)
         problems.refuse()
 

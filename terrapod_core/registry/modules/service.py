@@ -91,7 +91,7 @@ class Modules:
         """Change what was sent: labels, owner, publishers."""
         async with self._door.db.uow() as uow:
             module = await self._taken(uow, actor, wanted)
-            changes.check()
+            changes.check(module)
             detail = await item_changes.update_item(uow, self._door.authz, actor, ModuleLabel, module, changes, noun=NOUN)
             if detail:
                 audit.record(uow, actor, "registry-module.update", TYPE, module.id, name=module.address, **detail)

@@ -145,6 +145,15 @@ async def test_what_a_module_cannot_be_is_refused_and_not_ignored(registry: Regi
     assert (await registry.rows())[0] == 1
 
 
+@pytest.mark.parametrize(("name", "value"), [("name", "other"), ("provider", "azure"), ("namespace", "team")])
+async def test_a_module_keeps_its_address(registry: Registry, name: str, value: str) -> None:
+    await registry.module()
+    same = document("registry-modules", name="vpc", provider="aws", namespace="default")
+    assert (await registry.ask("root", "PATCH", VPC, same)).status == 200
+    refused = await registry.ask("root", "PATCH", VPC, document("registry-modules", **{name: value}))
+    assert (refused.status, refused.body["errors"][0]["source"]["pointer"]) == (422, f"/data/attributes/{name}")
+
+
 async def test_the_levels_on_a_module(registry: Registry) -> None:
     await registry.module(labels={"team": "net"})
     await registry.publish("1.0.0")
