@@ -21,7 +21,6 @@ from terrapod_core.configurations import (
     handlers as configurations_handlers,
     queries as configurations_queries,
 )
-from terrapod_core.configurations.archive import ArchiveInspector, ArchiveLimits
 from terrapod_core.coordination import PostgreSQLCoordination
 from terrapod_core.db import Bounds, Database
 from terrapod_core.jobs import Jobs
@@ -33,6 +32,7 @@ from terrapod_core.projects import (
     handlers as projects_handlers,
     queries as projects_queries,
 )
+from terrapod_core.registry.contents.reader import ModuleReader
 from terrapod_core.registry.modules import handlers as modules_handlers
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.service import Modules
@@ -66,6 +66,7 @@ from terrapod_core.storage.discards import remove_discarded
 from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.measured import measured
 from terrapod_core.storage.rotation import Rotation
+from terrapod_core.tarballs import ArchiveLimits
 from terrapod_core.variables import (
     handlers as variables_handlers,
 )
@@ -184,7 +185,7 @@ class Services:
             self.objects,
             self.capabilities,
             limit=limits.module_bytes,
-            inspector=lambda: ArchiveInspector(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes)),
+            reader=ModuleReader(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes)),
         )
         self.module_protocol = ModuleProtocol(self.db, self.authz, self.capabilities)
         self.configurations = configurations.Configurations(

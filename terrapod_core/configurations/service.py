@@ -14,7 +14,6 @@ from terrapod_core import audit, ids
 from terrapod_core.authz import SYSTEM, Actor, ActorKind, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.configurations import queries
-from terrapod_core.configurations.archive import ArchiveInspector, ArchiveLimits
 from terrapod_core.configurations.models import ConfigurationStatus, ConfigurationVersion
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, InvalidTransition, NotFound
@@ -25,6 +24,7 @@ from terrapod_core.storage import Capabilities, ObjectKind, Objects, Purpose, St
 from terrapod_core.storage.claims import Claim, Claims
 from terrapod_core.storage.discards import discard, remove_discarded
 from terrapod_core.storage.streams import inspected, is_same
+from terrapod_core.tarballs import ArchiveInspector, ArchiveLimits
 from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
 
 NOUN: Final = "configuration version"

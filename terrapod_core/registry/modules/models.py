@@ -66,9 +66,23 @@ class ModuleVersion(Version, Base):
     size: Mapped[int | None] = mapped_column(BigInteger)
     """Bytes of the archive."""
     sha256: Mapped[str | None]
+    wrapper: Mapped[str | None]
+    """The directory of the archive that the module is in; empty for its root."""
 
     upload_path: str | None = None
     """Path of the link that its archive is uploaded to, for who made it; set on what the service returns, not a column."""
+    contents: bytes | None = None
+    """What is known of its archive, as JSON, where one version was asked for; likewise."""
 
 
 NAMED.add_plain(ArchiveKind.MODULE, ModuleVersion, "object_key")
+
+
+class ModuleContents(Base):
+    """What is known of the archive of a version. Apart from its row, because lists have no use for it and it may be long."""
+
+    __tablename__ = "registry_module_contents"
+
+    version_id: Mapped[str] = mapped_column(ForeignKey("registry_module_versions.id", ondelete="CASCADE"), primary_key=True)
+    contents: Mapped[str]
+    """JSON, the members of `registry.contents.structs.ModuleContents`."""

@@ -49,7 +49,7 @@ class ModuleProtocol:
         return document, module
 
     async def download_link(self, actor: Actor, address: Address, version: str) -> str:
-        """The path of a link that gives the archive of a published version to whoever holds it, for a quarter of an hour.
+        """A link that gives the archive of a published version to whoever holds it, for a quarter of an hour, in go-getter's words.
 
         Raises `Gone` for one that is revoked.
         """
@@ -66,7 +66,9 @@ class ModuleProtocol:
 
         found = await self._door.db.read(read)
         expires = self._door.db.clock.now() + DOWNLOAD_LIFE
-        return self._capabilities.url_path(Purpose.MODULE_DOWNLOAD, "GET", found.id, expires=expires)
+        path = self._capabilities.url_path(Purpose.MODULE_DOWNLOAD, "GET", found.id, expires=expires)
+        # The query says what comes there; behind the two slashes stands where in it the module is.
+        return f"{path}//{found.wrapper}?archive=tar.gz" if found.wrapper else f"{path}?archive=tar.gz"
 
     async def archived(self, version_id: str) -> ModuleVersion:
         """A version whose archive may be sent to whoever has shown the link that `download_link` gave.

@@ -40,8 +40,8 @@ def routes(protocol: ModuleProtocol, web: Web) -> Blueprint:
             link = await protocol.download_link(actor, Address(namespace, name, provider), version)
         except Gone as refusal:
             return Response(refusal.detail, status=refusal.status, content_type=TEXT)
-        # Relative, so that whoever asks stays with the name by which it knows this server; the query tells go-getter what it will get.
-        headers = {"X-Terraform-Get": f"{link}?archive=tar.gz", "Cache-Control": "no-store"}
+        # Relative, so that whoever asks stays with the name by which it knows this server.
+        headers = {"X-Terraform-Get": link, "Cache-Control": "no-store"}
         return Response(b"", status=204, headers=headers, content_type=JSON)
 
     return modules

@@ -14,7 +14,7 @@ from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, PageRequest, Query, Tagged
 from terrapod_core.registry.models import VersionStatus
-from terrapod_core.registry.modules.models import GUARD, Module, ModuleLabel, ModuleVersion
+from terrapod_core.registry.modules.models import GUARD, Module, ModuleContents, ModuleLabel, ModuleVersion
 from terrapod_core.registry.versions import SemanticVersion
 
 
@@ -133,6 +133,12 @@ def version(session: Session, module_id: str, number: SemanticVersion) -> Module
 def version_by_id(session: Session, version_id: str) -> ModuleVersion | None:
     """The version, or `None`."""
     return session.execute(select(ModuleVersion).where(ModuleVersion.id == version_id)).scalar_one_or_none()
+
+
+def contents(session: Session, version_id: str) -> bytes | None:
+    """What is known of the archive of a version, as JSON; `None` while it has none."""
+    found = session.execute(select(ModuleContents.contents).where(ModuleContents.version_id == version_id)).scalar_one_or_none()
+    return found.encode() if found is not None else None
 
 
 def labels(session: Session, module_id: str) -> Sequence[ModuleLabel]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.jsonapi import ABSENT, Includes, Rendering, Resource, attr, to_many, to_one
 from terrapod_core.organizations import NAME
@@ -93,6 +95,8 @@ VERSION: Final = Resource(
         attr("created_at"),
         attr("updated_at"),
         attr("published_at"),
+        # Where one version was asked for.
+        attr("contents", from_=lambda version: msgspec.Raw(version.contents) if version.contents is not None else ABSENT),
     ],
     relationships=[
         to_one("registry_module", "registry-modules", id_from="module_id", related="/api/v2/registry-modules/{module_id}"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final
 
+import msgspec
 from msgspec import UNSET
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -17,19 +18,20 @@ from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, NotFound
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.registry import lifecycle, publishing, versions as numbers
+from terrapod_core.registry.contents.reader import ModuleReader
 from terrapod_core.registry.door import Door
 from terrapod_core.registry.lifecycle import UpdateVersion
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.modules import queries
 from terrapod_core.registry.modules.documents import CreateVersion
-from terrapod_core.registry.modules.models import KIND, Module, ModuleVersion
+from terrapod_core.registry.modules.models import KIND, Module, ModuleContents, ModuleVersion
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.registry.modules.service import NOUN
 from terrapod_core.registry.versions import SemanticVersion
 from terrapod_core.storage import ArchiveKind, Archives, Capabilities, Objects, Purpose, Stored
 from terrapod_core.storage.claims import Claim, Claims
 from terrapod_core.storage.discards import discard
-from terrapod_core.storage.streams import Inspector, inspected, is_same
+from terrapod_core.storage.streams import is_same
 
 VERSION_NOUN: Final = "module version"
 TYPE: Final = "registry-module-versions"
@@ -49,15 +51,15 @@ class ModuleVersions:
         capabilities: Capabilities,
         *,
         limit: int,
-        inspector: Callable[[], Inspector],
+        reader: ModuleReader,
     ) -> None:
-        """`limit` is of an archive, in bytes; `inspector` makes what looks through one while it passes, and refuses it by `Invalid`."""
+        """`limit` is of an archive, in bytes."""
         self._door = Door(db, authz)
         self._archives = archives
         self._claims = Claims(objects)
         self._capabilities = capabilities
         self._limit = limit
-        self._inspector = inspector
+        self._reader = reader
 
     # -- people's side
 
@@ -101,11 +103,13 @@ class ModuleVersions:
         return await self._door.db.read(read)
 
     async def read(self, actor: Actor, wanted: str | Address, version: str) -> ModuleVersion:
-        """One version, by its number; `NotFound` when it is not there or not for this actor."""
+        """One version, by its number, with what is known of its archive; `NotFound` when it is not there or not for this actor."""
 
         def read(session: Session) -> ModuleVersion:
             module = self._door.allowed(actor, Permission.REGISTRY_READ, queries.module(session, wanted), noun=NOUN)
-            return self._linked(actor, self._found(session, actor, module, version))
+            found = self._found(session, actor, module, version)
+            found.contents = queries.contents(session, found.id)
+            return self._linked(actor, found)
 
         return await self._door.db.read(read)
 
@@ -154,9 +158,9 @@ class ModuleVersions:
     async def upload(self, version_id: str, chunks: AsyncIterator[bytes], declared: int | None = None) -> None:
         """Take the archive; whoever calls has shown the link of this version. `declared` is the announced length, if any.
 
-        The first whole archive that passes the inspection is the version's, for ever, and the version is published (or held) when
-        this returns. The same bytes again are fine; others are a `Conflict`. `Invalid` says what is wrong with an archive, and leaves
-        the version waiting for a right one.
+        The first archive that holds a module is the version's, for ever, and the version is published (or held) when this returns.
+        The same bytes again are fine; others are a `Conflict`. `Invalid` says what is wrong with an archive, and leaves the version
+        waiting for a right one.
         """
         version = await self._door.db.read(lambda session: queries.version_by_id(session, version_id))
         if version is None:
@@ -165,11 +169,12 @@ class ModuleVersions:
             if not await is_same(chunks, declared, version.size or 0, version.sha256):
                 raise _other(version)
             return
-        archive = inspected(chunks, self._inspector())
-        stored = await self._archives.put(ArchiveKind.MODULE, version_id, archive, limit=self._limit)
+        stored = await self._archives.put(ArchiveKind.MODULE, version_id, chunks, limit=self._limit)
         await self._claims.settle(stored, lambda claim: self._uploaded(version_id, version.module_id, stored, claim))
 
     async def _uploaded(self, version_id: str, module_id: str, stored: Stored, claim: Claim) -> None:
+        # What is stored is read, not what passes: what is known of a version is known of the very bytes that others will get.
+        contents = await self._reader.understand(self._archives.read(stored.key))
         async with self._door.db.uow() as uow:
             module = await uow.run(lambda session: queries.for_update(session, module_id))
             version = await uow.run(lambda session: queries.version_by_id(session, version_id))
@@ -180,6 +185,8 @@ class ModuleVersions:
                     raise _other(version)
                 return
             version.object_key, version.size, version.sha256 = stored.key, stored.size, stored.sha256
+            version.wrapper = contents.wrapper
+            uow.add(ModuleContents(version_id=version.id, contents=msgspec.json.encode(contents).decode()))
             version.complete(uow.now())
             if version.is_published:
                 module.revision += 1

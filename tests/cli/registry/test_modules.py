@@ -66,6 +66,16 @@ def test_a_module_with_a_submodule_is_taken_by_a_local_run(tf: Terraform, module
     assert said(tf) == "outer and inner"
 
 
+def test_a_module_in_a_wrapper_as_forges_pack_it_is_taken(tf: Terraform, module: str) -> None:
+    publish(tf.server, module, "1.0.0", {f"terraform-aws-it-1.0.0/{name}": text for name, text in WITH_SUBMODULE.items()})
+    tf.write(using(tf.server, module, "1.0.0"))
+    init(tf)
+    assert said(tf) == "outer and inner"
+    tf.write(using(tf.server, module, "1.0.0", part="//modules/inner"))
+    init(tf)
+    assert said(tf) == "inner"
+
+
 def test_a_submodule_is_taken_by_its_path(tf: Terraform, module: str) -> None:
     publish(tf.server, module, "1.0.0", WITH_SUBMODULE)
     tf.write(using(tf.server, module, "1.0.0", part="//modules/inner"))

@@ -60,10 +60,23 @@ def upgrade() -> None:
         sa.Column("object_key", sa.String(), nullable=True),
         sa.Column("size", sa.BigInteger(), nullable=True),
         sa.Column("sha256", sa.String(), nullable=True),
+        sa.Column("wrapper", sa.String(), nullable=True),
         _of_module("registry_module_versions", "module_id"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_registry_module_versions")),
     )
     op.create_index("uq_registry_module_versions_order", "registry_module_versions", ["module_id", "version_order"], unique=True)
+    op.create_table(
+        "registry_module_contents",
+        sa.Column("version_id", sa.String(), nullable=False),
+        sa.Column("contents", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["version_id"],
+            ["registry_module_versions.id"],
+            name=op.f("fk_registry_module_contents_version_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("version_id", name=op.f("pk_registry_module_contents")),
+    )
 
 
 def _of_module(table: str, column: str) -> sa.ForeignKeyConstraint:

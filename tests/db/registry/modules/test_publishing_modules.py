@@ -84,6 +84,23 @@ async def test_an_archive_that_is_none_is_refused_and_the_version_waits_for_a_ri
     assert await registry.put(made) == 200
 
 
+async def test_what_is_known_of_an_archive_is_shown_with_its_version(registry: Registry) -> None:
+    await registry.module()
+    files = {"main.tf": 'variable "cidr" {\n  type = string\n}\n', "README.md": "# A network\n", "modules/subnet/main.tf": ""}
+    shown = (await registry.publish("1.0.0", files=files)).attributes["contents"]
+    assert [(each["name"], each["type"], each["required"]) for each in shown["module"]["inputs"]] == [("cidr", "string", True)]
+    assert "<h1" in shown["module"]["readme"]["html"]
+    assert [each["path"] for each in shown["submodules"]] == ["modules/subnet"]
+    assert "contents" not in (await registry.ask("root", "GET", f"{VPC}/versions")).body["data"][0]["attributes"]
+
+
+async def test_terraform_is_told_of_the_directory_that_a_module_is_wrapped_in(registry: Registry) -> None:
+    await registry.module()
+    await registry.publish("1.0.0", files={f"terraform-aws-vpc-1.0.0/{name}": text for name, text in FILES.items()})
+    found = await registry.ask("root", "GET", "registry/modules/default/vpc/aws/1.0.0/download")
+    assert found.headers["X-Terraform-Get"].endswith("//terraform-aws-vpc-1.0.0?archive=tar.gz")
+
+
 async def test_a_module_is_made_by_a_platform_admin_or_who_has_its_names_admin(registry: Registry) -> None:
     assert (await registry.module("net", "bob")).status == 403
     await registry.role("bob", "admin", "net-*")
