@@ -76,6 +76,7 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
         app.register_blueprint(blueprint, url_prefix="/api/v2")
     app.register_blueprint(runs_phase_routes.routes(parts.phases, parts.phase_tokens, parts.settings, web))
     app.register_blueprint(accounts_routes.oauth_routes(parts.people, web))
+    app.register_blueprint(modules_protocol_routes.detail_routes(parts.module_protocol, web))
     app.register_blueprint(_capability_routes(parts, web).routes())
     app.register_blueprint(service_routes.routes(_checks(parts), partial(_detail, parts), lambda: parts.leaving))
     if parts.settings.metrics.enabled:

@@ -186,6 +186,7 @@ class Services:
             self.capabilities,
             limit=limits.module_bytes,
             reader=ModuleReader(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes)),
+            actor_of=self._actor,
         )
         self.module_protocol = ModuleProtocol(self.db, self.authz, self.capabilities)
         self.configurations = configurations.Configurations(

@@ -261,6 +261,15 @@ SECTIONS: Final = (
         },
     ),
     Section(
+        "What is in a module",
+        "/api/registry/v1/modules",
+        TOKEN,
+        {
+            "GET /{namespace}/{name}/{provider}": "Inputs, outputs and README of the newest version in use, as go-tfe reads them.",
+            "GET /{namespace}/{name}/{provider}/{version}": "The same of a version.",
+        },
+    ),
+    Section(
         "Agent pools",
         API,
         TOKEN,

@@ -478,6 +478,8 @@ TABLE: Final[dict[str, Row]] = {
     "POST /api/v2/organizations/<org>/registry-modules": Row(NewName(), _MODULE),
     "GET /api/v2/registry/modules/<namespace>/<name>/<provider>/versions": Row(Item(P.REGISTRY_READ, engine=True)),
     "GET /api/v2/registry/modules/<namespace>/<name>/<provider>/<version>/download": Row(Item(P.REGISTRY_READ, engine=True)),
+    "GET /api/registry/v1/modules/<namespace>/<name>/<provider>": Row(Item(P.REGISTRY_READ)),
+    "GET /api/registry/v1/modules/<namespace>/<name>/<provider>/<version>": Row(Item(P.REGISTRY_READ)),
     "GET /api/v2/registry-modules/<module_id>": Row(Item(P.REGISTRY_READ)),
     "PATCH /api/v2/registry-modules/<module_id>": Row(Item(P.REGISTRY_UPDATE), _MODULE_CHANGE),
     "GET /api/v2/registry-modules/<module_id>/tag-bindings": Row(Item(P.REGISTRY_READ)),

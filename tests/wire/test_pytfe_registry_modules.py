@@ -102,6 +102,19 @@ def test_delete_a_version_a_provider_and_a_name(tfe: TFEClient, module: Registry
     assert refusal.value.status == 409
 
 
+def test_what_is_in_a_version(tfe: TFEClient, module: RegistryModuleID) -> None:
+    publish(tfe, module, "1.0.0")
+    publish(tfe, module, "1.1.0")
+    shown = tfe.registry_modules.read_terraform_registry_module(module, "1.0.0")
+    assert (shown.id, shown.version, shown.versions) == (f"default/{module.name}/aws/1.0.0", "1.0.0", ["1.1.0", "1.0.0"])
+    assert shown.root is not None
+    assert [(each.name, each.type, each.default, each.required) for each in shown.root.inputs] == [("greeting", "string", '"hello"', False)]
+    assert [each.name for each in shown.root.outputs] == ["hidden", "said"]
+    assert [(each.type, each.name) for each in shown.root.resources] == [("terraform_data", "one")]
+    with pytest.raises(NotFound):
+        tfe.registry_modules.read_terraform_registry_module(module, "2.0.0")
+
+
 def test_the_older_delete_of_a_name(tfe: TFEClient, module: RegistryModuleID) -> None:
     assert module.name is not None
     tfe.registry_modules.delete("default", module.name)

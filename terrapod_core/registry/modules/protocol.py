@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.orm import Session
 
+from terrapod_core.accounts import User
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database
@@ -15,7 +16,7 @@ from terrapod_core.errors import NotFound
 from terrapod_core.registry import lifecycle
 from terrapod_core.registry.door import Door
 from terrapod_core.registry.listings import Listings
-from terrapod_core.registry.modules import queries
+from terrapod_core.registry.modules import detail, queries
 from terrapod_core.registry.modules.models import Module, ModuleVersion
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.registry.modules.service import NOUN
@@ -48,6 +49,20 @@ class ModuleProtocol:
             )
         return document, module
 
+    async def detail(self, actor: Actor, address: Address, version: str | None) -> bytes:
+        """What is known of a published version, as the public registry tells it; of the newest that may be used, for no version."""
+
+        def read(session: Session) -> bytes:
+            module = self._door.allowed(actor, Permission.REGISTRY_READ, queries.module(session, address), noun=NOUN)
+            wanted = version if version is not None else queries.newest_usable(session, module.id)
+            found = _published(session, module, wanted or "")
+            found.contents = queries.contents(session, found.id)
+            owner = session.get(User, module.owner_id) if module.owner_id is not None else None
+            numbers = [each.version for each in queries.published(session, module.id)]
+            return detail.document(module, found, owner.username if owner is not None else None, numbers)
+
+        return await self._door.db.read(read)
+
     async def download_link(self, actor: Actor, address: Address, version: str) -> str:
         """A link that gives the archive of a published version to whoever holds it, for a quarter of an hour, in go-getter's words.
 
@@ -56,10 +71,7 @@ class ModuleProtocol:
 
         def read(session: Session) -> ModuleVersion:
             module = self._door.allowed(actor, Permission.REGISTRY_READ, queries.module(session, address), noun=NOUN)
-            number = SemanticVersion.parse(version)
-            found = queries.version(session, module.id, number) if number is not None else None
-            if found is None or not found.is_published:
-                raise missing(VERSION_NOUN)
+            found = _published(session, module, version)
             if found.revocation is not None:
                 lifecycle.refuse_revoked(module, found, queries.newest_usable(session, module.id))
             return found
@@ -79,6 +91,15 @@ class ModuleProtocol:
         if version is None or version.object_key is None or not version.is_published or version.revocation is not None:
             raise NotFound("the module version is gone: it was deleted or revoked")
         return version
+
+
+def _published(session: Session, module: Module, text: str) -> ModuleVersion:
+    """The version of this number, when it is published."""
+    number = SemanticVersion.parse(text)
+    found = queries.version(session, module.id, number) if number is not None else None
+    if found is None or not found.is_published:
+        raise missing(VERSION_NOUN)
+    return found
 
 
 def _document(session: Session, module: Module) -> bytes:

@@ -20,6 +20,26 @@ TEXT: Final = "text/plain; charset=utf-8"
 BASE: Final = "/registry/modules/<namespace>/<name>/<provider>"
 
 
+DETAIL: Final = "/api/registry/v1/modules/<namespace>/<name>/<provider>"
+
+
+def detail_routes(protocol: ModuleProtocol, web: Web) -> Blueprint:
+    """What go-tfe asks for a module's inputs and outputs. Mounted at the root."""
+    detail = Blueprint("module_detail", __name__)
+
+    @detail.get(DETAIL)
+    async def describe_module(namespace: str, name: str, provider: str) -> Response:
+        found = await protocol.detail(await web.actor(), Address(namespace, name, provider), None)
+        return Response(found, content_type=JSON)
+
+    @detail.get(f"{DETAIL}/<version>")
+    async def describe_module_version(namespace: str, name: str, provider: str, version: str) -> Response:
+        found = await protocol.detail(await web.actor(), Address(namespace, name, provider), version)
+        return Response(found, content_type=JSON)
+
+    return detail
+
+
 def routes(protocol: ModuleProtocol, web: Web) -> Blueprint:
     """Mounted at `/api/v2`; discovery says so, as `modules.v1`."""
     modules = Blueprint("module_protocol", __name__)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -12,10 +12,10 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit, ids
-from terrapod_core.authz import SYSTEM, Actor, ActorKind, Authorizer, Permission
+from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Conflict, NotFound
+from terrapod_core.errors import Conflict, Forbidden, NotFound
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.registry import lifecycle, publishing, versions as numbers
 from terrapod_core.registry.contents.reader import ModuleReader
@@ -39,6 +39,10 @@ UPLOAD_LIFE: Final = timedelta(hours=1)
 """How long an upload may begin after its link was given; reading the version gives another."""
 
 
+ActorOf = Callable[[Session, str], Actor | None]
+"""A user as they are now; `None` when disabled or gone."""
+
+
 class ModuleVersions:
     """go-tfe's `RegistryModules`, as far as they are about versions."""
 
@@ -52,6 +56,7 @@ class ModuleVersions:
         *,
         limit: int,
         reader: ModuleReader,
+        actor_of: ActorOf,
     ) -> None:
         """`limit` is of an archive, in bytes."""
         self._door = Door(db, authz)
@@ -60,6 +65,7 @@ class ModuleVersions:
         self._capabilities = capabilities
         self._limit = limit
         self._reader = reader
+        self._actor_of = actor_of
 
     # -- people's side
 
@@ -122,7 +128,7 @@ class ModuleVersions:
             changes.check()
             detail = lifecycle.change(found, changes, uow.now())
             if detail:
-                module.revision += 1
+                _told(module, uow.now())
                 self._record(uow, actor, "update", module, found, **detail)
             await uow.commit()
         return self._linked(actor, found)
@@ -134,7 +140,7 @@ class ModuleVersions:
             found = await uow.run(lambda session: self._found(session, actor, module, version))
             publishing.check_release(module, found, actor)
             found.release(uow.now())
-            module.revision += 1
+            _told(module, uow.now())
             self._record(uow, actor, "release", module, found, created_by=found.created_by_name)
             await uow.commit()
         return found
@@ -146,7 +152,7 @@ class ModuleVersions:
             found = await uow.run(lambda session: self._found(session, actor, module, version))
             if found.is_published:
                 self._door.allowed(actor, Permission.REGISTRY_UPDATE, module, noun=NOUN)
-                module.revision += 1
+                _told(module, uow.now())
             discard(uow, [found.object_key])
             publishing.burn_number(uow, KIND, module, found)
             await uow.session.execute(delete(ModuleVersion).where(ModuleVersion.id == found.id))
@@ -187,15 +193,23 @@ class ModuleVersions:
             version.object_key, version.size, version.sha256 = stored.key, stored.size, stored.sha256
             version.wrapper = contents.wrapper
             uow.add(ModuleContents(version_id=version.id, contents=msgspec.json.encode(contents).decode()))
+            maker = await uow.run(lambda session: self._maker(session, module, version))
+            version.is_held = version.is_held or publishing.holds_back(module, maker)
             version.complete(uow.now())
             if version.is_published:
-                module.revision += 1
-            maker = Actor(ActorKind.USER, version.created_by_id, version.created_by_name) if version.created_by_id else SYSTEM
+                _told(module, uow.now())
             self._record(uow, maker, "upload", module, version, status=version.status, size=stored.size, sha256=stored.sha256)
             claim.make()
             await uow.commit()
 
     # -- inside
+
+    def _maker(self, session: Session, module: Module, version: ModuleVersion) -> Actor:
+        """Who made the version, as they are now. An hour may have passed since: `Forbidden` when they may not publish it any more."""
+        maker = self._actor_of(session, version.created_by_id) if version.created_by_id is not None else SYSTEM
+        if maker is None or not self._publishes(maker, module):
+            raise Forbidden(f"{version.created_by_name}, who made this version, may not publish it any more", code="level_too_low")
+        return maker
 
     async def _taken(self, uow: UnitOfWork, actor: Actor, permission: Permission, wanted: str | Address) -> Module:
         """The module with its row locked: whatever becomes of its versions, one thing at a time."""
@@ -223,6 +237,12 @@ class ModuleVersions:
     def _record(self, uow: UnitOfWork, actor: Actor, action: str, module: Module, version: ModuleVersion, **detail: object) -> None:
         named = {"module": module.address, "version": version.version}
         audit.record(uow, actor, f"registry-module-version.{action}", TYPE, version.id, **named, **detail)
+
+
+def _told(module: Module, now: datetime) -> None:
+    """What terraform is told of the module changes with this transaction."""
+    module.revision += 1
+    module.updated_at = now
 
 
 def _check_free(session: Session, module: Module, number: SemanticVersion) -> None:

@@ -216,6 +216,23 @@ async def test_the_upload_link_is_for_who_made_the_version_alone(registry: Regis
     assert await registry.put(again) == 200
 
 
+async def test_who_may_not_publish_any_more_publishes_nothing_by_a_link_from_before(registry: Registry) -> None:
+    await registry.module()
+    await registry.role("bob", "write", "vpc")
+    bob = ref("users", await registry.user("bob"))
+    both = document("registry-modules", {"publishers": [bob, ref("users", await registry.user("root"))]})
+    assert (await registry.ask("root", "PATCH", VPC, both)).status == 200
+    made, later = await registry.version("1.0.0", "bob"), await registry.version("1.1.0", "bob")
+    assert (await registry.ask("root", "PATCH", VPC, document("registry-modules", {"publishers": []}))).status == 200
+    assert await registry.put(made) == 200
+    assert (await registry.ask("root", "GET", f"{VPC}/1.0.0")).attributes["held"] is True
+    taken = document("role-assignments", provider_name="local", email="bob@example.com", roles=[])
+    assert (await registry.ask("root", "PUT", "role-assignments", taken)).status == 200
+    assert await registry.put(later) == 403
+    assert (await registry.ask("root", "GET", f"{VPC}/1.1.0")).attributes["status"] == "pending"
+    assert len([info async for info in registry.site.terrapod.storage_backend.list("archives/")]) == 1
+
+
 async def test_a_name_is_never_given_again_and_neither_is_a_number(registry: Registry) -> None:
     await registry.module()
     await registry.publish("1.0.0")
