@@ -73,7 +73,7 @@ class Version:
     status: Mapped[str] = mapped_column(default=VersionStatus.PENDING.value)
     """One of `VersionStatus`."""
     is_held: Mapped[bool]
-    """Whether it is to wait for a publisher when its bytes are here; decided when it is made, by who makes it."""
+    """Whether it is to wait for a publisher when its bytes are here: its maker was none when it was made, or is none by then."""
     created_by_id: Mapped[str | None]
     created_by_name: Mapped[str]
     """What its maker was called then; for audit entries of an upload, which comes without a credential."""

@@ -131,7 +131,7 @@ class ModuleVersions:
                 _told(module, uow.now())
                 self._record(uow, actor, "update", module, found, **detail)
             await uow.commit()
-        return self._linked(actor, found)
+        return found
 
     async def release(self, actor: Actor, wanted: str | Address, version: str) -> ModuleVersion:
         """Publish a version that is held; for the module's publishers."""

@@ -212,6 +212,10 @@ async def test_the_upload_link_is_for_who_made_the_version_alone(registry: Regis
     assert "upload" in made.body["data"]["links"]
     seen = await registry.ask("bob", "GET", f"{VPC}/1.0.0")
     assert (seen.status, seen.body["data"]["links"]) == (200, {}), "what arrives there is published in another one's name"
+    narrow = await registry.ask(
+        "root", "POST", "authentication-tokens", document("authentication-tokens", description="reads", permission="read")
+    )
+    assert (await registry.ask(narrow.attributes["token"], "GET", f"{VPC}/1.0.0")).status == 404, "reading is less than publishing"
     again = await registry.ask("root", "GET", f"{VPC}/1.0.0")
     assert await registry.put(again) == 200
 
