@@ -66,6 +66,14 @@ def test_a_module_with_a_submodule_is_taken_by_a_local_run(tf: Terraform, module
     assert said(tf) == "outer and inner"
 
 
+def test_a_newer_terraform_takes_it_too(terraform_115: Path, tmp_path: Path, server: Server, module: str) -> None:
+    publish(server, module, "1.0.0", WITH_SUBMODULE)
+    newer = Terraform(terraform_115, tmp_path / "newer", server)
+    newer.write(using(server, module, "~> 1.0"))
+    init(newer)
+    assert said(newer) == "outer and inner"
+
+
 def test_a_module_in_a_wrapper_as_forges_pack_it_is_taken(tf: Terraform, module: str) -> None:
     publish(tf.server, module, "1.0.0", {f"terraform-aws-it-1.0.0/{name}": text for name, text in WITH_SUBMODULE.items()})
     tf.write(using(tf.server, module, "1.0.0"))
