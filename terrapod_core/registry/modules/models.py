@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import BigInteger, ForeignKey, Index
@@ -10,12 +11,20 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.authz import BYTEWISE, Guard, GuardKind, LabelColumns
 from terrapod_core.db import Base
-from terrapod_core.registry.models import Item, ItemLabel, Version
+from terrapod_core.registry.models import Item, ItemLabel, Version, VersionStatus
 from terrapod_core.storage import ArchiveKind
 from terrapod_core.storage.named import NAMED
 
 KIND: Final = "registry-module"
 """Of reserved names."""
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """What a module is shown with of each version: one may have hundreds."""
+
+    version: str
+    status: VersionStatus
 
 
 class Module(Item, Base):
@@ -31,7 +40,7 @@ class Module(Item, Base):
     provider: Mapped[str] = mapped_column(BYTEWISE)
     """What terraform calls the target system: `aws`."""
 
-    versions: Sequence[ModuleVersion] = ()
+    versions: Sequence[Numbered] = ()
     """Those that the one who asks may see, the newest first; set on what the service returns, not a column."""
 
     @property

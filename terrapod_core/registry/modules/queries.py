@@ -14,7 +14,7 @@ from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, PageRequest, Query, Tagged
 from terrapod_core.registry.models import VersionStatus
-from terrapod_core.registry.modules.models import GUARD, Module, ModuleContents, ModuleLabel, ModuleVersion
+from terrapod_core.registry.modules.models import GUARD, Module, ModuleContents, ModuleLabel, ModuleVersion, Numbered
 from terrapod_core.registry.versions import SemanticVersion
 
 
@@ -93,10 +93,11 @@ def with_versions(session: Session, authz: Authorizer, actor: Actor, found: Sequ
         return
     publishes = {each.id for each in found if authz.allows(actor, Permission.REGISTRY_PUBLISH, each)}
     shown = or_(ModuleVersion.status == VersionStatus.PUBLISHED, ModuleVersion.module_id.in_(publishes))
-    query = select(ModuleVersion).where(ModuleVersion.module_id.in_([each.id for each in found]), shown)
-    by_module: dict[str, list[ModuleVersion]] = {}
-    for version in session.execute(query.order_by(ModuleVersion.version_order.desc())).scalars():
-        by_module.setdefault(version.module_id, []).append(version)
+    columns = select(ModuleVersion.module_id, ModuleVersion.version, ModuleVersion.status)
+    query = columns.where(ModuleVersion.module_id.in_([each.id for each in found]), shown)
+    by_module: dict[str, list[Numbered]] = {}
+    for module_id, number, status in session.execute(query.order_by(ModuleVersion.version_order.desc())):
+        by_module.setdefault(module_id, []).append(Numbered(number, VersionStatus(status)))
     for each in found:
         each.versions = by_module.get(each.id, ())
 

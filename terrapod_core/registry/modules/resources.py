@@ -37,11 +37,11 @@ def _permissions(module: Module, rendering: Rendering) -> dict[str, bool]:
 
 
 def _status(module: Module) -> str:
-    return "setup_complete" if any(each.is_published for each in module.versions) else "pending"
+    return "setup_complete" if any(each.status is VersionStatus.PUBLISHED for each in module.versions) else "pending"
 
 
 def _version_statuses(module: Module) -> list[dict[str, str | None]]:
-    return [{"version": each.version, "status": _STATUS[VersionStatus(each.status)], "error": None} for each in module.versions]
+    return [{"version": each.version, "status": _STATUS[each.status], "error": None} for each in module.versions]
 
 
 MODULE: Final = Resource(
