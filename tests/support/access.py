@@ -296,7 +296,8 @@ _JOIN = wire.document("listeners", name="never-made", csr="none", version="1")
 _OF_A_MODULE: Final = "/api/v2/organizations/<org>/registry-modules/<namespace>/<name>/<provider>"
 _MODULE = wire.document("registry-modules", name="of-{name}", provider="aws")
 _MODULE_CHANGE = wire.document("registry-modules", labels={"walk": "yes"})
-_VERSION = wire.document("registry-module-versions", version="2.0.0")
+_VERSIONS = [wire.document("registry-module-versions", version=f"{number}.0.0") for number in (2, 3, 4)]
+"""For the paths that make one: a number is given once."""
 _DEPRECATION = wire.document("registry-module-versions", deprecation={"reason": "text"})
 _OF_VARSET = wire.document("vars", key="never_made", value="text", category="terraform")
 
@@ -484,7 +485,7 @@ TABLE: Final[dict[str, Row]] = {
     "PATCH /api/v2/registry-modules/<module_id>": Row(Item(P.REGISTRY_UPDATE), _MODULE_CHANGE),
     "GET /api/v2/registry-modules/<module_id>/tag-bindings": Row(Item(P.REGISTRY_READ)),
     "GET /api/v2/registry-modules/<module_id>/versions": Row(Item(P.REGISTRY_READ)),
-    "POST /api/v2/registry-modules/<org>/<name>/<provider>/versions": Row(Item(P.REGISTRY_PUBLISH), _VERSION),
+    "POST /api/v2/registry-modules/<org>/<name>/<provider>/versions": Row(Item(P.REGISTRY_PUBLISH), _VERSIONS[0]),
     **{
         f"POST /api/v2/registry-modules/actions/delete/<org>/<name>{rest}": Row(Item(P.REGISTRY_UPDATE))
         for rest in ("", "/<provider>", "/<provider>/<version>")
@@ -501,7 +502,7 @@ TABLE: Final[dict[str, Row]] = {
             ("PATCH", ""): Row(Item(P.REGISTRY_UPDATE), _MODULE_CHANGE),
             ("DELETE", ""): Row(Item(P.REGISTRY_UPDATE)),
             ("GET", "/versions"): Row(Item(P.REGISTRY_READ)),
-            ("POST", "/versions"): Row(Item(P.REGISTRY_PUBLISH), _VERSION),
+            ("POST", "/versions"): Row(Item(P.REGISTRY_PUBLISH), _VERSIONS[1 if "/private/" in base else 2]),
             ("GET", "/<version>"): Row(Item(P.REGISTRY_READ)),
             ("PATCH", "/<version>"): Row(Item(P.REGISTRY_PUBLISH), _DEPRECATION),
             ("DELETE", "/<version>"): Row(Item(P.REGISTRY_UPDATE)),

@@ -27,12 +27,12 @@ async def actor(planted: Planted) -> Actor:
     found = await terrapod.tokens.authenticate(planted.token)
     assert found is not None
     for name in ("vpc", "gone"):
-        module = await terrapod.modules.create(found, CreateModule(name=name, provider="aws"))
+        await terrapod.modules.create(found, CreateModule(name=name, provider="aws"))
         for number in ("1.0.0", "1.1.0"):
-            version = await terrapod.module_versions.create(found, module.id, CreateVersion(version=number))
+            version = await terrapod.module_versions.create(found, Address("default", name, "aws"), CreateVersion(version=number))
             await terrapod.module_versions.upload(version.id, pieces(PACKED))
     await terrapod.module_versions.delete(found, VPC, "1.0.0")
-    await terrapod.modules.delete(found, module.id)
+    await terrapod.modules.delete(found, Address("default", "gone", "aws"))
     await terrapod.people.authentication.settle()
     return found
 

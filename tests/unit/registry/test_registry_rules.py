@@ -30,19 +30,19 @@ def bob(level: str, *names: str, deny: tuple[str, ...] = (), scope: Scope | None
 class Thing(Item):
     """An item that is in no database."""
 
-    address = "default/vpc/aws"  # type: ignore[assignment]
+    address = "default/vpc/aws"
 
     def __init__(self, *publishers: str) -> None:
-        self.publishers = list(publishers)  # type: ignore[assignment]
+        self.publishers = list(publishers)
 
 
 class Edition(Version):
     """A version that is in no database."""
 
     def __init__(self, status: VersionStatus = VersionStatus.PUBLISHED, *, held: bool = False) -> None:
-        self.version, self.status, self.is_held, self.published_at = "1.2.0", status.value, held, None  # type: ignore[assignment]
-        self.deprecation = self.revocation = None  # type: ignore[assignment]
-        self.updated_at = NOW  # type: ignore[assignment]
+        self.version, self.status, self.is_held, self.published_at = "1.2.0", status.value, held, None
+        self.deprecation = self.revocation = None
+        self.updated_at = NOW
 
 
 @pytest.mark.parametrize("sent", ["private", "public", "Net", "a_b", "-a", "a-", "a--b", "a/b", "a.b", "ä", "a" * 65])

@@ -317,7 +317,7 @@ async def test_a_revoked_version_is_refused_at_download_and_a_deprecated_one_say
     assert (await registry.ask("root", "PATCH", f"{VPC}/1.1.0", revoked)).attributes["revocation"]["reason"] == "Opens port 22"
     response = await client.get(f"/api/v2/{download}", headers={"Authorization": f"Bearer {registry.site.tokens['root']}"})
     assert response.status_code == 410
-    said = (await response.get_data()).decode()
+    said = await response.get_data(as_text=True)
     assert said.startswith("version 1.1.0 of default/vpc/aws was revoked on ")
     assert said.endswith("Opens port 22. The newest version that is not revoked is 1.0.0")
     assert (await client.get(link)).status_code == 404, "links that were given before end as well"
