@@ -8,13 +8,12 @@ from terrapod_core.settings._fields import MASK, SettingsError, fields_of, maske
 from terrapod_core.settings._load import load
 from terrapod_core.settings._reference import Reference, reference, reference_of
 from terrapod_core.settings._secrecy import holds_secret
-from terrapod_core.settings._watching import Metrics, Tracing
+from terrapod_core.settings._watching import Live, Metrics, Tracing
 from terrapod_core.settings.schema import (
     Auth,
     Bootstrap,
     Database,
     Limits,
-    Live,
     Log,
     Outgoing,
     PluginChoice,

@@ -1,15 +1,25 @@
-"""The sections about watching the server."""
+"""The sections about watching the server and what it does."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
 from terrapod_core.settings._base_url import check_base_url
 from terrapod_core.settings._fields import setting
+
+Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """Streams of events and logs."""
+
+    keep_minutes: Positive = setting(60, "How long events are kept for those who come back and name the last one they saw.")
+    streams_per_user: Positive = setting(20, "Streams that one user may have open at once, on each server.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,8 @@ from msgspec import Meta
 from terrapod_core.settings._base_url import check_base_url
 from terrapod_core.settings._convert import Raw
 from terrapod_core.settings._fields import Field, fields_of, is_table, masked, setting, sounds_secret, table
-from terrapod_core.settings._watching import Metrics, Tracing
+from terrapod_core.settings._watching import Live, Metrics, Positive, Tracing
 
-Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 
 RoleMapping: TypeAlias = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -247,14 +246,6 @@ class Limits:
     connections_per_address: Annotated[int, Meta(ge=0)] = setting(
         50, "Open connections from one address that no valid token was shown on; trusted proxies are exempt; 0 sets no limit."
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Live:
-    """Streams of events and logs."""
-
-    keep_minutes: Positive = setting(60, "How long events are kept for those who come back and name the last one they saw.")
-    streams_per_user: Positive = setting(20, "Streams that one user may have open at once, on each server.")
 
 
 @dataclass(frozen=True, kw_only=True)
