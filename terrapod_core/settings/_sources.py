@@ -14,6 +14,8 @@ from terrapod_core.settings.schema import SECTIONS, core_fields, core_tables
 FILE_NAME = "terrapod.toml"
 CONFIG_VARIABLE = "TERRAPOD_CONFIG"
 BACKUP_VARIABLE = "TERRAPOD_BACKUP_PASSPHRASE"
+CLIENT_VARIABLES = ("TERRAPOD_URL", "TERRAPOD_TOKEN", "TERRAPOD_TOKEN_FILE")
+"""Of commands that are clients of a server, and may be set where others are called."""
 """Of `terrapod backup` and `restore`; no setting, and allowed to be there for every other command."""
 COMMAND_LINE = "the command line"
 
@@ -71,7 +73,7 @@ def from_environment(environ: Mapping[str, str]) -> Found:
     for name in sorted(environ):
         if (
             not name.startswith(PREFIX)
-            or name in (CONFIG_VARIABLE, BACKUP_VARIABLE)
+            or name in (CONFIG_VARIABLE, BACKUP_VARIABLE, *CLIENT_VARIABLES)
             or not environ[name]
             or _is_service_link(name, environ[name])
         ):
