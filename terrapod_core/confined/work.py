@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-SAID_BYTES = 4096
+SAID_BYTES: Final = 4096
 
 
 class Failed(Exception):
@@ -42,4 +43,10 @@ async def work(command: Sequence[str], feed: Callable[[asyncio.StreamWriter], Aw
             process.kill()
             await process.wait()
     if code != 0:
-        raise Failed(said.decode("utf-8", "replace").strip() or f"the program that reads it ended with {code}")
+        raise Failed(said.decode("utf-8", "replace").strip() or _ended(code))
+
+
+def _ended(code: int) -> str:
+    if code in (-signal.SIGKILL, -signal.SIGXCPU):
+        return "it takes more time or memory than there is for it"
+    return f"the program that reads it ended with {code}"

@@ -21,7 +21,8 @@ from .answers import Answer
 from .tree import read
 from .understanding import understand
 
-MEMORY_BYTES: Final = 2 << 30
+MEMORY_BYTES: Final = 1 << 30
+"""Of address space: files as large as they may be fit, whatever they are made of but the very worst."""
 CPU_SECONDS: Final = 120
 """For the whole: to look through an archive, however large, and to understand what is in it."""
 

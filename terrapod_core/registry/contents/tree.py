@@ -11,7 +11,7 @@ from terrapod_core.errors import Invalid
 from terrapod_core.tarballs import ArchiveInspector, ArchiveLimits, Entry
 
 PIECE: Final = 1 << 18
-FILE_BYTES: Final = 1 << 20
+FILE_BYTES: Final = 512 * 1024
 """A larger file is not read, and said to be too large."""
 ALL_BYTES: Final = 32 << 20
 """What is kept of one archive; files over it are said not to have been read."""

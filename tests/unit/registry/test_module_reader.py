@@ -54,10 +54,19 @@ async def test_what_ends_the_stream_ends_the_program_and_is_raised() -> None:
         await ModuleReader(ArchiveLimits()).understand(broken())
 
 
-async def test_a_program_that_dies_is_a_refusal_that_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("kill -KILL $$", "more time or memory than there is for it"),
+        ("kill -XCPU $$", "more time or memory than there is for it"),
+        ("kill -SEGV $$", "the program that reads it ended with -11"),
+        ("echo it is too much >&2; exit 1", "it is too much"),
+    ],
+)
+async def test_a_program_that_dies_is_a_refusal_that_says_how(monkeypatch: pytest.MonkeyPatch, script: str, says: str) -> None:
     reader = ModuleReader(ArchiveLimits())
-    monkeypatch.setattr(reader, "_program", ("/bin/sh", "-c", "kill -9 $$"))
-    with pytest.raises(Invalid, match="the program that reads it ended with -9"):
+    monkeypatch.setattr(reader, "_program", ("/bin/sh", "-c", script))
+    with pytest.raises(Invalid, match=says):
         await reader.understand(pieces(MODULE))
 
 
