@@ -154,7 +154,7 @@ class API:
         try:
             response = await client.send(request)
         except httpx.TransportError as error:
-            raise click.ClickException(f"{self.where.url} cannot be asked: {error or type(error).__name__}") from None
+            raise click.ClickException(f"{self.where.url} cannot be asked: {str(error) or type(error).__name__}") from None
         if response.is_success:
             return response
         raise _refusal(response)

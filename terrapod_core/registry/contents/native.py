@@ -38,12 +38,13 @@ def parse(text: str) -> list[Block]:
 
 
 def _where(error: UnexpectedInput, text: str) -> str:
-    line = error.line if isinstance(error.line, int) and error.line > 0 else text.count("\n") + 1
+    line = error.line if error.line > 0 else text.count("\n") + 1
     if isinstance(error, UnexpectedCharacters):
         return f"line {line} cannot be parsed"
     token = str(getattr(error, "token", "")).strip()
-    found = token.splitlines()[0][:40] if token else "the end of what belongs together"
-    return f"line {line} cannot be parsed: {clean(found)!r} was not expected"
+    if not token:
+        return f"line {line} cannot be parsed: something that was opened before is not closed"
+    return f"line {line} cannot be parsed: {clean(token.splitlines()[0][:40])!r} was not expected"
 
 
 def _blocks(body: Tree[Token], source: str, depth: int) -> list[Block]:
@@ -100,7 +101,9 @@ class Native(Expression):
         if not depth:
             raise Unknown
         node = _plain(self._node)
-        match node.data if isinstance(node, Tree) else "":
+        if isinstance(node, Token):
+            raise Unknown
+        match node.data:
             case "string":
                 return _known(_quoted(node))
             case "heredoc_template" | "heredoc_template_trim":

@@ -63,9 +63,7 @@ class Expression(ABC):
             value = self.value()
         except Unknown:
             return None
-        if value in ("true", "false"):  # terraform converts
-            return value == "true"
-        return value if isinstance(value, bool) else None
+        return {True: True, False: False, "true": True, "false": False}.get(value) if isinstance(value, (bool, str)) else None
 
 
 @dataclass
