@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,9 @@ from terrapod_core.errors import Invalid
 from terrapod_core.registry.contents.tree import ALL_BYTES, FILE_BYTES, Tree, is_licence, is_readme, read
 from terrapod_core.tarballs import RATIO_FROM, ArchiveLimits
 from tests.support.wire import archive, entry, packed
+from tests.support.zoo import BROKEN, HOSTILE, MAIN, WRONG_WRAPPERS, Members, link, tar_of
 
 LIMITS = ArchiveLimits()
-MAIN = entry("main.tf", b"locals {}\n")
-Members = list[tuple[tarfile.TarInfo, bytes]]
-
-
-def link(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
-    return entry(name, kind=tarfile.SYMTYPE, target=target)
 
 
 def tree(data: bytes, limits: ArchiveLimits = LIMITS) -> Tree:
@@ -106,38 +101,11 @@ def test_a_module_in_json_or_of_opentofu_alone_is_one() -> None:
         assert set(tree(archive({f"w/{name}": ""})).files) == {name}
 
 
-WRONG_WRAPPERS: dict[str, tuple[dict[str, str | bytes], str]] = {
-    "two directories": ({"a/main.tf": "", "b/main.tf": ""}, "no configuration at its root; the first is 'a/main.tf'"),
-    "a file beside the directory": ({"a/main.tf": "", "README.md": ""}, "no configuration at its root; the first is 'a/main.tf'"),
-    "two wrappers, one in the other": ({"a/b/main.tf": ""}, "no configuration at its root; the first is 'a/b/main.tf'"),
-    "a name that terraform takes for a pattern": ({"m[1]/main.tf": ""}, "'m[1]', has characters"),
-    "no configuration": ({"README.md": "hello"}, "there is no configuration in it"),
-    "hidden configuration": ({".main.tf": ""}, "there is no configuration in it"),
-    "examples alone": ({"examples/a/main.tf": ""}, "no configuration at its root; the first is 'examples/a/main.tf'"),
-}
-
-
 @pytest.mark.parametrize(("files", "says"), WRONG_WRAPPERS.values(), ids=WRONG_WRAPPERS.keys())
-def test_what_terraform_would_find_no_module_in_is_refused(files: dict[str, str | bytes], says: str) -> None:
+def test_what_terraform_would_find_no_module_in_is_refused(files: Mapping[str, str | bytes], says: str) -> None:
     with pytest.raises(Invalid, match=re.escape(says)) as refusal:
         tree(archive(files))
     assert refusal.value.code == "bad_archive"
-
-
-HOSTILE: dict[str, tuple[Members, str]] = {
-    "an absolute path": ([MAIN, entry("/etc/cron.d/x", b"x")], "the path '/etc/cron.d/x' leaves"),
-    "a path that climbs": ([MAIN, entry("a/../../b", b"x")], "the path 'a/../../b' leaves"),
-    "a hard link": ([MAIN, entry("b", kind=tarfile.LNKTYPE, target="main.tf")], "'b' is a hard link"),
-    "a character device": ([MAIN, entry("null", kind=tarfile.CHRTYPE)], "'null' is a device"),
-    "a block device": ([MAIN, entry("sda", kind=tarfile.BLKTYPE)], "'sda' is a device"),
-    "a pipe": ([MAIN, entry("pipe", kind=tarfile.FIFOTYPE)], "'pipe' is a device, a pipe"),
-    "a link to an absolute path": ([MAIN, link("key", "/etc/passwd")], "'key' -> '/etc/passwd' leaves"),
-    "a link that climbs": ([MAIN, link("a/key", "../../key")], "'a/key' -> '../../key' leaves"),
-    "a file below a link": ([MAIN, link("a", "b"), entry("a/x", b"x")], "in place of, or below, the symbolic link 'a'"),
-    "configuration that is a link": ([MAIN, link("b.tf", "main.tf")], "'b.tf' is a symbolic link, and terraform unpacks"),
-    "a name that is not UTF-8": ([MAIN, entry("\udcff.txt", b"x")], r"the name '\\xff.txt' is not UTF-8"),
-    "a directory's name that is not UTF-8": ([MAIN, entry("d\udce9/x.txt", b"x")], "is not UTF-8"),
-}
 
 
 @pytest.mark.parametrize(("members", "says"), HOSTILE.values(), ids=HOSTILE.keys())
@@ -145,15 +113,6 @@ def test_what_could_leave_the_tree_or_not_be_unpacked_is_refused_by_name(members
     with pytest.raises(Invalid, match=re.escape(says)) as refusal:
         tree(tar_of(members))
     assert refusal.value.detail.startswith("the module archive is refused: ")
-
-
-def tar_of(members: Members) -> bytes:
-    """A tar.gz whose names may be any bytes."""
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape") as tar:
-        for member, content in members:
-            tar.addfile(member, io.BytesIO(content) if content else None)
-    return gzip.compress(raw.getvalue())
 
 
 def test_links_beside_the_configuration_are_accepted_and_not_followed() -> None:
@@ -193,14 +152,6 @@ def test_as_many_files_as_the_limit_has_are_accepted_and_one_more_is_refused() -
     assert set(tree(many(100_000)).files) == {"main.tf"}
     with pytest.raises(Invalid, match="more than 100000 entries"):
         tree(many(100_001))
-
-
-BROKEN: dict[str, tuple[bytes, str]] = {
-    "nothing": (b"", "it is empty"),
-    "a zip": (b"PK\x03\x04" + bytes(100), "not gzip-compressed"),
-    "no tar": (gzip.compress(b"hello " * 200), "not a tar archive"),
-    "half": (packed([MAIN])[:60], "cut short"),
-}
 
 
 @pytest.mark.parametrize(("data", "says"), BROKEN.values(), ids=BROKEN.keys())
