@@ -28,6 +28,7 @@ JSON_API: Final = "application/vnd.api+json"
 PIECE: Final = 1 << 18
 SECONDS: Final = 60.0
 UPLOAD_SECONDS: Final = 24 * 3600.0
+REASON_SECONDS: Final = 10.0
 ANSWER_BYTES: Final = 32 << 20
 
 
@@ -87,8 +88,12 @@ def _kept_by_terraform(host: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
+class BrokenOff(click.ClickException):
+    """No answer came."""
+
+
 class API:
-    """Asks one server. Raises `Refused` for a refusal, and `ClickException` when no answer comes."""
+    """Asks one server. Raises `Refused` for a refusal, and `BrokenOff` when no answer comes."""
 
     def __init__(self, where: Place, certificate: str | None = None) -> None:
         self.where = where
@@ -124,7 +129,11 @@ class API:
         return await self._asked("POST", path, body)
 
     async def put_file(self, link: str, file: Path, sent: Callable[[int], None]) -> None:
-        """Upload a file to a link that needs no token, and so gets none; `sent` hears of the bytes as they go."""
+        """Upload a file to a link that needs no token, and so gets none; `sent` hears of the bytes as they go.
+
+        A server that has heard enough hangs up, and its reason is lost among what was still on the way to it. So it is asked once more,
+        with the same headers and nothing behind them.
+        """
         with await asyncio.to_thread(file.open, "rb") as content:
 
             async def pieces() -> AsyncIterator[bytes]:
@@ -133,9 +142,18 @@ class API:
                     sent(len(piece))
 
             size = os.fstat(content.fileno()).st_size
-            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size), "Accept": JSON_API}
-            async with self._http.trusted(timeout=UPLOAD_SECONDS) as client:
-                await self._checked(client, client.build_request("PUT", link, headers=headers, content=pieces()))
+            try:
+                await self._put(link, size, pieces(), UPLOAD_SECONDS)
+            except BrokenOff as error:
+                await self._put(link, size, _nothing(), REASON_SECONDS, else_=error)
+
+    async def _put(self, link: str, size: int, content: AsyncIterator[bytes], seconds: float, else_: BrokenOff | None = None) -> None:
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size), "Accept": JSON_API}
+        async with self._http.trusted(timeout=seconds) as client:
+            try:
+                await self._checked(client, client.build_request("PUT", link, headers=headers, content=content))
+            except BrokenOff as error:
+                raise else_ or error from None
 
     async def _asked(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
         headers = {"Content-Type": JSON_API} if body else {}
@@ -154,10 +172,18 @@ class API:
         try:
             response = await client.send(request)
         except httpx.TransportError as error:
-            raise click.ClickException(f"{self.where.url} cannot be asked: {str(error) or type(error).__name__}") from None
+            raise BrokenOff(f"{self.where.url} cannot be asked: {str(error) or type(error).__name__}") from None
         if response.is_success:
             return response
         raise _refusal(response)
+
+
+async def _nothing(*pieces: bytes) -> AsyncIterator[bytes]:
+    from terrapod_core.outgoing.transport import NotSent
+
+    for piece in pieces:
+        yield piece
+    raise NotSent
 
 
 def _refusal(response: httpx.Response) -> Refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from contextlib import closing
 from io import BytesIO
@@ -14,7 +15,7 @@ import pytest
 from tests.cli.conftest import NewWorkspace
 from tests.support import wire
 from tests.support.publishing import publish, write
-from tests.support.server import Server
+from tests.support.server import Server, running
 from tests.support.tf import Terraform, dotted
 from tests.support.wire import data, document, fresh, make_person
 
@@ -164,6 +165,14 @@ def test_wrong_usage_is_one_line_and_exit_code_2(server: Server, directory: Path
     assert done.code == 2
     assert says in done.errors
     assert len(done.errors.splitlines()) == 1
+
+
+def test_a_module_that_is_too_large_is_said_to_be_though_the_server_hangs_up(directory: Path, tmp_path: Path) -> None:
+    (directory / "noise").write_bytes(os.urandom(20 << 20))
+    with running(tmp_path / "server", settings={"LIMITS__MODULE_BYTES": str(1 << 20)}) as server:
+        done = publish(server, "module", directory, "--version", "1.0.0")
+    assert done.code == 1
+    assert "the module archive is larger than the limit of 1 MiB" in done.errors
 
 
 def test_a_server_that_is_away_is_said_to_be(server: Server, directory: Path) -> None:
