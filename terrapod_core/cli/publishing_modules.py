@@ -8,14 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from terrapod_core.cli.api import API, Refused
+from terrapod_core.cli.archives import bytes_shown
 from terrapod_core.cli.common import UsageProblem
-from terrapod_core.cli.uploading import eventually, files_shown, say, upload
+from terrapod_core.cli.uploading import eventually, say, upload
 from terrapod_core.registry.contents.packing import pack, packable
 from terrapod_core.registry.contents.structs import ModuleContents
 from terrapod_core.registry.contents.tree import read
@@ -80,9 +82,9 @@ def packed(path: Path, *, quiet: bool) -> Iterator[Packed]:
                 click.echo(
                     f"note: {each.path} is packed, a state with all its values; name it in .terraformignore to leave it out", err=True
                 )
-        with files_shown(quiet, len(files)) as done, file.open("wb") as into:
-            for _ in pack(files, into):
-                done()
+        with bytes_shown(quiet, f"packing {len(files)} files") as (bars, bar), file.open("wb") as into:
+            bars.update(bar, total=sum(each.size for each in files))
+            pack(files, into, partial(bars.advance, bar))
         yield _looked_through(file)
 
 

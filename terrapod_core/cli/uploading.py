@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from terrapod_core.cli.archives import bytes_shown
 
@@ -25,16 +22,6 @@ def say(quiet: bool, words: str) -> None:
     """Tell a person how far it is; what other programs read goes to standard output instead."""
     if not quiet:
         click.echo(words, err=True)
-
-
-@contextmanager
-def files_shown(quiet: bool, count: int) -> Iterator[Callable[[], None]]:
-    """A bar where a person looks on, nothing elsewhere; to be called for each file that is packed."""
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
-        bar = bars.add_task("packing files", total=count)
-        yield lambda: bars.advance(bar)
 
 
 async def upload(api: API, link: str, file: Path, what: str, *, quiet: bool) -> None:

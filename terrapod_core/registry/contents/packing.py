@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -39,8 +40,8 @@ def packable(directory: Path) -> list[Packable]:
     return sorted(_walk(root, root, "", _rules(root)), key=lambda each: each.path)
 
 
-def pack(files: list[Packable], into: BinaryIO) -> Iterator[int]:
-    """Write a tar.gz of them; gives the bytes of each file once it is packed. Raises `OSError` for what cannot be read."""
+def pack(files: list[Packable], into: BinaryIO, heard: Callable[[int], None]) -> None:
+    """Write a tar.gz of them; `heard` is told of the bytes as they are read. Raises `OSError` for what cannot be read."""
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=into, compresslevel=LEVEL, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
@@ -51,8 +52,20 @@ def pack(files: list[Packable], into: BinaryIO) -> Iterator[int]:
                 member = tarfile.TarInfo(each.path)
                 member.size = state.st_size
                 member.mode = 0o755 if state.st_mode & 0o100 else 0o644
-                tar.addfile(member, content)
-            yield member.size
+                tar.addfile(member, _Heard(content, heard))
+
+
+class _Heard(io.RawIOBase):
+    """A file of which is told what is read."""
+
+    def __init__(self, content: BinaryIO, heard: Callable[[int], None]) -> None:
+        self._content = content
+        self._heard = heard
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._content.read(size)
+        self._heard(len(data))
+        return data
 
 
 def _rules(root: Path) -> Ignored:

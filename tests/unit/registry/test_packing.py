@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from tests.support.publishing import write
 
 def archived(directory: Path) -> bytes:
     into = io.BytesIO()
-    for _ in pack(packable(directory), into):
-        pass
+    files = packable(directory)
+    sizes: list[int] = []
+    pack(files, into, sizes.append)
+    assert sum(sizes) == sum(each.size for each in files)
     return into.getvalue()
 
 
@@ -109,8 +112,6 @@ def test_a_circle_of_two_links_is_found(tmp_path: Path) -> None:
 
 
 def test_pipes_and_empty_directories_are_not_packed(tmp_path: Path) -> None:
-    import os
-
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "pipe")
     write(tmp_path, {"main.tf": ""})
