@@ -23,6 +23,8 @@ PREFIXES: Final[dict[str, str]] = {
     "cv": "configuration-versions",
     "event": "events in the outbox",
     "job": "jobs",
+    "mod": "registry-modules",
+    "modver": "registry-module-versions",
     "org": "organizations (attribute external-id)",
     "plan": "plans",
     "prj": "projects",

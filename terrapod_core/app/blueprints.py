@@ -24,6 +24,11 @@ from terrapod_core.projects import (
     resources as projects_resources,
     routes as projects_routes,
 )
+from terrapod_core.registry.modules import (
+    protocol_routes as modules_protocol_routes,
+    resources as modules_resources,
+    routes as modules_routes,
+)
 from terrapod_core.roles import routes as roles_routes
 from terrapod_core.runs import (
     comment_routes as runs_comment_routes,
@@ -71,6 +76,7 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
         app.register_blueprint(blueprint, url_prefix="/api/v2")
     app.register_blueprint(runs_phase_routes.routes(parts.phases, parts.phase_tokens, parts.settings, web))
     app.register_blueprint(accounts_routes.oauth_routes(parts.people, web))
+    app.register_blueprint(modules_protocol_routes.detail_routes(parts.module_protocol, web))
     app.register_blueprint(_capability_routes(parts, web).routes())
     app.register_blueprint(service_routes.routes(_checks(parts), partial(_detail, parts), lambda: parts.leaving))
     if parts.settings.metrics.enabled:
@@ -89,6 +95,8 @@ def _api(parts: Services, web: Web) -> list[Any]:
         workspaces_label_routes.label_routes(parts.workspaces, web),
         variables_routes.routes(parts.variables, web),
         variables_set_routes.set_routes(parts.variable_sets, web),
+        modules_routes.routes(parts.modules, parts.module_versions, web),
+        modules_protocol_routes.routes(parts.module_protocol, web),
         configurations_routes.routes(parts.configurations, web),
         states_routes.routes(parts.states, web),
         runs_routes.routes(parts.runs, parts.again, parts.configurations, web),
@@ -109,6 +117,7 @@ def _includes(parts: Services) -> Includes:
     projects_resources.includes(includes, parts.authz, workspaces_queries.InProjects(parts.authz))
     workspaces_resources.includes(includes, parts.authz, parts.clock)
     variables_resources.includes(includes, parts.variable_sets)
+    modules_resources.includes(includes, parts.authz)
     configurations_resources.includes(includes, parts.configurations)
     states_resources.includes(includes, parts.states)
     accounts.register_includes(includes, parts.authz)
@@ -120,6 +129,7 @@ def _capability_routes(parts: Services, web: Web) -> CapabilityRoutes:
     links = CapabilityRoutes(parts.capabilities)
     configurations_routes.links(parts.configurations, web, links)
     states_routes.links(parts.states, web, links)
+    modules_routes.links(parts.module_versions, parts.module_protocol, parts.archives, web, links)
     links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(parts.logs))
     return links
 

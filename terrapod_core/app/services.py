@@ -32,6 +32,11 @@ from terrapod_core.projects import (
     handlers as projects_handlers,
     queries as projects_queries,
 )
+from terrapod_core.registry.contents.reader import ModuleReader
+from terrapod_core.registry.modules import handlers as modules_handlers
+from terrapod_core.registry.modules.protocol import ModuleProtocol
+from terrapod_core.registry.modules.service import Modules
+from terrapod_core.registry.modules.versions import ModuleVersions
 from terrapod_core.runs import (
     conditions as runs_conditions,
     queries as runs_queries,
@@ -61,6 +66,7 @@ from terrapod_core.storage.discards import remove_discarded
 from terrapod_core.storage.key_uses import KeyUses
 from terrapod_core.storage.measured import measured
 from terrapod_core.storage.rotation import Rotation
+from terrapod_core.tarballs import ArchiveLimits
 from terrapod_core.variables import (
     handlers as variables_handlers,
 )
@@ -171,6 +177,18 @@ class Services:
             limits=WorkspaceLimits(limits.workspaces_per_user, creators=settings.workspaces.create),
             leftovers=(runs_queries.LEFT, states_queries.LEFT, configurations_queries.LEFT),
         )
+        self.modules = Modules(self.db, self.authz)
+        self.module_versions = ModuleVersions(
+            self.db,
+            self.authz,
+            self.archives,
+            self.objects,
+            self.capabilities,
+            limit=limits.module_bytes,
+            reader=ModuleReader(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes)),
+            actor_of=self._actor,
+        )
+        self.module_protocol = ModuleProtocol(self.db, self.authz, self.capabilities)
         self.configurations = configurations.Configurations(
             self.db,
             self.authz,
@@ -193,7 +211,7 @@ class Services:
         backend, limits = self.runner_backend, self.settings.limits
         self.trial = RunnerTrial(backend)
         self.phase_tokens = PhaseTokens(self.keyring, self.clock)
-        self.engines = Engines(self.db, self.phase_tokens)
+        self.engines = Engines(self.db, self.phase_tokens, self._actor)
         self.logs = runs.Logs(self.db, self.objects, self.keyring)
         self.links = Links(self.capabilities, self.clock, self.authz)
         self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
@@ -269,6 +287,7 @@ class Services:
         agents_handlers.register(self.jobs, self.listeners)
         workspaces_handlers.handlers(self.jobs, self.workspaces)
         variables_handlers.handlers(self.jobs, self.variables)
+        modules_handlers.register(self.jobs, self.modules)
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)

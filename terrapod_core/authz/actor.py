@@ -45,6 +45,8 @@ class EngineRights:
     """The workspaces that name it among those they share their state with."""
     reads_shared_with_all: bool = False
     """Whether it also reads of those that share with everybody; they may be many, and say it themselves."""
+    answering: tuple[Actor, ...] = ()
+    """Those who answer for what the run executes: it reads of the registry what each of them may read, and nothing without any."""
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,16 @@ class Authorizer:
     def allows(self, actor: Actor, permission: Permission, on: Guarded) -> bool:
         """Whether the actor may."""
         if actor.engine is not None:
+            if on.guarded_as is GuardKind.REGISTRY:
+                return self._engine_reads(actor.engine, permission, on)
             return _engine_may(actor.engine, permission, on)
         return self.level(actor, on) >= NEEDS[permission]
+
+    def _engine_reads(self, rights: EngineRights, permission: Permission, on: Guarded) -> bool:
+        """Of the registry: what whoever answers for the run may read. Never more than that, whatever else they may."""
+        if permission is not Permission.REGISTRY_READ or not rights.answering:
+            return False
+        return all(self.allows(each, permission, on) for each in rights.answering)
 
     def require(self, actor: Actor, permission: Permission, on: Guarded, *, noun: str = "workspace") -> None:
         """Pass or raise: `NotFound` when the actor may not even read the thing, `Forbidden` when it may not do this."""

@@ -61,6 +61,9 @@ class Permission(StrEnum):
     PROJECT_UPDATE = "project:update"
     POOL_READ = "agent-pool:read"
     POOL_USE = "agent-pool:use"
+    REGISTRY_READ = "registry:read"
+    REGISTRY_PUBLISH = "registry:publish"
+    REGISTRY_UPDATE = "registry:update"
 
 
 NEEDS: Final[dict[Permission, Level]] = {
@@ -71,6 +74,7 @@ NEEDS: Final[dict[Permission, Level]] = {
     Permission.CONFIGURATION_READ: Level.READ,
     Permission.PROJECT_READ: Level.READ,
     Permission.POOL_READ: Level.READ,
+    Permission.REGISTRY_READ: Level.READ,
     Permission.RUN_PLAN: Level.PLAN,
     Permission.RUN_COMMENT: Level.PLAN,
     Permission.WORKSPACE_LOCK: Level.PLAN,
@@ -84,11 +88,13 @@ NEEDS: Final[dict[Permission, Level]] = {
     Permission.CONFIGURATION_UPLOAD: Level.WRITE,
     Permission.CONFIGURATION_DOWNLOAD: Level.WRITE,
     Permission.POOL_USE: Level.WRITE,
+    Permission.REGISTRY_PUBLISH: Level.WRITE,
     Permission.WORKSPACE_UPDATE: Level.ADMIN,
     Permission.WORKSPACE_DELETE: Level.ADMIN,
     Permission.WORKSPACE_FORCE_UNLOCK: Level.ADMIN,
     Permission.RUN_FORCE_CANCEL: Level.ADMIN,
     Permission.PLAN_JSON_READ: Level.ADMIN,
     Permission.PROJECT_UPDATE: Level.ADMIN,
+    Permission.REGISTRY_UPDATE: Level.ADMIN,
 }
 """The level each permission asks for."""

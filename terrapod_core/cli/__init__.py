@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "keys": ("terrapod_core.cli.keys", "keys", "Keys that stored secrets are encrypted under."),
     "listener": ("terrapod_core.cli.listener", "listener", "Carry out the runs of an agent pool on this machine."),
     "plugins": ("terrapod_core.cli.plugins", "plugins", "What plugins there are and how they are."),
+    "registry": ("terrapod_core.cli.registry", "registry", "Publish modules and providers to a server."),
     "restore": ("terrapod_core.cli.restore", "restore", "Restore an archive into an empty database and storage."),
     "roles": ("terrapod_core.cli.roles", "roles", "Roles, without the web."),
     "serve": ("terrapod_core.cli.serve", "serve", "The server."),

@@ -87,8 +87,8 @@ def bytes_shown(quiet: bool, what: str) -> Iterator[tuple[Progress, TaskID]]:
         yield bars, bars.add_task(what, total=None)
 
 
-async def until_stopped(work: Awaitable[T]) -> T:
-    """Do the work; a signal to end the process ends it in order, as the key does. Raises `ClickException` then."""
+async def until_stopped(work: Awaitable[T], *, after: str = "nothing was changed") -> T:
+    """Do the work; a signal to end the process ends it in order, as the key does. Raises `ClickException` then, saying `after`."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
@@ -96,7 +96,7 @@ async def until_stopped(work: Awaitable[T]) -> T:
         return await task
     except asyncio.CancelledError:
         if task.cancelled() and not _is_cancelled():
-            raise click.ClickException("stopped; nothing was changed") from None
+            raise click.ClickException(f"stopped; {after}") from None
         raise
     finally:
         loop.remove_signal_handler(signal.SIGTERM)

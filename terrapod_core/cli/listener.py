@@ -11,24 +11,21 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TextIO
-from urllib.parse import urlsplit
 
 import click
 import msgspec
 import structlog
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from terrapod_core.cli.common import UsageProblem, configure_logging, load_settings
+from terrapod_core.cli.connection import certificate_option, is_encrypted, pem, plain_http_option
 from terrapod_core.cli.hiding import hide_argument, keep_to_itself, taken
 from terrapod_core.listener import Ended, Identity, JoinRefused, Listener, Place, Server, StateDir, join, open_backend, pool_of
 from terrapod_core.outgoing import HTTPClients
-from terrapod_core.settings import Settings, SettingsError, check_base_url
+from terrapod_core.settings import Settings, SettingsError
 
 TOKEN_VARIABLE: Final = "TERRAPOD_POOL_TOKEN"  # noqa: S105  # its name
 OF_THE_MACHINE: Final = Path("/var/lib/terrapod-listener")
-LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 MOST_CAPACITY: Final = 1000
 
 log = structlog.get_logger("terrapod.listener")
@@ -51,10 +48,8 @@ class Dismissed(click.ClickException):
     type=click.Path(file_okay=False, path_type=Path),
     help=f"Its directory, the same on all listeners of a pool.  [default: {OF_THE_MACHINE}, or of the user]",
 )
-@click.option(
-    "--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM of the certificate the server shows."
-)
-@click.option("--plain-http", is_flag=True, help="Accept a server elsewhere without TLS.")
+@certificate_option
+@plain_http_option
 @click.option("--leave", is_flag=True, help="Leave the pool for good when told to stop, so that the name is free again.")
 def listener(
     url: str | None,
@@ -79,8 +74,9 @@ def listener(
         with state.alone():
             known = _known(state, url, token, name)
             who = known or _joiner(url, token, name)
-            _check_url(who.url, plain_http=plain_http)
-            uvloop.run(_listen(settings, state, who, capacity, _pem(certificate), leave=leave))
+            if not is_encrypted(who.url, "the secrets of runs", plain_http=plain_http):
+                log.warning("the connection is not encrypted: whoever is on the way reads the secrets of runs", url=who.url)
+            uvloop.run(_listen(settings, state, who, capacity, pem(certificate), leave=leave))
     except (SettingsError, JoinRefused) as error:
         raise UsageProblem(str(error)) from error
     except Ended as error:
@@ -180,29 +176,3 @@ def _joiner(url: str | None, token: str | None, name: str | None) -> Joiner:
 
 def _host_name() -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:253] or "listener"
-
-
-def _check_url(url: str, *, plain_http: bool) -> None:
-    try:
-        check_base_url("--url", url)
-    except ValueError as error:
-        raise UsageProblem(str(error)) from error
-    parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname in LOOPBACK:
-        return
-    if not plain_http:
-        raise UsageProblem(
-            f"{url} is not encrypted: whoever is on the way reads the secrets of runs. Use https, or accept it with --plain-http"
-        )
-    log.warning("the connection is not encrypted: whoever is on the way reads the secrets of runs", url=url)
-
-
-def _pem(path: Path | None) -> str | None:
-    """The certificate of `--certificate`, of which the first in the file counts."""
-    if path is None:
-        return None
-    try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageProblem(f"--certificate: {path} holds no certificate in PEM: {error}") from error
-    return certificate.public_bytes(Encoding.PEM).decode()

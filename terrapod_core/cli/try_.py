@@ -52,9 +52,11 @@ output "greeting" {{
 CLI_CONFIGURATION: Final = """\
 host "{host}" {{
   services = {{
-    "tfe.v2"   = "http://{host}/api/v2/"
-    "tfe.v2.1" = "http://{host}/api/v2/"
-    "state.v2" = "http://{host}/api/v2/"
+    "tfe.v2"       = "http://{host}/api/v2/"
+    "tfe.v2.1"     = "http://{host}/api/v2/"
+    "state.v2"     = "http://{host}/api/v2/"
+    "modules.v1"   = "http://{host}/api/v2/registry/modules/"
+    "providers.v1" = "http://{host}/api/v2/registry/providers/"
   }}
 }}
 

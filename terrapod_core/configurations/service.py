@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, timedelta
 from typing import Final, TypeAlias
@@ -16,7 +14,6 @@ from terrapod_core import audit, ids
 from terrapod_core.authz import SYSTEM, Actor, ActorKind, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.configurations import queries
-from terrapod_core.configurations.archive import ArchiveInspector, ArchiveLimits
 from terrapod_core.configurations.models import ConfigurationStatus, ConfigurationVersion
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, InvalidTransition, NotFound
@@ -26,7 +23,8 @@ from terrapod_core.settings import Limits
 from terrapod_core.storage import Capabilities, ObjectKind, Objects, Purpose, Stored
 from terrapod_core.storage.claims import Claim, Claims
 from terrapod_core.storage.discards import discard, remove_discarded
-from terrapod_core.storage.streams import batches, inspected
+from terrapod_core.storage.streams import inspected, is_same
+from terrapod_core.tarballs import ArchiveInspector, ArchiveLimits
 from terrapod_core.workspaces import Workspace, Workspaces, queries as workspaces_queries
 
 NOUN: Final = "configuration version"
@@ -157,10 +155,12 @@ class Configurations:
         self._check_waiting(version)
         assert version is not None
         if version.status == ConfigurationStatus.UPLOADED:
-            return await self._compare(version, chunks, declared)
+            if not await is_same(chunks, declared, version.size or 0, version.sha256 or ""):
+                raise Conflict("the configuration version has its archive already, and this is another one; make a new one")
+            return
         archive = inspected(chunks, ArchiveInspector(self._archive_limits))
         stored = await self._objects.put(ObjectKind.CONFIGURATION, version_id, archive, limit=self._bytes)
-        return await self._claims.settle(stored, lambda claim: self._uploaded(version_id, stored, claim))
+        await self._claims.settle(stored, lambda claim: self._uploaded(version_id, stored, claim))
 
     async def content_of(self, version_id: str) -> tuple[AsyncIterator[bytes], int]:
         """The archive and its size, for whoever has shown the link that `download_link` gave, or the runner of a run of it.
@@ -296,20 +296,6 @@ class Configurations:
             raise Conflict(f"the configuration version is {version.status}; make a new one")
         if version.status == ConfigurationStatus.PENDING and version.upload_expires_at <= self._db.clock.now():
             raise NotFound("the time for this upload is over; make a new configuration version")
-
-    async def _compare(self, version: ConfigurationVersion, chunks: AsyncIterator[bytes], declared: int | None) -> None:
-        """Pass when the bytes are those that are stored; no more of them is read than it takes to know."""
-        other = Conflict("the configuration version has its archive already, and this is another one; make a new one")
-        if declared is not None and declared != version.size:
-            raise other
-        digest, size = hashlib.sha256(), 0
-        async for batch in batches(chunks):
-            size += len(batch)
-            if size > (version.size or 0):
-                raise other
-            await asyncio.to_thread(digest.update, batch)
-        if digest.hexdigest() != version.sha256:
-            raise other
 
     async def _uploaded(self, version_id: str, stored: Stored, claim: Claim) -> None:
         async with self._db.uow() as uow:

@@ -46,6 +46,10 @@ class TooLarge(OutgoingTooLarge, httpx.TransportError):
     """`OutgoingTooLarge`, for code that knows httpx."""
 
 
+class NotSent(httpcore.WriteError):
+    """Raised by a request's body that is not sent: the answer is read all the same, as after a server that would not hear more."""
+
+
 _TWINS: Final[dict[type[OutgoingError], type[OutgoingError]]] = {
     OutgoingRefused: Refused,
     OutgoingUnreachable: Unreachable,

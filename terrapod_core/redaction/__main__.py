@@ -7,11 +7,12 @@ many bytes, and ends with an empty one. Exit status: 0 done; 1 not, and standard
 
 from __future__ import annotations
 
-import resource
 import sys
 from typing import BinaryIO, Final
 
 import msgspec
+
+from terrapod_core.confined.limits import confine
 
 from .plan import Sensitive, redact
 
@@ -37,9 +38,7 @@ def _exactly(source: BinaryIO, size: int) -> bytes:
 
 def main() -> int:
     """Read, redact, write."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    confine(memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS)
     source = sys.stdin.buffer
     try:
         plan, schemas = document(source), document(source)

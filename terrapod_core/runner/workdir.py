@@ -21,8 +21,12 @@ UNDELIVERED = "undelivered.tfstate"
 VENDORED = Path("terraform.d/plugins")
 """Where a configuration may bring providers, if its workspace lets it (terraform's own name for such a directory)."""
 
-SERVICES = ("tfe.v2", "tfe.v2.1", "tfe.v2.2", "state.v2")
-"""What terraform asks a server for: the cloud block, the backend `remote`, and its provider."""
+SERVICES = {
+    **dict.fromkeys(("tfe.v2", "tfe.v2.1", "tfe.v2.2", "state.v2"), "/api/v2/"),
+    "modules.v1": "/api/v2/registry/modules/",
+    "providers.v1": "/api/v2/registry/providers/",
+}
+"""What terraform asks a server for, as its discovery document says: the cloud block, the backend `remote`, its provider, the registry."""
 
 _ADDRESS_PART = re.compile(r"[\w.-]+(:\d+)?")
 _IDENTIFIER = re.compile(r"[^\W\d][\w-]*")
@@ -155,7 +159,7 @@ def write_engine_config(path: Path, config: str, access: EngineAccess) -> None:
     for host, base in access.hosts.items():
         blocks.append(f"credentials {quoted(host)} {{\n  token = {quoted(access.token)}\n}}\n")
         if base is not None:
-            services = "".join(f"    {quoted(service)} = {quoted(base + '/api/v2/')}\n" for service in SERVICES)
+            services = "".join(f"    {quoted(service)} = {quoted(base + path)}\n" for service, path in SERVICES.items())
             blocks.append(f"host {quoted(host)} {{\n  services = {{\n{services}  }}\n}}\n")
     write_new(path, "\n".join(blocks))
 

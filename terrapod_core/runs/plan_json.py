@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import msgspec
 import structlog
 from sqlalchemy.orm import Session
 
+from terrapod_core.confined.work import Failed, program, work
 from terrapod_core.db import Database
 from terrapod_core.errors import Gone, Invalid, NotFound, TooLarge
 from terrapod_core.runs.models import Phase
@@ -31,7 +31,7 @@ AT_ONCE: Final = 2
 """Plans that are taken apart side by side; further readers wait."""
 
 PIECE: Final = 256 * 1024
-PROGRAM: Final = (sys.executable, "-I", "-m", "terrapod_core.redaction")
+PROGRAM: Final = program("terrapod_core.redaction")
 
 log = structlog.get_logger("terrapod.runs")
 
@@ -84,25 +84,11 @@ class PlanRedactor:
         return _pieces(result), os.fstat(result.fileno()).st_size
 
     async def _take_apart(self, plan: Phase, key: str, sensitive: Sequence[SensitiveVariable], result: BinaryIO) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *self._program, stdin=asyncio.subprocess.PIPE, stdout=result, stderr=asyncio.subprocess.PIPE, env={}, cwd="/"
-        )
-        assert process.stdin is not None
-        assert process.stderr is not None
         try:
-            # It may end before it has read everything: then its exit status says more than the broken pipe.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                await self._feed(process.stdin, plan, key, sensitive)
-            said = await process.stderr.read(4096)
-            code = await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if code != 0:
-            why = said.decode("utf-8", "replace").strip() or f"the program that takes plans apart ended with {code}"
-            log.warning("a plan could not be redacted", plan=plan.id, reason=why)
-            raise Invalid(f"this plan cannot be shown in its redacted form: {why}. Its admins can read json-output")
+            await work(self._program, lambda stdin: self._feed(stdin, plan, key, sensitive), result)
+        except Failed as failure:
+            log.warning("a plan could not be redacted", plan=plan.id, reason=str(failure))
+            raise Invalid(f"this plan cannot be shown in its redacted form: {failure}. Its admins can read json-output") from None
 
     async def _feed(self, stdin: asyncio.StreamWriter, plan: Phase, key: str, sensitive: Sequence[SensitiveVariable]) -> None:
         await _send(stdin, _bounded(self._objects.get(ObjectKind.PLAN_JSON, plan.id, key)))
@@ -112,7 +98,6 @@ class PlanRedactor:
             await _send(stdin, _once(b"{}"))
         names = [each.name for each in sensitive if each.name is not None]
         await _send(stdin, _once(msgspec.json.encode({"names": names, "texts": [each.value for each in sensitive]})))
-        stdin.close()
 
 
 async def _send(stdin: asyncio.StreamWriter, pieces: AsyncIterator[bytes]) -> None:

@@ -21,6 +21,7 @@ class Limits:
     configuration_bytes: Positive = setting(GiB, "A configuration archive, as uploaded.")
     unpacked_bytes: Positive = setting(2 * GiB, "A configuration archive, unpacked.")
     archive_entries: Positive = setting(100_000, "Files and directories in a configuration archive.")
+    module_bytes: Positive = setting(100 * MiB, "An archive of a module, as uploaded.")
     state_bytes: Positive = setting(GiB, "A state.")
     plan_bytes: Positive = setting(GiB, "A saved plan, its JSON, or provider schemas.")
     log_bytes: Positive = setting(64 * MiB, "The log of one phase; the rest is dropped, and the log says so.")

@@ -15,6 +15,8 @@ FILE_NAME = "terrapod.toml"
 CONFIG_VARIABLE = "TERRAPOD_CONFIG"
 BACKUP_VARIABLE = "TERRAPOD_BACKUP_PASSPHRASE"
 """Of `terrapod backup` and `restore`; no setting, and allowed to be there for every other command."""
+CLIENT_VARIABLES = ("TERRAPOD_URL", "TERRAPOD_TOKEN", "TERRAPOD_TOKEN_FILE")
+"""Of commands that are clients of a server, likewise."""
 COMMAND_LINE = "the command line"
 
 _SERVICE_LINK = re.compile(r"TERRAPOD_(?:[A-Z0-9]+_)*?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP).*)?)")
@@ -71,7 +73,7 @@ def from_environment(environ: Mapping[str, str]) -> Found:
     for name in sorted(environ):
         if (
             not name.startswith(PREFIX)
-            or name in (CONFIG_VARIABLE, BACKUP_VARIABLE)
+            or name in (CONFIG_VARIABLE, BACKUP_VARIABLE, *CLIENT_VARIABLES)
             or not environ[name]
             or _is_service_link(name, environ[name])
         ):

@@ -31,6 +31,8 @@ class Purpose(StrEnum):
     STATE_JSON_DOWNLOAD = "state_json_download"
     LOG_READ = "log_read"
     PLAN_JSON = "plan_json"
+    MODULE_UPLOAD = "module_upload"
+    MODULE_DOWNLOAD = "module_download"
 
 
 _PURPOSES: Final[dict[int, Purpose]] = {
@@ -42,6 +44,8 @@ _PURPOSES: Final[dict[int, Purpose]] = {
     6: Purpose.STATE_JSON_DOWNLOAD,
     7: Purpose.LOG_READ,
     8: Purpose.PLAN_JSON,
+    9: Purpose.MODULE_UPLOAD,
+    10: Purpose.MODULE_DOWNLOAD,
 }
 """Numbers are written into tokens that are out there: add, never reuse."""
 _METHODS: Final[dict[int, str]] = {1: "GET", 2: "PUT", 3: "POST"}

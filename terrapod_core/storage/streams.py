@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Final, Protocol
 
@@ -53,6 +54,19 @@ async def inspected(chunks: AsyncIterable[bytes], inspector: Inspector) -> Async
         inspector.finish()
     else:
         await asyncio.to_thread(inspector.finish)
+
+
+async def is_same(chunks: AsyncIterable[bytes], declared: int | None, size: int, sha256: str) -> bool:
+    """Whether the bytes are those that are stored; no more of them is read than it takes to know. `declared` is their announced length."""
+    if declared is not None and declared != size:
+        return False
+    digest, seen = hashlib.sha256(), 0
+    async for batch in batches(chunks):
+        seen += len(batch)
+        if seen > size:
+            return False
+        await asyncio.to_thread(digest.update, batch)
+    return digest.hexdigest() == sha256
 
 
 async def opened(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

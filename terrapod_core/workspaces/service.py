@@ -15,15 +15,16 @@ from sqlalchemy.orm import Session
 from terrapod_core import audit, ids
 from terrapod_core.accounts import User
 from terrapod_core.agents.use import unusable
-from terrapod_core.authz import EVERYONE, Actor, Authorizer, GuardKind, Permission, reserved, visibility
+from terrapod_core.authz import EVERYONE, Actor, Authorizer, GuardKind, Permission, labels as label_rules, reserved, visibility
 from terrapod_core.authz.gate import missing
+from terrapod_core.authz.trust import check_labels, granted as roles_reaching
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, Problems
 from terrapod_core.jsonapi import Page, Query, Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
 from terrapod_core.plugin.events import UserDeleted, WorkspaceDeleted, WorkspaceLocked, WorkspaceUnlocked
 from terrapod_core.projects import Project, Projects, queries as project_queries
-from terrapod_core.workspaces import documents, execution, labels as label_rules, owners, pools, queries, tagging, trust
+from terrapod_core.workspaces import documents, execution, owners, pools, queries, tagging, trust
 from terrapod_core.workspaces.conditions import Acknowledging
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
 from terrapod_core.workspaces.door import Door, PendingState
@@ -55,7 +56,6 @@ _RECORDED: Final = {
     "owner_id",
 }
 """Settings whose new value an audit entry names; of the others it names that they changed."""
-
 
 _OF_TRUST: Final = {"name", "owner_id", "labels"}
 """Changes by which others may gain or lose rights."""
@@ -170,11 +170,11 @@ class Workspaces:
             old_labels = workspace.labels
             wanted = _labels(changes, Problems()) if _says_labels(changes) else old_labels
             force = changes.force is True
-            await uow.run(lambda session: trust.check_labels(session, self._door.authz, actor, workspace, wanted, force=force))
+            await uow.run(lambda session: check_labels(session, self._door.authz, actor, workspace, wanted, force=force))
             values |= await uow.run(lambda session: self._placed(session, actor, workspace, changes))
             changed = {name: value for name, value in values.items() if getattr(workspace, name) != value}
             of_trust = wanted != old_labels or not _OF_TRUST.isdisjoint(changed)
-            granted = await uow.run(lambda session: trust.granted(session, workspace)) if of_trust else {}
+            granted = await uow.run(lambda session: roles_reaching(session, workspace)) if of_trust else {}
             if "name" in changed:
                 await self._rename(uow, actor, workspace, str(changed["name"]))
             for name, value in changed.items():
@@ -188,7 +188,7 @@ class Workspaces:
                 if "labels" in changed:
                     detail |= {"old_labels": old_labels, "new_labels": wanted}
                 if of_trust:
-                    after = await uow.run(lambda session: trust.granted(session, workspace))
+                    after = await uow.run(lambda session: roles_reaching(session, workspace))
                     detail |= {"old_grants": granted, "new_grants": after}
                 audit.record(uow, actor, "workspace.update", "workspaces", workspace.id, changed=sorted(changed), **detail)
             if not _SEEN_BY.isdisjoint(changed):

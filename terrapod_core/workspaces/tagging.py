@@ -10,11 +10,11 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit, ids
-from terrapod_core.authz import Actor, GuardKind, Permission, visibility
+from terrapod_core.authz import Actor, GuardKind, Permission, labels as rules, trust as label_trust, visibility
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Problems
 from terrapod_core.jsonapi import Page, Query, Ref
-from terrapod_core.workspaces import labels as rules, queries, trust
+from terrapod_core.workspaces import queries
 from terrapod_core.workspaces.door import Door
 from terrapod_core.workspaces.models import Label, Workspace, in_order, tag_id
 
@@ -110,11 +110,11 @@ class Tagging:
         rules.limit(wanted, problems)
         problems.refuse()
         old = workspace.labels
-        await uow.run(lambda session: trust.check_labels(session, self._door.authz, actor, workspace, wanted, force=False))
-        before = await uow.run(lambda session: trust.granted(session, workspace)) if dict(wanted) != old else {}
+        await uow.run(lambda session: label_trust.check_labels(session, self._door.authz, actor, workspace, wanted, force=False))
+        before = await uow.run(lambda session: label_trust.granted(session, workspace)) if dict(wanted) != old else {}
         if await put(uow, workspace, wanted):
             workspace.updated_at = uow.now()
-            after = await uow.run(lambda session: trust.granted(session, workspace))
+            after = await uow.run(lambda session: label_trust.granted(session, workspace))
             audit.record(
                 uow, actor, "workspace.label", "workspaces", workspace.id,
                 name=workspace.name, old=old, new=workspace.labels, old_grants=before, new_grants=after,

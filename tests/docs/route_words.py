@@ -23,6 +23,19 @@ class Section:
     """A sentence by `METHOD path`, the path without `base`."""
 
 
+_MODULES: Final = "/organizations/{org}/registry-modules"
+_OF_A_MODULE: Final = {
+    ("GET", ""): "A module, with its versions as `version-statuses`.",
+    ("PATCH", ""): "Change a module's labels (`force`), owner or publishers.",
+    ("DELETE", ""): "Delete a module, its versions and their archives; the name is never given away again.",
+    ("GET", "/versions"): "A module's versions, the newest number first; what is not published is shown to those who publish.",
+    ("POST", "/versions"): "Make a version; its archive goes to `links.upload`. 409 for a number that is there, or was.",
+    ("GET", "/{version}"): "A version; while it waits for its archive, whoever made it finds `links.upload`.",
+    ("PATCH", "/{version}"): "Deprecate (`deprecation`) or revoke (`revocation`) a version, or take that back with `null`.",
+    ("DELETE", "/{version}"): "Delete a version and its archive; a number that was published is never given away again.",
+    ("POST", "/{version}/actions/release"): "Publish a version that is held; for the module's publishers.",
+}
+
 SECTIONS: Final = (
     Section(
         "Service",
@@ -216,6 +229,44 @@ SECTIONS: Final = (
             "POST /vars": "Make a variable in the workspace that the document names.",
             "PATCH /vars/{variable_id}": "Change a variable.",
             "DELETE /vars/{variable_id}": "Delete a variable.",
+        },
+    ),
+    Section(
+        "Modules of the registry",
+        API,
+        f"{TOKEN} The first two are what terraform asks at `init`, and a run's terraform may too. "
+        "What stands at a path with `private/` is the same without it.",
+        {
+            "GET /registry/modules/{namespace}/{name}/{provider}/versions": "The published versions, for terraform.",
+            "GET /registry/modules/{namespace}/{name}/{provider}/{version}/download": (
+                "204 with the archive's link as `X-Terraform-Get`; 410 with the reason, as text, for a revoked version."
+            ),
+            f"GET {_MODULES}": "Modules; `q`, `search[name]`, `filter` by `provider`, `name`, `namespace` and `tagged`, `sort`.",
+            f"POST {_MODULES}": "Make a module without a version.",
+            **{
+                f"{method} {_MODULES}/{private}{{namespace}}/{{name}}/{{provider}}{rest}": words
+                for private in ("", "private/")
+                for (method, rest), words in _OF_A_MODULE.items()
+            },
+            f"GET {_MODULES}/private/{{namespace}}/{{name}}/{{provider}}/version": "A version, by `module_version`, as go-tfe asks.",
+            f"DELETE {_MODULES}/private/{{namespace}}/{{name}}": "Delete a name for all its providers, all or none.",
+            "GET /registry-modules/{module_id}": "A module, by its id.",
+            "PATCH /registry-modules/{module_id}": "Change it.",
+            "GET /registry-modules/{module_id}/tag-bindings": "Its labels.",
+            "GET /registry-modules/{module_id}/versions": "Its versions.",
+            "POST /registry-modules/{org}/{name}/{provider}/versions": "Make a version, as older clients do.",
+            "POST /registry-modules/actions/delete/{org}/{name}": "Delete a name for all its providers, as older clients do.",
+            "POST /registry-modules/actions/delete/{org}/{name}/{provider}": "Delete a module, likewise.",
+            "POST /registry-modules/actions/delete/{org}/{name}/{provider}/{version}": "Delete a version, likewise.",
+        },
+    ),
+    Section(
+        "What is in a module",
+        "/api/registry/v1/modules",
+        TOKEN,
+        {
+            "GET /{namespace}/{name}/{provider}": "Inputs, outputs and README of the newest version in use, as go-tfe reads them.",
+            "GET /{namespace}/{name}/{provider}/{version}": "The same of a version.",
         },
     ),
     Section(

@@ -177,6 +177,35 @@ class Pool(Reached):
 
 
 @dataclass(frozen=True)
+class Item(On):
+    """Needs a permission on an item of the registry. The walk's carries its label, and its run is the platform admin's."""
+
+    def words(self) -> str:
+        engine = "; a run's engine, where those may who answer for the run" if self.engine else ""
+        return f"`{NEEDS[self.permission].name.lower()}` on the item (`{self.permission}`){engine}"
+
+
+@dataclass(frozen=True)
+class NewName(Platform):
+    """A new name in the registry. The walk's roles go by a label, which is no help there."""
+
+    admin: bool = True
+
+    def words(self) -> str:
+        return "platform role `admin`; a role with the registry permission `admin` that allows the name"
+
+
+@dataclass(frozen=True)
+class Publisher(Reached):
+    """For those whom an item names as its publishers: of the walk's, the platform admin who made it."""
+
+    change: bool = True
+
+    def words(self) -> str:
+        return f"`write` on the item (`{Permission.REGISTRY_PUBLISH}`), by one of its publishers"
+
+
+@dataclass(frozen=True)
 class Listening:
     """For listeners, which hold nothing that others hold."""
 
@@ -264,6 +293,12 @@ _POOL = wire.document("agent-pools", name="of-{name}")
 _POOL_CHANGE = wire.document("agent-pools", service_account_name="runner")
 _POOL_TOKEN = wire.document("authentication-tokens", description="text")
 _JOIN = wire.document("listeners", name="never-made", csr="none", version="1")
+_OF_A_MODULE: Final = "/api/v2/organizations/<org>/registry-modules/<namespace>/<name>/<provider>"
+_MODULE = wire.document("registry-modules", name="of-{name}", provider="aws")
+_MODULE_CHANGE = wire.document("registry-modules", labels={"walk": "yes"})
+_VERSIONS = [wire.document("registry-module-versions", version=f"{number}.0.0") for number in (2, 3, 4)]
+"""For the paths that make one: a number is given once."""
+_DEPRECATION = wire.document("registry-module-versions", deprecation={"reason": "text"})
 _OF_VARSET = wire.document("vars", key="never_made", value="text", category="terraform")
 
 _LOGIN = {
@@ -439,6 +474,41 @@ TABLE: Final[dict[str, Row]] = {
     "POST /api/v2/listeners/<listener_id>/renew": Row(Listening("by its own signature, with an expired certificate too"), {}),
     "GET /api/v2/listeners/<listener_id>/runs/next": Row(Listening("by its own signature")),
     "PATCH /api/v2/listeners/<listener_id>/runs/<run_id>": Row(Listening("by its own signature, about what it was given"), {}),
+    # -- the registry
+    "GET /api/v2/organizations/<org>/registry-modules": Row(SignedIn("those they may read")),
+    "POST /api/v2/organizations/<org>/registry-modules": Row(NewName(), _MODULE),
+    "GET /api/v2/registry/modules/<namespace>/<name>/<provider>/versions": Row(Item(P.REGISTRY_READ, engine=True)),
+    "GET /api/v2/registry/modules/<namespace>/<name>/<provider>/<version>/download": Row(Item(P.REGISTRY_READ, engine=True)),
+    "GET /api/registry/v1/modules/<namespace>/<name>/<provider>": Row(Item(P.REGISTRY_READ)),
+    "GET /api/registry/v1/modules/<namespace>/<name>/<provider>/<version>": Row(Item(P.REGISTRY_READ)),
+    "GET /api/v2/registry-modules/<module_id>": Row(Item(P.REGISTRY_READ)),
+    "PATCH /api/v2/registry-modules/<module_id>": Row(Item(P.REGISTRY_UPDATE), _MODULE_CHANGE),
+    "GET /api/v2/registry-modules/<module_id>/tag-bindings": Row(Item(P.REGISTRY_READ)),
+    "GET /api/v2/registry-modules/<module_id>/versions": Row(Item(P.REGISTRY_READ)),
+    "POST /api/v2/registry-modules/<org>/<name>/<provider>/versions": Row(Item(P.REGISTRY_PUBLISH), _VERSIONS[0]),
+    **{
+        f"POST /api/v2/registry-modules/actions/delete/<org>/<name>{rest}": Row(Item(P.REGISTRY_UPDATE))
+        for rest in ("", "/<provider>", "/<provider>/<version>")
+    },
+    "DELETE /api/v2/organizations/<org>/registry-modules/private/<namespace>/<name>": Row(Item(P.REGISTRY_UPDATE)),
+    "GET /api/v2/organizations/<org>/registry-modules/private/<namespace>/<name>/<provider>/version": Row(
+        Item(P.REGISTRY_READ), query={"module_version": "1.0.0"}
+    ),
+    **{
+        f"{method} {base}{rest}": row
+        for base in (_OF_A_MODULE, _OF_A_MODULE.replace("registry-modules", "registry-modules/private"))
+        for (method, rest), row in {
+            ("GET", ""): Row(Item(P.REGISTRY_READ)),
+            ("PATCH", ""): Row(Item(P.REGISTRY_UPDATE), _MODULE_CHANGE),
+            ("DELETE", ""): Row(Item(P.REGISTRY_UPDATE)),
+            ("GET", "/versions"): Row(Item(P.REGISTRY_READ)),
+            ("POST", "/versions"): Row(Item(P.REGISTRY_PUBLISH), _VERSIONS[1 if "/private/" in base else 2]),
+            ("GET", "/<version>"): Row(Item(P.REGISTRY_READ)),
+            ("PATCH", "/<version>"): Row(Item(P.REGISTRY_PUBLISH), _DEPRECATION),
+            ("DELETE", "/<version>"): Row(Item(P.REGISTRY_UPDATE)),
+            ("POST", "/<version>/actions/release"): Row(Publisher()),
+        }.items()
+    },
     # -- its configurations
     "GET /api/v2/workspaces/<workspace_id>/configuration-versions": _read(P.CONFIGURATION_READ),
     "GET /api/v2/configuration-versions/<version_id>": _read(P.CONFIGURATION_READ),
@@ -643,6 +713,8 @@ LATER: Final[dict[str, str]] = {
     "POST /api/v2/workspaces/<workspace_id>/actions/safe-delete": _LOCKED,
     "POST /api/v2/workspaces/<workspace_id>/actions/lock": _LOCKED,
     "POST /api/v2/workspaces/<workspace_id>/state-versions": "is locked|hash does not match the one known",
+    f"POST {_OF_A_MODULE}/<version>/actions/release": "is published",
+    f"POST {_OF_A_MODULE.replace('registry-modules', 'registry-modules/private')}/<version>/actions/release": "is published",
     "POST /api/v2/runs/<run_id>/actions/apply": "the run is pending",
     "POST /api/v2/runs/<run_id>/actions/confirm": "the run is pending",
     "POST /api/v2/runs/<run_id>/actions/force-cancel": "can be force-cancelled a minute after",

@@ -83,6 +83,8 @@ _BINDINGS = _refs({"type": "tag-bindings", "attributes": {"key": "env", "value":
 _TAGS = _refs({"type": "tags", "attributes": {"name": "dev"}})
 _CONSUMERS = _refs({"type": "workspaces", "id": "{other}"})
 
+MODULE = "organizations/default/registry-modules/default/{module_name}/aws"
+
 DOCUMENTS = (
     Endpoint("POST", "organizations/default/workspaces", Body.DOCUMENT, _WORKSPACE),
     Endpoint("PATCH", "organizations/default/workspaces/{name}", Body.DOCUMENT, _WORKSPACE),
@@ -107,6 +109,11 @@ DOCUMENTS = (
     Endpoint("POST", "runs/{run}/comments", Body.DOCUMENT, wire.document("comments", body="text")),
     Endpoint("POST", "organizations/default/projects", Body.DOCUMENT, _PROJECT),
     Endpoint("PATCH", "projects/{project}", Body.DOCUMENT, _PROJECT),
+    Endpoint("PATCH", "registry-modules/{module}", Body.DOCUMENT, wire.document("registry-modules", labels={"env": "dev"}, force=False)),
+    Endpoint("POST", MODULE + "/versions", Body.DOCUMENT, wire.document("registry-module-versions", version="9.9.9")),
+    Endpoint(
+        "PATCH", MODULE + "/1.0.0", Body.DOCUMENT, wire.document("registry-module-versions", deprecation={"reason": "text", "link": None})
+    ),
     Endpoint("POST", "authentication-tokens", Body.DOCUMENT, _TOKEN),
     Endpoint("POST", "users/{user}/authentication-tokens", Body.DOCUMENT, _TOKEN),
     Endpoint(
@@ -181,6 +188,10 @@ class World:
     """An agent pool; likewise an id that none has."""
     listener: str
     """The listener in it."""
+    module: str
+    """A module for AWS with the version 1.0.0; likewise an id that none has."""
+    module_name: str
+    """What it is called in the namespace `default`."""
     sensitive: str
     """The value of the sensitive variable `hidden`."""
 
@@ -218,6 +229,7 @@ def make_world(api: httpx.Client) -> World:
     token = wire.data(api.post("authentication-tokens", json=wire.document("authentication-tokens", description="of the world")), 201)
     varset, shared = _make_varset(api, ident)
     pool, listener = _make_pool(api)
+    module, module_name = _make_module(api)
     return World(
         name=workspace["attributes"]["name"],
         workspace=ident,
@@ -238,6 +250,8 @@ def make_world(api: httpx.Client) -> World:
         shared=shared,
         pool=pool,
         listener=listener,
+        module=module,
+        module_name=module_name,
         sensitive=secret,
     )
 
@@ -256,3 +270,13 @@ def _make_pool(api: httpx.Client) -> tuple[str, str]:
         return f"apool-{wire.UNKNOWN}", f"agent-{wire.UNKNOWN}"
     pool = make_pool(api)["id"]
     return pool, make_listener(api, str(api.base_url).split("/api/")[0], pool).id
+
+
+def _make_module(api: httpx.Client) -> tuple[str, str]:
+    """A module in the registry, with a version; platform admins alone make one, unless a role says otherwise."""
+    name = wire.fresh("module")
+    if not wire.attributes(api.get(wire.ORG))["permissions"]["can-manage-varsets"]:
+        return f"mod-{wire.UNKNOWN}", name
+    made = wire.make_module(api, name)
+    wire.publish_module(api, name, "1.0.0")
+    return str(made["id"]), name

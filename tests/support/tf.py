@@ -56,7 +56,8 @@ class Terraform:
         self.home = directory.with_name(directory.name + ".home")
         (self.home / ".terraform.d").mkdir(parents=True, exist_ok=True)
         self.configuration = self.home / ".terraformrc"
-        credentials = f'credentials "{server.host}" {{\n  token = "{token or server.token}"\n}}\n' if signed_in else ""
+        told = "".join(f'credentials "{host}" {{\n  token = "{token or server.token}"\n}}\n' for host in (server.host, dotted(server)))
+        credentials = told if signed_in else ""
         self.configuration.write_text(("" if server.authority else services(server)) + credentials)
 
     def write(self, text: str, name: str = "main.tf") -> Path:
@@ -206,15 +207,26 @@ def words(text: str) -> str:
     return " ".join(_FRAME.sub("", _ANSI.sub("", text.replace("\r\n", "\n"))).split())
 
 
+def dotted(server: Server) -> str:
+    """The server's name in a module's source: terraform takes none for a host that has no dot in it, such as `localhost`."""
+    return server.host.replace("localhost", "127.0.0.1")
+
+
 def services(server: Server) -> str:
-    """The CLI configuration that tells terraform where a server without TLS has its services."""
-    api = f"{server.url}/api/v2/"
+    """The CLI configuration that tells terraform where a server without TLS has its services, by either name."""
+    return "".join(map(_services, (server.host, dotted(server)), (server.url, server.url)))
+
+
+def _services(host: str, url: str) -> str:
+    api = f"{url}/api/v2/"
     return f"""
-host "{server.host}" {{
+host "{host}" {{
   services = {{
-    "tfe.v2"   = "{api}"
-    "tfe.v2.1" = "{api}"
-    "state.v2" = "{api}"
+    "tfe.v2"       = "{api}"
+    "tfe.v2.1"     = "{api}"
+    "state.v2"     = "{api}"
+    "modules.v1"   = "{api}registry/modules/"
+    "providers.v1" = "{api}registry/providers/"
   }}
 }}
 """

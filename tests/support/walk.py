@@ -56,6 +56,7 @@ class Walk:
         for ident in (world.workspace, world.other):
             wire.data(self.server.api.patch(f"workspaces/{ident}", json=document("workspaces", labels=LABEL)))
         wire.data(self.server.api.patch(f"agent-pools/{world.pool}", json=document("agent-pools", labels=LABEL)))
+        wire.data(self.server.api.patch(f"registry-modules/{world.module}", json=document("registry-modules", labels=LABEL)))
         return world
 
     def ask(self, who: Who, route: str, row: Row, world: World) -> httpx.Response:
@@ -81,7 +82,9 @@ class Walk:
             "version_id": versions, "code": "state-diverged",
             "output_id": world.output, "token_id": world.token, "team_id": "team-1", "action": "cancel", "token": "x" * 40,
         }  # fmt: skip
-        if "/admin/users/" in path or "session" in path:
+        if "/registry" in path:
+            named |= {"module_id": world.module, "namespace": "default", "name": world.module_name, "provider": "aws", "version": "1.0.0"}
+        elif "/admin/users/" in path or "session" in path:
             named |= self._somebody(route)
         elif "/roles/" in path or "/role-assignments/" in path:
             named |= self._role()

@@ -231,6 +231,23 @@ def make_varset(
     return made
 
 
+def make_module(api: httpx.Client, name: str | None = None, **settings: Any) -> dict[str, Any]:
+    """A module for AWS, of a name of its own unless one is given, as the API shows it."""
+    sent = document("registry-modules", **({"name": name or fresh("module"), "provider": "aws"} | settings))
+    made: dict[str, Any] = data(api.post(f"{ORG}/registry-modules", json=sent), 201)
+    return made
+
+
+def publish_module(api: httpx.Client, name: str, version: str, files: Mapping[str, str | bytes] | None = None) -> dict[str, Any]:
+    """A version of a module for AWS in the namespace `default`, with its archive, as the API shows it."""
+    path = f"{ORG}/registry-modules/private/default/{name}/aws"
+    made = data(api.post(f"{path}/versions", json=document("registry-module-versions", version=version)), 201)
+    response = put(made["links"]["upload"], archive(files or {"main.tf": QUICK}))
+    assert response.status_code == 200, response.text
+    shown: dict[str, Any] = data(api.get(f"{path}/{version}"))
+    return shown
+
+
 def make_configuration(api: httpx.Client, workspace_id: str, files: Mapping[str, str] | None = None, **settings: Any) -> str:
     """An uploaded configuration version; its id."""
     sent = document("configuration-versions", **({"auto_queue_runs": False} | settings))

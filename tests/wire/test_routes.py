@@ -31,7 +31,7 @@ def concrete(path: str, world: World) -> str:
     """The path with the ids of things that exist; they are the admin's."""
     named = {
         "org": "default",
-        "name": world.name,
+        "name": world.module_name if "/registry" in path else world.name,
         "workspace_id": world.workspace,
         "variable_id": world.shared if path.startswith("/api/v2/varsets") else world.variable,
         "varset_id": world.varset,
@@ -53,6 +53,10 @@ def concrete(path: str, world: World) -> str:
         "token_id": world.token,
         "session_id": f"session-{wire.UNKNOWN}",
         "team_id": f"team-{wire.UNKNOWN}",
+        "module_id": world.module,
+        "namespace": "default",
+        "provider": "aws",
+        "version": "1.0.0",
     }
     for name, value in named.items():
         path = path.replace(f"<{name}>", value)
@@ -97,8 +101,12 @@ BARE = (
 )
 """What every user may read: themselves, the organization, names of users; and listen to, as far as they may read it."""
 
-NEED_FILTERS = ("/api/v2/state-versions", "/api/v2/vars")
-"""Lists that ask for the workspace's name, and say so before anything else."""
+NEED_FILTERS = (
+    "/api/v2/state-versions",
+    "/api/v2/vars",
+    "/api/v2/organizations/<org>/registry-modules/private/<namespace>/<name>/<provider>/version",
+)
+"""What asks for the workspace's name, or a version, and says so before anything else."""
 
 
 def test_a_user_without_rights_gets_nothing_of_others(

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
+from terrapod_core.accounts import User
 from terrapod_core.authz import ENGINE_MAY, Actor, EngineRights, Permission
+from terrapod_core.configurations import ConfigurationVersion
 from terrapod_core.jsonapi import Ref
 from terrapod_core.runs import Run
 from terrapod_core.runs.queries import RunView
 from terrapod_core.runs.requests import Claim, Report
-from terrapod_core.storage import Holder, PhaseClaim
+from terrapod_core.storage import Holder, ObjectKind, PhaseClaim
 from terrapod_core.workspaces import Workspace
 from terrapod_core.workspaces.documents import UpdateWorkspace
-from tests.db.runs.conftest import LINEAGE, Engine, pieces
+from tests.db.runs.conftest import LINEAGE, Engine, make_person, pieces
 
 
 async def token_of(engine: Engine, claim: PhaseClaim) -> str:
@@ -39,7 +41,15 @@ async def rights(engine: Engine, token: str) -> EngineRights:
     actor = await whose(engine, token)
     assert actor is not None
     assert actor.engine is not None
-    return actor.engine
+    return replace(actor.engine, answering=())
+
+
+async def answering(engine: Engine, token: str) -> list[str]:
+    """The ids of those whose rights on the registry an engine has."""
+    actor = await whose(engine, token)
+    assert actor is not None
+    assert actor.engine is not None
+    return [each.id for each in actor.engine.answering]
 
 
 class Door:
@@ -165,6 +175,38 @@ async def test_an_untrusted_run_reads_its_own_workspace_alone(engine: Engine) ->
     token = await started(engine, run)
     assert await rights(engine, token) == EngineRights(own.id)
     assert [(await Door(engine, token)(f"workspaces/{each.id}"))[0] for each in (own, lists, everyone)] == [200, 404, 404]
+
+
+# -- of the registry
+
+
+async def test_the_registry_is_read_for_who_started_the_run_and_confirmed_the_apply(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    alice = await make_person(engine, workspace, "write")
+    run = await engine.run(workspace)
+    claim = await engine.begin(run.run.plan_id)
+    token = engine.terrapod.phase_tokens.issue_engine(claim)
+    assert await answering(engine, token) == [engine.admin.id]
+    await engine.phases.put_artifact(claim, ObjectKind.PLAN_FILE, pieces(b"a saved plan"), 1000)
+    await engine.phases.report(claim, Report(status="finished", has_changes=True, additions=1))
+    await engine.runs.confirm(alice, run.id, None)
+    assert await answering(engine, await started(engine, run, run.run.apply_id)) == [alice.id]
+
+
+async def test_of_an_untrusted_run_whoever_wrote_what_it_executes_counts_too(engine: Engine) -> None:
+    workspace = await engine.workspace()
+    alice = await make_person(engine, workspace, "plan")
+    run = await engine.run(workspace)
+    async with engine.terrapod.db.uow() as uow:
+        (await uow.session.get_one(Run, run.id)).trusted = False
+        (await uow.session.get_one(ConfigurationVersion, run.run.configuration_version_id)).created_by_id = alice.id
+        await uow.commit()
+    token = await started(engine, run)
+    assert await answering(engine, token) == [engine.admin.id, alice.id]
+    async with engine.terrapod.db.uow() as uow:
+        (await uow.session.get_one(User, alice.id)).disabled_at = uow.now()
+        await uow.commit()
+    assert await answering(engine, token) == [], "one who is gone vouches for nothing"
 
 
 # -- what of it

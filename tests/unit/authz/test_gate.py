@@ -192,6 +192,23 @@ def test_the_engine_of_a_run_reads_state_and_does_nothing_else(actor: Actor, thi
             GATE.require(actor, permission, thing)
 
 
+READER, OWNER, NOBODY = user("bob", role("read", "net")), user("alice"), user("carol", role("admin", "net", deny=("net",)))
+REGISTRY_READS: list[tuple[str, tuple[Actor, ...], bool]] = [
+    ("what the one who answers for the run may read", (READER,), True),
+    ("and no more, where that one may do all", (OWNER,), True),
+    ("what each of several may read", (READER, OWNER), True),
+    ("and nothing that one of them may not", (OWNER, NOBODY), False),
+    ("nothing when nobody answers for it", (), False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("permission", list(Permission))
+@pytest.mark.parametrize(("answering", "reads"), [pytest.param(*case, id=words) for words, *case in REGISTRY_READS])
+def test_the_engine_of_a_run_reads_of_the_registry(answering: tuple[Actor, ...], reads: bool, permission: Permission) -> None:
+    actor = Actor(ActorKind.PHASE, "plan-1", "the engine", engine=EngineRights("ws-1", answering=answering))
+    assert GATE.allows(actor, permission, MODULE) is (reads and permission is Permission.REGISTRY_READ)
+
+
 def test_what_may_not_be_read_is_not_found_and_counts_as_a_refusal() -> None:
     with pytest.raises(NotFound) as caught:
         GATE.require(user("bob"), Permission.RUN_APPLY, MINE)

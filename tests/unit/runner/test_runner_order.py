@@ -65,6 +65,8 @@ def test_the_token_stands_in_one_file_and_not_in_the_one_for_reading_plans(tmp_p
     assert f'credentials "localhost:8080" {{\n  token = "{TOKEN}"\n}}' in text
     assert 'host "tfe.example.com"' not in text
     assert '"tfe.v2.1" = "http://localhost:8080/api/v2/"' in text
+    assert '"modules.v1" = "http://localhost:8080/api/v2/registry/modules/"' in text
+    assert '"providers.v1" = "http://localhost:8080/api/v2/registry/providers/"' in text
     assert layout.engine_config.stat().st_mode & 0o777 == 0o600
     assert TOKEN not in workdir.cli_config()
 

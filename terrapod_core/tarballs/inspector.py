@@ -1,4 +1,4 @@
-"""Looks through a configuration archive while it passes: a gzip tar whose entries are safe and of bounded size.
+"""Looks through an archive while it passes: a gzip tar whose entries are safe and of bounded size.
 
 Nothing is unpacked. Headers are read as bytes stream by, so a whole archive needs the memory of a few; the rules are those the
 runner unpacks by, told here while somebody still listens:
@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import re
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,14 +53,32 @@ class _Header:
     target: bytes
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A file or a symbolic link that passed. `path` is relative, without `.` and doubled slashes; `target` is that of a link."""
+
+    path: bytes
+    size: int = 0
+    target: bytes | None = None
+
+
+class _Refusal(Exception):
+    pass
+
+
 class ArchiveInspector:
     """Reads one archive: `feed` its bytes as they come, then `finish`. Synchronous, computes much: call it off the event loop.
 
-    Both raise `Invalid` with a sentence that names the entry and what is wrong with it.
+    Both raise `Invalid` with a sentence that names the entry and what is wrong with it; `noun` says what the archive is of.
+    `wanted` is shown every file and every link, and answers whether the content of a file is kept: whoever says so bounds it.
     """
 
-    def __init__(self, limits: ArchiveLimits) -> None:
+    def __init__(self, limits: ArchiveLimits, noun: str = "configuration", wanted: Callable[[Entry], bool] = lambda _entry: False) -> None:
+        self.files: dict[bytes, bytes] = {}
+        """The contents that were wanted, by path; of a path that is there twice the last, as whoever unpacks it has it."""
         self._limits = limits
+        self._noun = noun
+        self._wanted = wanted
         self._inflate = zlib.decompressobj(wbits=31)
         self._packed = 0
         self._unpacked = 0
@@ -75,6 +93,32 @@ class ArchiveInspector:
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the archive."""
+        with self._told():
+            self._members(data)
+
+    def finish(self) -> None:
+        """The archive has ended; raises when it is not whole."""
+        with self._told():
+            if not self._packed:
+                raise _Refusal("it is empty; send a tar.gz of the directory")
+            if not self._inflate.eof:
+                raise _Refusal("it is cut short; send it again")
+            self._ended = True
+            with contextlib.suppress(StopIteration):
+                self._parser.send(None)
+            if self._content > max(RATIO_FROM, self._packed * self._limits.ratio):
+                raise self._too_dense()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except _Refusal as refusal:
+            raise Invalid(f"the {self._noun} archive is refused: {refusal}", code="bad_archive") from None
+
+    # -- gzip
+
+    def _members(self, data: bytes) -> None:
         while data:
             if self._inflate.eof:
                 data = data.lstrip(b"\0")  # padding to a whole block; what follows must be another member
@@ -85,20 +129,6 @@ class ArchiveInspector:
             self._inflated(data)
             data = self._inflate.unused_data
             self._packed -= len(data)
-
-    def finish(self) -> None:
-        """The archive has ended; raises when it is not whole."""
-        if not self._packed:
-            raise _refused("it is empty; send a tar.gz of the configuration's directory")
-        if not self._inflate.eof:
-            raise _refused("it is cut short; send it again")
-        self._ended = True
-        with contextlib.suppress(StopIteration):
-            self._parser.send(None)
-        if self._content > max(RATIO_FROM, self._packed * self._limits.ratio):
-            raise self._too_dense()
-
-    # -- gzip
 
     def _inflated(self, data: bytes) -> None:
         try:
@@ -112,7 +142,7 @@ class ArchiveInspector:
                 piece = self._inflate.decompress(self._inflate.unconsumed_tail, STEP)
         except zlib.error:
             what = "its compression is damaged" if self._unpacked else "it is not gzip-compressed"
-            raise _refused(f"{what}; send a tar.gz of the configuration's directory") from None
+            raise _Refusal(f"{what}; send a tar.gz of the directory") from None
 
     def _check_size(self) -> None:
         headers = self._limits.entries * 2048
@@ -121,11 +151,11 @@ class ArchiveInspector:
         if self._unpacked > max(RATIO_FROM, self._packed * self._limits.ratio) + headers:
             raise self._too_dense()
 
-    def _too_big(self) -> Invalid:
-        return _refused(f"it unpacks to more than {self._limits.unpacked_bytes} bytes")
+    def _too_big(self) -> _Refusal:
+        return _Refusal(f"it unpacks to more than {self._limits.unpacked_bytes} bytes")
 
-    def _too_dense(self) -> Invalid:
-        return _refused(f"it unpacks to more than {self._limits.ratio} times its size")
+    def _too_dense(self) -> _Refusal:
+        return _Refusal(f"it unpacks to more than {self._limits.ratio} times its size")
 
     # -- tar
 
@@ -155,13 +185,16 @@ class ArchiveInspector:
                 extended.get(b"linkpath", header.target),
             )
             extended = {}
-            self._check(entry)
-            yield from self._skip(_padded(entry.size))
+            shown = self._checked(entry)
+            if shown is not None and self._wanted(shown) and shown.target is None:
+                self.files[shown.path] = (yield from self._take(_padded(entry.size)))[: entry.size]
+            else:
+                yield from self._skip(_padded(entry.size))
 
     def _extension(self, header: _Header) -> Generator[None, None, dict[bytes, bytes]]:
         """What an extended header says about the entry that follows it."""
         if header.size > EXTENSION_BYTES:
-            raise _refused("the header of an entry is too large")
+            raise _Refusal("the header of an entry is too large")
         content = (yield from self._take(_padded(header.size)))[: header.size]
         if header.kind in b"LK":
             return {b"path" if header.kind == b"L" else b"linkpath": content.rstrip(b"\0")}
@@ -169,7 +202,7 @@ class ArchiveInspector:
         if header.kind == b"x":
             return records
         if not records.keys().isdisjoint((b"path", b"linkpath", b"size")):
-            raise _refused("a global header in it names a path")
+            raise _Refusal("a global header in it names a path")
         return {}
 
     def _take(self, count: int, *, at_border: bool = False) -> Generator[None, None, bytes]:
@@ -177,7 +210,7 @@ class ArchiveInspector:
             if self._ended:
                 if at_border and not self._held and self._entries:
                     return bytes(count)  # the last record is missing, and tar itself does not mind
-                raise _refused("it is cut short, or is not a tar archive")
+                raise _Refusal("it is cut short, or is not a tar archive")
             yield
         taken = bytes(self._held[:count])
         del self._held[:count]
@@ -187,16 +220,17 @@ class ArchiveInspector:
         while count:
             if not self._held:
                 if self._ended:
-                    raise _refused("it is cut short; send it again")
+                    raise _Refusal("it is cut short; send it again")
                 yield
             passed = min(count, len(self._held))
             del self._held[:passed]
             count -= passed
 
-    def _check(self, entry: _Header) -> None:
+    def _checked(self, entry: _Header) -> Entry | None:
+        """What is shown of it: nothing of a directory."""
         self._entries += 1
         if self._entries > self._limits.entries:
-            raise _refused(f"it has more than {self._limits.entries} entries")
+            raise _Refusal(f"it has more than {self._limits.entries} entries")
         path = self._checked_path(entry.name)
         if entry.kind in b"0\0":
             self._content += entry.size
@@ -204,37 +238,40 @@ class ArchiveInspector:
                 raise self._too_big()
         elif entry.kind not in b"25":
             kind = "a hard link" if entry.kind == b"1" else "a device, a pipe or of an unknown kind"
-            raise _refused(f"{_shown(path)} is {kind}; send files, directories and symbolic links only")
+            raise _Refusal(f"{_shown(path)} is {kind}; send files, directories and symbolic links only")
         elif entry.size:
-            raise _refused(f"{_shown(path)} says it has content, and cannot have any")
+            raise _Refusal(f"{_shown(path)} says it has content, and cannot have any")
         elif entry.kind == b"2":
             self._check_link(path, entry.target)
         self._note(path)
+        if entry.kind == b"5":
+            return None
+        return Entry(path, entry.size, entry.target if entry.kind == b"2" else None)
 
     def _checked_path(self, name: bytes) -> bytes:
         """The path without `.` and doubled slashes; empty for the root itself."""
         if len(name) > self._limits.path_bytes:
-            raise _refused(f"the path {_shown(name[:60])}… is longer than {self._limits.path_bytes} bytes")
+            raise _Refusal(f"the path {_shown(name[:60])}… is longer than {self._limits.path_bytes} bytes")
         parts = name.split(b"/")
         if not name or name.startswith(b"/") or b".." in parts or b"\0" in name:
-            raise _refused(f"the path {_shown(name)} leaves the configuration's directory")
+            raise _Refusal(f"the path {_shown(name)} leaves the archive's directory")
         kept = [part for part in parts if part not in (b"", b".")]
         above = b""
         for part in kept if self._links else ():
             above = above + b"/" + part if above else part
             if above in self._links:
-                raise _refused(f"{_shown(name)} is stored in place of, or below, the symbolic link {_shown(above)}")
+                raise _Refusal(f"{_shown(name)} is stored in place of, or below, the symbolic link {_shown(above)}")
         return b"/".join(kept)
 
     def _check_link(self, path: bytes, target: bytes) -> None:
         if not target or b"\0" in target or len(target) > self._limits.path_bytes:
-            raise _refused(f"the symbolic link {_shown(path)} has no usable target")
+            raise _Refusal(f"the symbolic link {_shown(path)} has no usable target")
         parts = [part for part in target.split(b"/") if part not in (b"", b".")]
         up = next((index for index, part in enumerate(parts) if part != b".."), len(parts))
         if target.startswith(b"/") or b".." in parts[up:] or up > path.count(b"/") or not path:
-            raise _refused(f"the symbolic link {_shown(path)} -> {_shown(target)} leaves the configuration's directory")
+            raise _Refusal(f"the symbolic link {_shown(path)} -> {_shown(target)} leaves the archive's directory")
         if hash(path) in self._seen:
-            raise _refused(f"{_shown(path)} is there twice, once as a symbolic link")
+            raise _Refusal(f"{_shown(path)} is there twice, once as a symbolic link")
         self._links.add(path)
 
     def _note(self, path: bytes) -> None:
@@ -246,7 +283,7 @@ class ArchiveInspector:
 
 def _read_header(block: bytes) -> _Header:
     if _octal(block[148:156]) != sum(block[:148]) + 8 * 0x20 + sum(block[156:]):
-        raise _refused("it is not a tar archive, or a header in it is damaged")
+        raise _Refusal("it is not a tar archive, or a header in it is damaged")
     name = block[:100].split(b"\0", 1)[0]
     if block[257:263] == b"ustar\0":
         prefix = block[345:500].split(b"\0", 1)[0]
@@ -264,15 +301,15 @@ def _octal(field: bytes) -> int:
     try:
         value = int(text or b"0", 8)
     except ValueError:
-        raise _refused("it is not a tar archive, or a header in it is damaged") from None
+        raise _Refusal("it is not a tar archive, or a header in it is damaged") from None
     if value < 0:
-        raise _refused("a header in it holds a negative number")
+        raise _Refusal("a header in it holds a negative number")
     return value
 
 
 def _number(text: bytes) -> int:
     if not text.isdigit() or len(text) > 18:
-        raise _refused("a header in it holds a size that is none")
+        raise _Refusal("a header in it holds a size that is none")
     return int(text)
 
 
@@ -284,9 +321,9 @@ def _pax(extension: bytes) -> dict[bytes, bytes]:
         found = _PAX_RECORD.match(extension, at)
         end = at + int(found[1]) if found else 0
         if not found or end > len(extension) or end <= found.end() or extension[end - 1] != 0x0A:
-            raise _refused("an extended header in it is damaged")
+            raise _Refusal("an extended header in it is damaged")
         if found[2].startswith(b"GNU.sparse"):
-            raise _refused("it holds a sparse file; pack it without sparse files")
+            raise _Refusal("it holds a sparse file; pack it without sparse files")
         records[found[2]] = extension[found.end() : end - 1]
         at = end
     return records
@@ -298,7 +335,3 @@ def _padded(size: int) -> int:
 
 def _shown(path: bytes) -> str:
     return repr(path.decode("utf-8", "backslashreplace"))
-
-
-def _refused(why: str) -> Invalid:
-    return Invalid(f"the configuration archive is refused: {why}", code="bad_archive")

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from terrapod_core.configurations.archive import RATIO_FROM, ArchiveInspector, ArchiveLimits
 from terrapod_core.errors import Invalid
+from terrapod_core.tarballs import RATIO_FROM, ArchiveInspector, ArchiveLimits
 from tests.support.wire import archive, entry, packed
 
 LIMITS = ArchiveLimits(entries=50, unpacked_bytes=32 << 20, ratio=200, path_bytes=200)
@@ -55,7 +55,7 @@ def test_long_names_are_read_in_every_format(format_: int) -> None:
     name = "d" * 90 + "/" + "n" * 80
     inspect(gzip.compress(tar_of(format_, entry(name, b"x"), MAIN)))
     outside = "d" * 120 + "/../../" + "n" * 20
-    with pytest.raises(Invalid, match="leaves the configuration's directory"):
+    with pytest.raises(Invalid, match="leaves the archive's directory"):
         inspect(gzip.compress(tar_of(format_, entry(outside, b"x"))))
 
 
@@ -81,9 +81,9 @@ def test_a_comment_of_git_archive_passes() -> None:
 
 
 HOSTILE: dict[str, tuple[list[tuple[tarfile.TarInfo, bytes]], str]] = {
-    "an absolute path": ([entry("/etc/passwd", b"x")], "leaves the configuration's directory"),
-    "a path that climbs": ([entry("a/../../b", b"x")], "leaves the configuration's directory"),
-    "a directory that climbs": ([entry("../up", kind=tarfile.DIRTYPE)], "leaves the configuration's directory"),
+    "an absolute path": ([entry("/etc/passwd", b"x")], "leaves the archive's directory"),
+    "a path that climbs": ([entry("a/../../b", b"x")], "leaves the archive's directory"),
+    "a directory that climbs": ([entry("../up", kind=tarfile.DIRTYPE)], "leaves the archive's directory"),
     "a path too long": ([entry("a/" * 120 + "b", b"x")], "is longer than 200 bytes"),
     "a hard link": ([MAIN, entry("b", kind=tarfile.LNKTYPE, target="main.tf")], "'b' is a hard link"),
     "a character device": ([entry("null", kind=tarfile.CHRTYPE)], "'null' is a device"),
@@ -91,7 +91,7 @@ HOSTILE: dict[str, tuple[list[tuple[tarfile.TarInfo, bytes]], str]] = {
     "a pipe": ([entry("pipe", kind=tarfile.FIFOTYPE)], "'pipe' is a device, a pipe"),
     "a link to an absolute path": ([link("key", "/etc/passwd")], "symbolic link 'key' -> '/etc/passwd' leaves"),
     "a link that climbs": ([link("a/key", "../../key")], "symbolic link 'a/key' -> '../../key' leaves"),
-    "a link that climbs later": ([link("a/b/key", "../c/../../../key")], "leaves the configuration's directory"),
+    "a link that climbs later": ([link("a/b/key", "../c/../../../key")], "leaves the archive's directory"),
     "a link to nothing": ([link("key", "")], "has no usable target"),
     "a file below a link": ([link("a", "b"), entry("a/main.tf", b"x")], "in place of, or below, the symbolic link 'a'"),
     "a file in place of a link": ([link("a", "b"), entry("a", b"x")], "in place of, or below, the symbolic link 'a'"),
