@@ -231,6 +231,7 @@ class Limits:
     module_bytes: Positive = setting(100 * MiB, "An archive of a module, as uploaded.")
     state_bytes: Positive = setting(GiB, "A state.")
     plan_bytes: Positive = setting(GiB, "A saved plan, its JSON, or provider schemas.")
+    provider_bytes: Positive = setting(GiB, "The zip of a provider for one platform.")
     log_bytes: Positive = setting(64 * MiB, "The log of one phase; the rest is dropped, and the log says so.")
     pending_runs_per_workspace: Positive = setting(20, "Runs that wait in one workspace.")
     pending_runs_per_user: Positive = setting(100, "Runs that wait of one user.")
