@@ -41,9 +41,9 @@ class GPGKeys:
         namespace, names = new.checked_namespace(), new.bound_to
         if not names:
             self._door.authz.require_platform(actor, PlatformRole.ADMIN, to=f"{WHOLE}; name the providers it is for (providers)")
-        read = openpgp.read_key(new.ascii_armor, self._door.db.clock.now())
         async with self._door.db.uow() as uow:
             bound = await uow.run(lambda session: self._bound(session, actor, namespace, names))
+            read = openpgp.read_key(new.ascii_armor, uow.now())
             key = await uow.run(lambda session: queries.gpg_key(session, namespace, read.key_id))
             if key is None:
                 key = GPGKey(
@@ -85,7 +85,8 @@ class GPGKeys:
 
     async def update(self, actor: Actor, namespace: str, key_id: str, changes: UpdateGPGKey) -> GPGKey:
         """The key, unchanged: all that could be sent is another namespace, and a key stays where it is (`Conflict`)."""
-        key = await self.read(actor, namespace, key_id)
+        key, bound = await self._door.db.read(lambda session: self._found(session, actor, namespace, key_id))
+        self._check_admin(actor, key, bound)
         if changes.namespace is not UNSET and changes.namespace != namespace:
             raise Conflict("a key stays in its namespace: add it to the other one, and delete it here", code="key_stays")
         return key

@@ -46,9 +46,9 @@ class Releases:
 
         Raises `Conflict` for a number that is taken, or was, `Invalid` for a key that is not for this provider, or verifies no more.
         """
-        number, protocols = new.number(), new.checked_protocols()
         async with self._door.db.uow() as uow:
             provider = await self._changeable(uow, actor, namespace, name)
+            number, protocols = new.number(), new.checked_protocols()
             if new.key_id:
                 await uow.run(lambda session: self._check_key(session, provider, str(new.key_id)))
             await uow.run(lambda session: publishing.check_number_unburnt(session, KIND, provider, number))
@@ -100,9 +100,9 @@ class Releases:
     async def update(self, actor: Actor, namespace: str, name: str, number: str, changes: UpdateVersion) -> ProviderVersion:
         """Deprecate a published version, revoke it, or take that back. Revoking needs the level admin, deprecating write."""
         needed = Permission.REGISTRY_PUBLISH if changes.revocation is UNSET else Permission.REGISTRY_UPDATE
-        changes.check()
         async with self._door.db.uow() as uow:
             provider, version = await self.locked(uow, actor, namespace, name, number, needed)
+            changes.check()
             was_revoked = version.revocation is not None
             detail = lifecycle.change(version, changes, uow.now())
             if was_revoked and version.revocation is None:

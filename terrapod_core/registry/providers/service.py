@@ -41,8 +41,9 @@ class Providers:
 
         Raises `Conflict` for an address that is taken, or was.
         """
-        namespace, labels = new.checked_namespace(), new.labels_or({})
+        labels = new.labels_or({})
         publishing.check_new_name(self._door.authz, actor, new.name, labels, noun=NOUN)
+        namespace = new.checked_namespace()
         async with self._door.db.uow() as uow:
             now = uow.now()
             provider = RegistryProvider(
