@@ -26,7 +26,7 @@ class Links:
         """The version with its links, and those of its platforms."""
         takes = version.can_upload and version.source == Source.PUBLISHER
         version.sums_upload_path = self._upload(Purpose.PROVIDER_SUMS_UPLOAD, version.id) if takes and version.sums is None else None
-        takes = takes and version.sums is not None and version.signature is None
+        takes = takes and version.signature is None
         version.signature_upload_path = self._upload(Purpose.PROVIDER_SIGNATURE_UPLOAD, version.id) if takes else None
         version.sums_download_path = self.sums(version) if version.sums is not None else None
         version.signature_download_path = self.signature(version) if version.signature is not None else None

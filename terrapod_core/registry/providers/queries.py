@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, or_, select
+from sqlalchemy import Select, bindparam, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from terrapod_core.authz import Actor, Authorizer
@@ -54,6 +54,8 @@ def providers(session: Session, authz: Authorizer, actor: Actor, query: Query) -
         found = found.where(
             or_(RegistryProvider.name.icontains(query.q, autoescape=True), RegistryProvider.namespace.icontains(query.q, autoescape=True))
         )
+    if query.filter("registry_name") not in (None, "", "private"):
+        found = found.where(false())  # what others publish in public is not listed here
     namespace = query.filter("namespace")
     if namespace:
         found = found.where(RegistryProvider.namespace == namespace)

@@ -76,8 +76,9 @@ VERSION: Final = Resource(
     type="registry-provider-versions",
     attributes=[
         attr("version", writable=True),
-        attr("key_id", writable=True),
-        attr("protocols", writable=True),
+        # go-tfe and pytfe read texts and lists here, and no `null`.
+        attr("key_id", writable=True, from_=lambda version: version.key_id or ""),
+        attr("protocols", writable=True, from_=lambda version: version.protocols or []),
         attr("source"),
         attr("status"),
         attr("waits_for", from_=_waits_for),
@@ -136,8 +137,8 @@ PLATFORM: Final = Resource(
         attr("os", writable=True),
         attr("arch", writable=True),
         attr("filename", writable=True),
-        attr("shasum", writable=True, from_=lambda platform: platform.sha256),
-        attr("h1", from_=lambda platform: platform.h1),
+        attr("shasum", writable=True, from_=lambda platform: platform.sha256 or ""),
+        attr("h1"),
         attr("size"),
         attr("provider_binary_uploaded", from_=lambda platform: platform.is_uploaded),
         attr("created_at"),

@@ -20,7 +20,9 @@ async def test_a_version_is_seen_when_its_last_file_is_there_and_not_before(regi
     made = await registry.version("1.0.0", key_id=registry.publisher.key_id.lower(), protocols=["6.0"])
     assert (made.status, made.attributes["status"], made.attributes["source"]) == (201, "pending", "publisher")
     assert made.attributes["waits-for"] == ["SHA256SUMS", "SHA256SUMS.sig"]
-    assert set(made.body["data"]["links"]) == {"self", "shasums-upload"}
+    assert set(made.body["data"]["links"]) == {"self", "shasums-upload", "shasums-sig-upload"}
+    early = await registry.put(made, "shasums-sig-upload", registry.publisher.sign(RELEASE.sums))
+    assert (early.status, "upload SHA256SUMS first" in early.body["errors"][0]["detail"]) == (409, True)
     assert (await registry.put(made, "shasums-upload", RELEASE.sums)).status == 200
     with_sums = await registry.shown("1.0.0")
     assert with_sums.attributes["waits-for"] == ["SHA256SUMS.sig", RELEASE.name(LINUX), RELEASE.name(WINDOWS)]
