@@ -303,7 +303,6 @@ _OF_A_PROVIDER: Final = tuple(f"/api/v2/organizations/<org>/registry-providers/{
 _GPG_KEYS: Final = "/api/registry/private/v2/gpg-keys"
 _PROVIDER = wire.document("registry-providers", name="of-{name}")
 _PROVIDER_CHANGE = wire.document("registry-providers", labels={"walk": "yes"})
-_PROVIDER_VERSION = wire.document("registry-provider-versions", version="2.0.0")
 _PLATFORM = wire.document("registry-provider-platforms", os="linux", arch="arm64")
 _GPG_KEY = wire.document("gpg-keys", ascii_armor="none", providers=["{provider_name}"])
 _OF_VARSET = wire.document("vars", key="never_made", value="text", category="terraform")
@@ -524,13 +523,13 @@ TABLE: Final[dict[str, Row]] = {
     "GET /api/v2/registry-providers/<provider_id>/tag-bindings": Row(Item(P.REGISTRY_READ)),
     **{
         f"{method} {base}{rest}": row
-        for base in _OF_A_PROVIDER
+        for base, number in zip(_OF_A_PROVIDER, ("2.0.0", "3.0.0"), strict=True)
         for (method, rest), row in {
             ("GET", ""): Row(Item(P.REGISTRY_READ)),
             ("PATCH", ""): Row(Item(P.REGISTRY_UPDATE), _PROVIDER_CHANGE),
             ("DELETE", ""): Row(Item(P.REGISTRY_UPDATE)),
             ("GET", "/versions"): Row(Item(P.REGISTRY_READ)),
-            ("POST", "/versions"): Row(Item(P.REGISTRY_PUBLISH), _PROVIDER_VERSION),
+            ("POST", "/versions"): Row(Item(P.REGISTRY_PUBLISH), wire.document("registry-provider-versions", version=number)),
             ("GET", "/versions/<version>"): Row(Item(P.REGISTRY_READ)),
             ("PATCH", "/versions/<version>"): Row(Item(P.REGISTRY_PUBLISH), _DEPRECATION),
             ("DELETE", "/versions/<version>"): Row(Item(P.REGISTRY_UPDATE)),
@@ -543,7 +542,7 @@ TABLE: Final[dict[str, Row]] = {
         }.items()
     },
     f"GET {_GPG_KEYS}": Row(SignedIn("those of whole namespaces, and of providers that they may read")),
-    f"POST {_GPG_KEYS}": Row(Item(P.REGISTRY_UPDATE), _GPG_KEY, hidden=(422,)),
+    f"POST {_GPG_KEYS}": Row(Item(P.REGISTRY_UPDATE), _GPG_KEY, hidden=(404, 422)),
     f"GET {_GPG_KEYS}/<namespace>/<key_id>": Row(Item(P.REGISTRY_READ)),
     f"PATCH {_GPG_KEYS}/<namespace>/<key_id>": Row(Item(P.REGISTRY_UPDATE), wire.document("gpg-keys", namespace="default")),
     f"DELETE {_GPG_KEYS}/<namespace>/<key_id>": Row(Item(P.REGISTRY_UPDATE)),
