@@ -224,7 +224,7 @@ class Services:
         self.providers = Providers(door)
         self.provider_releases = Releases(door, self.providers, links, ServerKey(self.db, self.keyring))
         self.provider_platforms = Platforms(door, self.provider_releases, links)
-        self.provider_uploads = Uploads(self.db, self.archives, self.objects, self.clock, self.settings.limits.provider_bytes)
+        self.provider_uploads = Uploads(door, self.archives, self.objects, self._actor, limit=self.settings.limits.provider_bytes)
         self.provider_installs = Installs(door, links, Listings())
         self.gpg_keys = GPGKeys(door)
 

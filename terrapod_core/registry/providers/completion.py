@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from terrapod_core import audit
-from terrapod_core.authz import SYSTEM, Actor, ActorKind
+from terrapod_core.authz import Actor
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Conflict
+from terrapod_core.registry import publishing
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.providers import queries
 from terrapod_core.registry.providers.files import DEFAULT_PROTOCOLS, zip_name
@@ -37,10 +39,10 @@ def awaited(provider: RegistryProvider, version: ProviderVersion, platforms: Seq
     return [name for name, content in files if content is None] + sorted(missing)
 
 
-async def complete_if_whole(uow: UnitOfWork, provider: RegistryProvider, version: ProviderVersion) -> None:
+async def complete_if_whole(uow: UnitOfWork, maker: Actor, provider: RegistryProvider, version: ProviderVersion) -> None:
     """Let a version be seen, or wait for a publisher, that its publisher signed and that waits for nothing more.
 
-    Both rows are locked. Raises `Conflict` when the key is not there any more.
+    Both rows are locked; `maker` is who made it, as they are now. Raises `Conflict` when the key is not there any more.
     """
     platforms = (await uow.run(lambda session: queries.platforms(session, [version.id]))).get(version.id, ())
     if version.source != Source.PUBLISHER or awaited(provider, version, platforms):
@@ -48,7 +50,8 @@ async def complete_if_whole(uow: UnitOfWork, provider: RegistryProvider, version
     key_id = version.key_id or ""
     if await uow.run(lambda session: queries.gpg_key_for(session, provider, key_id)) is None:
         raise Conflict(f"the key {key_id} of this version was deleted; delete the version, and make it anew with another key")
-    complete(uow, maker_of(version), provider, version, platforms)
+    version.is_held = version.is_held or publishing.holds_back(provider, maker)
+    complete(uow, maker, provider, version, platforms)
 
 
 def complete(
@@ -58,7 +61,7 @@ def complete(
     version.protocols = version.protocols or list(DEFAULT_PROTOCOLS)
     version.complete(uow.now())
     if version.is_published:
-        provider.revision += 1
+        told(provider, uow.now())
     audit.record(
         uow,
         actor,
@@ -73,9 +76,10 @@ def complete(
     )
 
 
-def maker_of(version: ProviderVersion) -> Actor:
-    """Whose upload it is, which comes without a credential."""
-    return Actor(ActorKind.USER, version.created_by_id, version.created_by_name) if version.created_by_id else SYSTEM
+def told(provider: RegistryProvider, now: datetime) -> None:
+    """What terraform is told of the provider changes with this transaction."""
+    provider.revision += 1
+    provider.updated_at = now
 
 
 def check_pending(version: ProviderVersion) -> None:

@@ -19,7 +19,7 @@ from terrapod_core.registry.door import Door
 from terrapod_core.registry.lifecycle import UpdateVersion
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.providers import queries
-from terrapod_core.registry.providers.completion import awaited, complete
+from terrapod_core.registry.providers.completion import awaited, complete, told
 from terrapod_core.registry.providers.documents import CreateProviderVersion
 from terrapod_core.registry.providers.links import Links
 from terrapod_core.registry.providers.models import KIND, ProviderPlatform, ProviderVersion, RegistryProvider, Source
@@ -108,7 +108,7 @@ class Releases:
             if was_revoked and version.revocation is None:
                 await uow.run(lambda session: self._check_key_is_there(session, provider, version))
             if detail:
-                provider.revision += 1
+                told(provider, uow.now())
                 self._record(uow, actor, "update", provider, version, **detail)
             await uow.commit()
         return await self.read(actor, namespace, name, number)
@@ -119,7 +119,7 @@ class Releases:
             provider, version = await self.locked(uow, actor, namespace, name, number, Permission.REGISTRY_PUBLISH)
             if version.is_published:
                 self._door.allowed(actor, Permission.REGISTRY_UPDATE, provider, noun=NOUN)
-                provider.revision += 1
+                told(provider, uow.now())
             publishing.burn_number(uow, KIND, provider, version)
             platforms = await uow.run(lambda session: _platforms(session, version))
             discard(uow, [each.object_key for each in platforms])
@@ -147,6 +147,7 @@ class Releases:
             if _to_sign(provider, version, platforms) != sums:
                 raise Conflict("the zips of this version changed just now; publish it again")
             version.sums, version.signature, version.key_id = sums, signature, key_id
+            version.is_held = version.is_held or publishing.holds_back(provider, actor)
             complete(uow, actor, provider, version, platforms)
             await uow.commit()
         return await self.read(actor, namespace, name, number)
@@ -158,7 +159,7 @@ class Releases:
             publishing.check_release(provider, version, actor)
             await uow.run(lambda session: self._check_key_is_there(session, provider, version))
             version.release(uow.now())
-            provider.revision += 1
+            told(provider, uow.now())
             self._record(uow, actor, "release", provider, version, made_by=version.created_by_name)
             await uow.commit()
         return await self.read(actor, namespace, name, number)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit
-from terrapod_core.clock import Clock
-from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Conflict, Gone, Invalid, NotFound
+from terrapod_core.authz import SYSTEM, Actor, Permission
+from terrapod_core.db import UnitOfWork
+from terrapod_core.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from terrapod_core.registry.door import Door
 from terrapod_core.registry.providers import openpgp, queries
-from terrapod_core.registry.providers.completion import check_pending, complete_if_whole, maker_of
+from terrapod_core.registry.providers.completion import check_pending, complete_if_whole
 from terrapod_core.registry.providers.models import ProviderPlatform, ProviderVersion, RegistryProvider, Source
 from terrapod_core.registry.providers.package import Expected, Package, PackageInspector, PackageLimits
 from terrapod_core.registry.providers.sums import read_sums
@@ -24,17 +25,21 @@ from terrapod_core.storage.streams import inspected, is_same
 
 _GONE: Final = "the version that this link is of is gone"
 
+ActorOf = Callable[[Session, str], Actor | None]
+"""A user as they are now; `None` when disabled or gone."""
+
 
 class Uploads:
     """For whoever has shown the link. A version that these uploads make whole is seen, or held, when they return."""
 
-    def __init__(self, db: Database, archives: Archives, objects: Objects, clock: Clock, zip_bytes: int) -> None:
-        """`zip_bytes`: the largest zip."""
-        self._db = db
+    def __init__(self, door: Door, archives: Archives, objects: Objects, actor_of: ActorOf, *, limit: int) -> None:
+        """`limit` is of a zip, in bytes."""
+        self._db = door.db
+        self._authz = door.authz
+        self._actor_of = actor_of
         self._archives = archives
         self._claims = Claims(objects)
-        self._clock = clock
-        self._zip_bytes = zip_bytes
+        self._limit = limit
 
     async def sums(self, version_id: str, document: bytes) -> None:
         """Take `SHA256SUMS`; the same again is fine. `Invalid` when it does not say what was announced of platforms."""
@@ -43,6 +48,7 @@ class Uploads:
             if version.sums == document:
                 return
             check_pending(version)
+            maker = await self._maker(uow, provider, version)
             if version.source != Source.PUBLISHER:
                 raise Conflict("this version is signed by the server, which writes its SHA256SUMS itself")
             named = read_sums(document, provider.name, version.version)
@@ -58,7 +64,7 @@ class Uploads:
                     )
                 platform.sha256 = said
             version.sums, version.signature, version.updated_at = document, None, uow.now()
-            self._record(uow, "registry-provider-version.upload-sums", provider, version, sha256=hashlib.sha256(document).hexdigest())
+            self._record(uow, maker, "version.upload-sums", provider, version, sha256=hashlib.sha256(document).hexdigest())
             await uow.commit()
 
     async def signature(self, version_id: str, signature: bytes) -> None:
@@ -79,7 +85,7 @@ class Uploads:
             return version.sums, key.ascii_armor
 
         sums, armor = await self._db.read(look)
-        binary = await asyncio.to_thread(openpgp.verify, sums, signature, armor, self._clock.now())
+        binary = await asyncio.to_thread(openpgp.verify, sums, signature, armor, self._db.clock.now())
         async with self._db.uow() as uow:
             provider, version = await self._locked(uow, version_id)
             if version.signature == binary and version.sums == sums:
@@ -87,9 +93,10 @@ class Uploads:
             check_pending(version)
             if version.sums != sums:
                 raise Conflict("SHA256SUMS changed just now; upload its signature again")
+            maker = await self._maker(uow, provider, version)
             version.signature, version.updated_at = binary, uow.now()
-            self._record(uow, "registry-provider-version.upload-signature", provider, version, key=version.key_id)
-            await complete_if_whole(uow, provider, version)
+            self._record(uow, maker, "version.upload-signature", provider, version, key=version.key_id)
+            await complete_if_whole(uow, maker, provider, version)
             await uow.commit()
 
     async def zip(self, platform_id: str, chunks: AsyncIterator[bytes], declared: int | None = None) -> None:
@@ -107,7 +114,7 @@ class Uploads:
         expected = Expected(provider.name, version.version, platform.os, platform.sha256)
         with PackageInspector(expected, PackageLimits()) as inspector:
             looked_through = inspected(chunks, inspector, small=0)
-            stored = await self._archives.put(ArchiveKind.PROVIDER, platform_id, looked_through, limit=self._zip_bytes)
+            stored = await self._archives.put(ArchiveKind.PROVIDER, platform_id, looked_through, limit=self._limit)
         await self._claims.settle(stored, lambda claim: self._uploaded(platform_id, stored, inspector.package, claim))
 
     async def files_of(self, version_id: str) -> ProviderVersion:
@@ -139,13 +146,14 @@ class Uploads:
             check_pending(version)
             if platform.is_uploaded or platform.sha256 not in (None, stored.sha256):
                 raise _other(platform)
+            maker = await self._maker(uow, provider, version)
             platform.object_key, platform.size, platform.sha256 = stored.key, stored.size, stored.sha256
             platform.h1, platform.uploaded_at = package.h1, uow.now()
             version.protocols = version.protocols or (list(package.protocols) if package.protocols else None)
             what = {"platform": f"{platform.os}_{platform.arch}", "size": stored.size, "sha256": stored.sha256, "h1": package.h1}
-            self._record(uow, "registry-provider-platform.upload", provider, version, **what)
+            self._record(uow, maker, "platform.upload", provider, version, **what)
             await uow.flush()
-            await complete_if_whole(uow, provider, version)
+            await complete_if_whole(uow, maker, provider, version)
             claim.make()
             await uow.commit()
 
@@ -155,9 +163,21 @@ class Uploads:
             raise NotFound(_GONE)
         return found
 
-    def _record(self, uow: UnitOfWork, action: str, provider: RegistryProvider, version: ProviderVersion, **detail: object) -> None:
+    async def _maker(self, uow: UnitOfWork, provider: RegistryProvider, version: ProviderVersion) -> Actor:
+        """Who made the version, as they are now. An hour may have passed since: `Forbidden` when they may not publish it any more."""
+        if version.created_by_id is None:
+            return SYSTEM
+        maker_id = version.created_by_id
+        maker = await uow.run(lambda session: self._actor_of(session, maker_id))
+        if maker is None or not self._authz.allows(maker, Permission.REGISTRY_PUBLISH, provider):
+            raise Forbidden(f"{version.created_by_name}, who made this version, may not publish it any more", code="level_too_low")
+        return maker
+
+    def _record(
+        self, uow: UnitOfWork, maker: Actor, action: str, provider: RegistryProvider, version: ProviderVersion, **detail: object
+    ) -> None:
         what = {"provider": provider.address, "version": version.version, **detail}
-        audit.record(uow, maker_of(version), action, "registry-provider-versions", version.id, **what)
+        audit.record(uow, maker, f"registry-provider-{action}", "registry-provider-versions", version.id, **what)
 
 
 def _given(version: ProviderVersion | None) -> ProviderVersion:

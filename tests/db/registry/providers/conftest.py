@@ -14,7 +14,7 @@ from terrapod_core.registry.providers import openpgp
 from terrapod_core.registry.providers.models import GPGKey, ProviderPlatform, ProviderVersion, RegistryProvider
 from terrapod_core.storage.discards import DiscardedObject
 from tests.db.agents.conftest import URL, Answer, Site, site
-from tests.support.releases import Publisher, Release
+from tests.support.releases import Publisher, Release, quick_key
 from tests.support.wire import JSON_API, document
 
 __all__ = ["Registry", "registry", "site"]
@@ -142,12 +142,6 @@ class Registry:
     async def audited(self, action: str) -> list[dict[str, Any]]:
         """What the entries about an action say, the oldest first."""
         return [entry.detail for entry in await self.site.audited(action)]
-
-
-def quick_key(user: str) -> openpgp.SecretKey:
-    """A key that takes no seconds to make."""
-    made = Publisher(user)
-    return openpgp.SecretKey(bytes(made.secret), made.armor, made.key_id)
 
 
 @pytest.fixture

@@ -104,6 +104,17 @@ async def test_nobody_adds_to_a_version_that_somebody_else_made(registry: Regist
     assert (await registry.ask("carol", "DELETE", f"{FAKE}/versions/1.0.0")).status == 204
 
 
+async def test_who_may_not_publish_any_more_adds_nothing_by_a_link_that_was_given(registry: Registry) -> None:
+    await registry.provider()
+    await registry.role("carol", "write", "fake")
+    await registry.version("1.0.0", "carol")
+    announced = await registry.platform(ONE, LINUX, "carol")
+    assert (await registry.ask("root", "DELETE", "role-assignments/local/carol@example.com/carol-write-1")).status == 204
+    refused = await registry.put(announced, "provider-binary-upload", ONE.zips[LINUX])
+    assert (refused.status, "may not publish it any more" in refused.body["errors"][0]["detail"]) == (403, True)
+    assert await registry.stored() == 0
+
+
 async def test_a_deprecated_version_comes_with_a_warning_and_a_revoked_one_not_at_all(registry: Registry) -> None:
     await registry.provider()
     for release in (ONE, TWO):
