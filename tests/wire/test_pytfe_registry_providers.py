@@ -42,7 +42,7 @@ def publisher() -> Publisher:
 def provider(tfe: TFEClient, api: httpx.Client, publisher: Publisher) -> RegistryProviderID:
     """A provider of the test's own, as the client names it, with the publisher's key."""
     name = fresh("provider")
-    options = RegistryProviderCreateOptions(name=name, namespace="default", registry_name=PRIVATE)  # type: ignore[call-arg]
+    options = RegistryProviderCreateOptions(name=name, namespace="default", registry_name=PRIVATE)
     made = tfe.registry_providers.create("default", options)
     assert (made.name, made.namespace, made.registry_name) == (name, "default", PRIVATE)
     assert made.permissions is not None
@@ -61,7 +61,7 @@ def platform_id(provider: RegistryProviderID, number: str, platform: tuple[str, 
 
 def publish(tfe: TFEClient, api: httpx.Client, provider: RegistryProviderID, publisher: Publisher, release: Release) -> None:
     """A version with all its files. This client keeps no links of versions and platforms, so they are read beside it."""
-    options = RegistryProviderVersionCreateOptions(version=release.version, key_id=publisher.key_id, protocols=["6.0"])  # type: ignore[call-arg]
+    options = RegistryProviderVersionCreateOptions(version=release.version, key_id=publisher.key_id, protocols=["6.0"])
     tfe.registry_provider_versions.create(provider, options)
     version = f"{path_of(provider.name)}/versions/{release.version}"
     links = data(api.get(version))["links"]
@@ -78,7 +78,7 @@ def publish(tfe: TFEClient, api: httpx.Client, provider: RegistryProviderID, pub
 def test_create_publish_read_and_list(tfe: TFEClient, api: httpx.Client, provider: RegistryProviderID, publisher: Publisher) -> None:
     for number in ("1.0.0", "1.10.0", "1.9.0"):
         publish(tfe, api, provider, publisher, Release.made(provider.name, number, LINUX, WINDOWS))
-    options = RegistryProviderVersionListOptions(page_size=2)  # type: ignore[call-arg]
+    options = RegistryProviderVersionListOptions(page_size=2)
     assert [each.version for each in tfe.registry_provider_versions.list(provider, options)] == ["1.10.0", "1.9.0", "1.0.0"]
     read = tfe.registry_provider_versions.read(version_id(provider, "1.9.0"))
     assert (read.version, read.key_id, read.protocols) == ("1.9.0", publisher.key_id, ["6.0"])
@@ -111,11 +111,11 @@ def test_platforms_are_read_and_listed(tfe: TFEClient, api: httpx.Client, provid
 def test_lists_are_narrowed_and_go_through_all_pages(tfe: TFEClient) -> None:
     word = fresh("many")
     for number in range(5):
-        options = RegistryProviderCreateOptions(name=f"{word}-{number}", namespace="default", registry_name=PRIVATE)  # type: ignore[call-arg]
+        options = RegistryProviderCreateOptions(name=f"{word}-{number}", namespace="default", registry_name=PRIVATE)
         tfe.registry_providers.create("default", options)
-    found = tfe.registry_providers.list("default", RegistryProviderListOptions(search=word, page_size=2))  # type: ignore[call-arg]
+    found = tfe.registry_providers.list("default", RegistryProviderListOptions(search=word, page_size=2))
     assert [each.name for each in found] == [f"{word}-{number}" for number in range(5)]
-    public = RegistryProviderListOptions(search=word, registry_name=RegistryName.PUBLIC)  # type: ignore[call-arg]
+    public = RegistryProviderListOptions(search=word, registry_name=RegistryName.PUBLIC)
     assert list(tfe.registry_providers.list("default", public)) == []
 
 
@@ -127,7 +127,7 @@ def test_delete_a_version_and_a_provider(tfe: TFEClient, api: httpx.Client, prov
     tfe.registry_providers.delete(provider)
     with pytest.raises(NotFound):
         tfe.registry_providers.read(provider)
-    options = RegistryProviderCreateOptions(name=provider.name, namespace="default", registry_name=PRIVATE)  # type: ignore[call-arg]
+    options = RegistryProviderCreateOptions(name=provider.name, namespace="default", registry_name=PRIVATE)
     with pytest.raises(TFEError) as refusal:
         tfe.registry_providers.create("default", options)
     assert refusal.value.status == 409

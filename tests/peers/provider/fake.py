@@ -8,7 +8,7 @@ from tf import runner, schema, types
 from tf.iface import Provider, Resource
 
 
-class Thing(Resource):
+class Thing(Resource):  # type: ignore[misc]  # its package is not where this is checked
     """The resource."""
 
     def __init__(self, provider: Provider) -> None:
@@ -41,7 +41,7 @@ class Thing(Resource):
         """There is nothing to remove."""
 
 
-class Fake(Provider):
+class Fake(Provider):  # type: ignore[misc]  # likewise
     """The provider."""
 
     def get_model_prefix(self) -> str:

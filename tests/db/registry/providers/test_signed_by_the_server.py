@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -86,7 +87,7 @@ async def test_protocols_are_what_was_sent_else_those_of_the_manifest_in_the_zip
     await registry.provider()
     manifest = b'{"version": 1, "metadata": {"protocol_versions": ["6.0"]}}'
 
-    async def published(number: str, **sent: object) -> list[str]:
+    async def published(number: str, **sent: Any) -> list[str]:
         files = {f"terraform-provider-fake_v{number}": b"#!/bin/sh\n", "terraform-registry-manifest.json": manifest}
         release = Release("fake", number, {LINUX: zipped(files if number != "1.0.0" else dict(list(files.items())[:1]))})
         assert (await registry.version(number, **sent)).status == 201

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pysequoia import Profile, Tsk
+from pysequoia import Profile, Sig, Tsk
 
 from terrapod_core.errors import Invalid
 from terrapod_core.registry.providers import openpgp
@@ -40,7 +40,7 @@ def test_a_signature_over_other_bytes_or_by_another_key_is_refused(publisher: Pu
     other = Publisher("Somebody else")
     with pytest.raises(Invalid, match="did not sign these bytes"):
         openpgp.verify(SUMS + b"\n", publisher.sign(SUMS), publisher.armor, NOW)
-    signing = str(openpgp.Sig.from_bytes(other.sign(SUMS)).issuer_key_id).upper()
+    signing = str(Sig.from_bytes(other.sign(SUMS)).issuer_key_id).upper()
     with pytest.raises(Invalid, match=f"it was made with the key {signing}, and this version names the key {publisher.key_id}"):
         openpgp.verify(SUMS, other.sign(SUMS), publisher.armor, NOW)
     for junk in (b"", b"junk", SUMS, publisher.armor.encode()):
