@@ -140,7 +140,7 @@ class Installs:
 
 
 def _document(session: Session, provider: RegistryProvider) -> bytes:
-    found = queries.published(session, [provider.id])
+    found = queries.installable(session, provider.id)
     platforms = queries.platforms(session, [each.id for each in found])
     versions = [
         _Version(each.version, each.protocols or [], [_Platform(one.os, one.arch) for one in platforms.get(each.id, ())])

@@ -37,29 +37,29 @@ class PublicKey:
     expires_at: datetime | None
 
 
-def read_key(armor: str, now: datetime) -> PublicKey:
-    """The one public key in this armour.
+def read_key(armor: str, now: datetime, *, pointer: str | None = _KEY) -> PublicKey:
+    """The one public key in this armour; `pointer` says where in a document it came.
 
     Raises `Invalid`, with the reason, for anything else and for a key that is secret, expired, revoked, or of a version that terraform
     does not read.
     """
     if _BEGIN not in armor or not armor.isascii() or len(armor) > ARMOR_BYTES:
-        raise _no_key(f"send it as `gpg --armor --export` writes it, at most {ARMOR_BYTES // 1024} KiB")
+        raise _no_key(pointer, f"send it as `gpg --armor --export` writes it, at most {ARMOR_BYTES // 1024} KiB")
     try:
         packets = list(PacketPile.from_bytes(armor.encode()))
         if any(packet.tag in (Tag.SecretKey, Tag.SecretSubkey) for packet in packets):
-            raise _no_key("it is a secret key. Keep it to yourself, and send the public one")
+            raise _no_key(pointer, "it is a secret key. Keep it to yourself, and send the public one")
         key = Cert.from_bytes(armor.encode())
         fingerprint, revoked, expires_at = key.fingerprint.upper(), key.is_revoked, key.expiration
         users = [str(user) for user in key.user_ids]
     except RuntimeError as error:
-        raise _no_key(_said(error)) from None
+        raise _no_key(pointer, _said(error)) from None
     if len(fingerprint) != _V4_DIGITS:
-        raise _no_key("terraform reads keys of version 4 only (RFC 4880)")
+        raise _no_key(pointer, "terraform reads keys of version 4 only (RFC 4880)")
     if revoked:
-        raise _no_key(f"the key {fingerprint[-16:]} is revoked")
+        raise _no_key(pointer, f"the key {fingerprint[-16:]} is revoked")
     if expires_at is not None and expires_at <= now:
-        raise _no_key(f"the key {fingerprint[-16:]} expired on {expires_at:%Y-%m-%d}")
+        raise _no_key(pointer, f"the key {fingerprint[-16:]} expired on {expires_at:%Y-%m-%d}")
     return PublicKey(fingerprint[-16:], fingerprint, users[0] if users else "", expires_at)
 
 
@@ -69,7 +69,7 @@ def verify(document: bytes, signature: bytes, armor: str, now: datetime) -> byte
     `signature` may be armoured. Raises `Invalid`, with the reason: no signature, another key, other bytes, a key that expired or was
     revoked.
     """
-    key = read_key(armor, now)
+    key = read_key(armor, now, pointer=None)
     try:
         read = Sig.from_bytes(signature)
         issuer = (read.issuer_fingerprint or read.issuer_key_id or "").upper()
@@ -114,8 +114,8 @@ def _fingerprints(armor: str) -> list[str]:
     return [(packet.fingerprint or "").upper() for packet in packets if packet.tag in (Tag.PublicKey, Tag.PublicSubkey)]
 
 
-def _no_key(why: str) -> Invalid:
-    return Invalid(f"this key is refused: {why}", pointer=_KEY, code="bad_key")
+def _no_key(pointer: str | None, why: str) -> Invalid:
+    return Invalid(f"this key is refused: {why}", pointer=pointer, code="bad_key")
 
 
 def _no_signature(why: str) -> Invalid:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Select, bindparam, false, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.db import LookUp
@@ -111,15 +111,25 @@ def versions(session: Session, provider_id: str, page: PageRequest, *, all_of_th
 
 def published(session: Session, provider_ids: Sequence[str]) -> Sequence[ProviderVersion]:
     """The published versions of these providers, the highest of each first."""
+    return session.execute(_published(provider_ids)).scalars().all()
+
+
+def installable(session: Session, provider_id: str) -> Sequence[ProviderVersion]:
+    """The same of one provider, without sums and signatures: there may be hundreds."""
+    unread = (defer(ProviderVersion.sums, raiseload=True), defer(ProviderVersion.signature, raiseload=True))
+    return session.execute(_published([provider_id]).options(*unread)).scalars().all()
+
+
+def _published(provider_ids: Sequence[str]) -> Select[ProviderVersion]:
     query = select(ProviderVersion).where(
         ProviderVersion.provider_id.in_(provider_ids), ProviderVersion.status == VersionStatus.PUBLISHED.value
     )
-    return session.execute(query.order_by(ProviderVersion.provider_id, *NEWEST)).scalars().all()
+    return query.order_by(ProviderVersion.provider_id, *NEWEST)
 
 
 def newest_good(session: Session, provider_id: str) -> str | None:
     """The highest version that is published and not revoked; a pre-release only where there is nothing else."""
-    good = [each for each in published(session, [provider_id]) if each.revocation is None]
+    good = [each for each in installable(session, provider_id) if each.revocation is None]
     releases = [each.version for each in good if "-" not in each.version.partition("+")[0]]
     return next(iter([*releases, *(each.version for each in good)]), None)
 
