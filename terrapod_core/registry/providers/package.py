@@ -114,7 +114,7 @@ class PackageInspector:
         try:
             with zipfile.ZipFile(self._spool) as archive:
                 self.package = self._read(archive)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError, struct.error) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError, struct.error) as error:
             raise _refused(f"it cannot be read as a zip ({error})") from None
 
     def _check_end(self, spool: IO[bytes]) -> None:

@@ -136,14 +136,15 @@ class Releases:
         def look(session: Session) -> bytes:
             provider, version = self.found(session, actor, namespace, name, number)
             self._door.allowed(actor, Permission.REGISTRY_PUBLISH, provider, noun=NOUN)
+            sums = _to_sign(provider, version, _platforms(session, version))
             check_maker(actor, version)
-            return _to_sign(provider, version, list(_platforms(session, version)))
+            return sums
 
         sums = await self._door.db.read(look)
         signature, key_id = await self._server_key.sign(sums)
         async with self._door.db.uow() as uow:
             provider, version = await self.locked(uow, actor, namespace, name, number, Permission.REGISTRY_PUBLISH)
-            platforms = await uow.run(lambda session: list(_platforms(session, version)))
+            platforms = await uow.run(lambda session: _platforms(session, version))
             if _to_sign(provider, version, platforms) != sums:
                 raise Conflict("the zips of this version changed just now; publish it again")
             version.sums, version.signature, version.key_id = sums, signature, key_id
