@@ -203,9 +203,7 @@ class Sessions:
 class Auth:
     """Signing in through auth providers."""
 
-    role_mapping: RoleMapping = table(
-        "Roles that a provider's groups give: provider, then group, then a list of roles. They last until the next sign-in.",
-    )
+    role_mapping: RoleMapping = table("Roles that groups give, until the next sign-in: provider, then group, then a list of roles.")
     max_role_age_hours: Positive = setting(24, "Roles that groups gave end when their user did not sign in for so long.")
     unseen_token_days: Positive = setting(30, "API tokens of a user of another provider rest when the user did not sign in for so long.")
     timeout_seconds: Annotated[float, Meta(ge=0.1, le=120)] = setting(15, "How long a provider may take for one step of a sign-in.")
@@ -229,9 +227,9 @@ class Limits:
     unpacked_bytes: Positive = setting(2 * GiB, "A configuration archive, unpacked.")
     archive_entries: Positive = setting(100_000, "Files and directories in a configuration archive.")
     module_bytes: Positive = setting(100 * MiB, "An archive of a module, as uploaded.")
+    provider_bytes: Positive = setting(GiB, "The zip of a provider for one platform.")
     state_bytes: Positive = setting(GiB, "A state.")
     plan_bytes: Positive = setting(GiB, "A saved plan, its JSON, or provider schemas.")
-    provider_bytes: Positive = setting(GiB, "The zip of a provider for one platform.")
     log_bytes: Positive = setting(64 * MiB, "The log of one phase; the rest is dropped, and the log says so.")
     pending_runs_per_workspace: Positive = setting(20, "Runs that wait in one workspace.")
     pending_runs_per_user: Positive = setting(100, "Runs that wait of one user.")

@@ -83,7 +83,7 @@ def _uses_up(route: str) -> bool:
     """Whether passing this door takes away what the next who passes it needs."""
     of_the_world = re.search(
         r"<(workspace|run|variable|varset|project|version|token|pool|listener)_id>"
-        r"|/workspaces/<name>|/registry-(modules|providers)/|/gpg-keys/",
+        r"|/workspaces/<name>|/registry-modules/|/registry-providers/.*/(<name>|<version>)$",
         route,
     )
     spends = route.startswith("DELETE ") or "/actions/" in route or route.endswith("/relationships/workspaces")
