@@ -39,9 +39,8 @@ class CreateProvider(UpdateItem, kw_only=True):
                 attribute="name",
             )
         elif self.name.startswith("terraform-"):
-            problems.add(
-                f"Name must be {self.name.split('-')[-1]} alone: terraform refuses the prefix in a source address", attribute="name"
-            )
+            alone = self.name.removeprefix("terraform-").removeprefix("provider-")
+            problems.add(f"Name must be {alone} alone: terraform refuses the prefix in a source address", attribute="name")
         problems.refuse()
         return namespace
 
@@ -96,14 +95,14 @@ class CreateGPGKey(msgspec.Struct, kw_only=True):
 
     ascii_armor: str
     namespace: str | None = None
-    providers: list[str] | UnsetType | None = UNSET
+    providers: list[str] | None = None
     """Names of providers of the namespace."""
 
     def checked_namespace(self) -> str:
         """The namespace it is to be in. Raises `Invalid` for what cannot be."""
         problems = Problems()
         namespace = namespace_of(self.namespace, problems)
-        if isinstance(self.providers, list) and not 0 < len(self.providers) <= MOST_PROVIDERS_OF_A_KEY:
+        if self.providers is not None and not 0 < len(self.providers) <= MOST_PROVIDERS_OF_A_KEY:
             problems.add(f"providers must name 1 to {MOST_PROVIDERS_OF_A_KEY} providers, or be left out", attribute="providers")
         problems.refuse()
         return namespace
