@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.support.real_provider import ELSEWHERE, HERE, configuration, release
 from tests.support.releases import Publisher, Release
 from tests.support.server import Server
 from tests.support.tf import Done, Terraform
-from tests.support.wire import document, fresh
+from tests.support.wire import document, fresh, make_person
 
 VERIFIED = r"Installed \S+/default/{name} v{version} \(self-signed, key ID ([0-9A-F]+)\)"
 
@@ -70,6 +71,24 @@ def test_a_local_run_takes_what_the_server_signed(tf: Terraform, server: Server)
     assert shown["attributes"]["source"] == "terrapod"
     assert key_of(init(tf, name), name, "0.1.0") == shown["attributes"]["key-id"]
     assert 'id = "thing-one"' in tf.run("apply", "-auto-approve", "-input=false").text
+
+
+def test_a_newer_terraform_takes_it_too(terraform_115: Path, tmp_path: Path, server: Server) -> None:
+    publisher = Publisher()
+    name = new_provider(server, publisher)
+    publish_signed(server.api, release(name, "1.0.0"), publisher)
+    newer = Terraform(terraform_115, tmp_path / "newer", server)
+    assert key_of(init(newer, name), name, "1.0.0") == publisher.key_id
+    assert 'id = "thing-one"' in newer.run("apply", "-auto-approve", "-input=false").text
+
+
+def test_who_may_not_read_a_provider_is_told_that_there_is_none(terraform: Path, tmp_path: Path, server: Server) -> None:
+    name = new_provider(server)
+    publish_unsigned(server.api, release(name, "1.0.0"))
+    with closing(make_person(server, "stranger").api) as stranger:
+        token = stranger.headers["Authorization"].removeprefix("Bearer ")
+    refused = init(Terraform(terraform, tmp_path / "stranger", server, token=token), name, check=False)
+    assert (refused.code, "does not have a provider named" in refused.text) == (1, True)
 
 
 def test_the_newest_release_is_taken_and_a_constraint_chooses(tf: Terraform, server: Server) -> None:
