@@ -29,6 +29,12 @@ from terrapod_core.registry.modules import (
     resources as modules_resources,
     routes as modules_routes,
 )
+from terrapod_core.registry.providers import (
+    key_routes as gpg_key_routes,
+    protocol_routes as providers_protocol_routes,
+    resources as providers_resources,
+    routes as providers_routes,
+)
 from terrapod_core.roles import routes as roles_routes
 from terrapod_core.runs import (
     comment_routes as runs_comment_routes,
@@ -74,6 +80,7 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
     dress(app, parts.settings, parts.meter())
     for blueprint in _api(parts, web):
         app.register_blueprint(blueprint, url_prefix="/api/v2")
+    app.register_blueprint(gpg_key_routes.routes(parts.gpg_keys, web), url_prefix="/api/registry/private/v2")
     app.register_blueprint(runs_phase_routes.routes(parts.phases, parts.phase_tokens, parts.settings, web))
     app.register_blueprint(accounts_routes.oauth_routes(parts.people, web))
     app.register_blueprint(modules_protocol_routes.detail_routes(parts.module_protocol, web))
@@ -97,6 +104,8 @@ def _api(parts: Services, web: Web) -> list[Any]:
         variables_set_routes.set_routes(parts.variable_sets, web),
         modules_routes.routes(parts.modules, parts.module_versions, web),
         modules_protocol_routes.routes(parts.module_protocol, web),
+        providers_routes.routes(parts.providers, parts.provider_releases, parts.provider_platforms, web),
+        providers_protocol_routes.routes(parts.provider_installs, web),
         configurations_routes.routes(parts.configurations, web),
         states_routes.routes(parts.states, web),
         runs_routes.routes(parts.runs, parts.again, parts.configurations, web),
@@ -118,6 +127,7 @@ def _includes(parts: Services) -> Includes:
     workspaces_resources.includes(includes, parts.authz, parts.clock)
     variables_resources.includes(includes, parts.variable_sets)
     modules_resources.includes(includes, parts.authz)
+    providers_resources.includes(includes, parts.providers)
     configurations_resources.includes(includes, parts.configurations)
     states_resources.includes(includes, parts.states)
     accounts.register_includes(includes, parts.authz)
@@ -130,6 +140,7 @@ def _capability_routes(parts: Services, web: Web) -> CapabilityRoutes:
     configurations_routes.links(parts.configurations, web, links)
     states_routes.links(parts.states, web, links)
     modules_routes.links(parts.module_versions, parts.module_protocol, parts.archives, web, links)
+    providers_routes.links(parts.provider_uploads, parts.archives, web, links)
     links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(parts.logs))
     return links
 

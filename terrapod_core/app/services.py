@@ -33,10 +33,21 @@ from terrapod_core.projects import (
     queries as projects_queries,
 )
 from terrapod_core.registry.contents.reader import ModuleReader
+from terrapod_core.registry.door import Door
+from terrapod_core.registry.listings import Listings
 from terrapod_core.registry.modules import handlers as modules_handlers
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.service import Modules
 from terrapod_core.registry.modules.versions import ModuleVersions
+from terrapod_core.registry.providers import handlers as providers_handlers
+from terrapod_core.registry.providers.installs import Installs
+from terrapod_core.registry.providers.keys import GPGKeys
+from terrapod_core.registry.providers.links import Links as ProviderLinks
+from terrapod_core.registry.providers.platforms import Platforms
+from terrapod_core.registry.providers.releases import Releases
+from terrapod_core.registry.providers.server_key import ServerKey
+from terrapod_core.registry.providers.service import Providers
+from terrapod_core.registry.providers.uploads import Uploads
 from terrapod_core.runs import (
     conditions as runs_conditions,
     queries as runs_queries,
@@ -189,6 +200,7 @@ class Services:
             actor_of=self._actor,
         )
         self.module_protocol = ModuleProtocol(self.db, self.authz, self.capabilities)
+        self._open_providers()
         self.configurations = configurations.Configurations(
             self.db,
             self.authz,
@@ -206,6 +218,15 @@ class Services:
         values = variables.Values(self.keyring, settings)
         self.variables = variables.Variables(self.db, self.authz, values)
         self.variable_sets = variables.VariableSets(self.db, self.authz, self.projects, values)
+
+    def _open_providers(self) -> None:
+        door, links = Door(self.db, self.authz), ProviderLinks(self.capabilities, self.clock)
+        self.providers = Providers(door)
+        self.provider_releases = Releases(door, self.providers, links, ServerKey(self.db, self.keyring))
+        self.provider_platforms = Platforms(door, self.provider_releases, links)
+        self.provider_uploads = Uploads(door, self.archives, self.objects, self._actor, limit=self.settings.limits.provider_bytes)
+        self.provider_installs = Installs(door, links, Listings())
+        self.gpg_keys = GPGKeys(door)
 
     def _open_runs(self) -> None:
         backend, limits = self.runner_backend, self.settings.limits
@@ -288,6 +309,7 @@ class Services:
         workspaces_handlers.handlers(self.jobs, self.workspaces)
         variables_handlers.handlers(self.jobs, self.variables)
         modules_handlers.register(self.jobs, self.modules)
+        providers_handlers.register(self.jobs, self.providers)
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)

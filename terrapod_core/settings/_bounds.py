@@ -22,6 +22,7 @@ class Limits:
     unpacked_bytes: Positive = setting(2 * GiB, "A configuration archive, unpacked.")
     archive_entries: Positive = setting(100_000, "Files and directories in a configuration archive.")
     module_bytes: Positive = setting(100 * MiB, "An archive of a module, as uploaded.")
+    provider_bytes: Positive = setting(GiB, "The zip of a provider for one platform.")
     state_bytes: Positive = setting(GiB, "A state.")
     plan_bytes: Positive = setting(GiB, "A saved plan, its JSON, or provider schemas.")
     log_bytes: Positive = setting(64 * MiB, "The log of one phase; the rest is dropped, and the log says so.")

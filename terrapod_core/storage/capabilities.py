@@ -33,6 +33,12 @@ class Purpose(StrEnum):
     PLAN_JSON = "plan_json"
     MODULE_UPLOAD = "module_upload"
     MODULE_DOWNLOAD = "module_download"
+    PROVIDER_SUMS_UPLOAD = "provider_sums_upload"
+    PROVIDER_SIGNATURE_UPLOAD = "provider_signature_upload"
+    PROVIDER_UPLOAD = "provider_upload"
+    PROVIDER_SUMS_DOWNLOAD = "provider_sums_download"
+    PROVIDER_SIGNATURE_DOWNLOAD = "provider_signature_download"
+    PROVIDER_DOWNLOAD = "provider_download"
 
 
 _PURPOSES: Final[dict[int, Purpose]] = {
@@ -46,6 +52,12 @@ _PURPOSES: Final[dict[int, Purpose]] = {
     8: Purpose.PLAN_JSON,
     9: Purpose.MODULE_UPLOAD,
     10: Purpose.MODULE_DOWNLOAD,
+    21: Purpose.PROVIDER_SUMS_UPLOAD,
+    22: Purpose.PROVIDER_SIGNATURE_UPLOAD,
+    23: Purpose.PROVIDER_UPLOAD,
+    24: Purpose.PROVIDER_SUMS_DOWNLOAD,
+    25: Purpose.PROVIDER_SIGNATURE_DOWNLOAD,
+    26: Purpose.PROVIDER_DOWNLOAD,
 }
 """Numbers are written into tokens that are out there: add, never reuse."""
 _METHODS: Final[dict[int, str]] = {1: "GET", 2: "PUT", 3: "POST"}

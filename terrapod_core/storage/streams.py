@@ -40,17 +40,20 @@ async def batches(chunks: AsyncIterable[bytes], size: int = BATCH) -> AsyncItera
         yield b"".join(held)
 
 
-async def inspected(chunks: AsyncIterable[bytes], inspector: Inspector) -> AsyncIterator[bytes]:
-    """The same bytes, each piece once the inspector has seen it; what it raises ends the stream. It works in a thread."""
+async def inspected(chunks: AsyncIterable[bytes], inspector: Inspector, *, small: int = SMALL) -> AsyncIterator[bytes]:
+    """The same bytes, each piece once the inspector has seen it; what it raises ends the stream.
+
+    It works in a thread, once there are more bytes than `small`: none for one that writes to a disk.
+    """
     seen = 0
     async for batch in batches(chunks):
         seen += len(batch)
-        if seen <= SMALL:
+        if seen <= small:
             inspector.feed(batch)
         else:
             await asyncio.to_thread(inspector.feed, batch)
         yield batch
-    if seen <= SMALL:
+    if seen <= small:
         inspector.finish()
     else:
         await asyncio.to_thread(inspector.finish)

@@ -36,6 +36,24 @@ _OF_A_MODULE: Final = {
     ("POST", "/{version}/actions/release"): "Publish a version that is held; for the module's publishers.",
 }
 
+_PROVIDERS: Final = "/organizations/{org}/registry-providers"
+_OF_A_PROVIDER: Final = {
+    ("GET", ""): "A provider; `include=registry-provider-versions`.",
+    ("PATCH", ""): "Change a provider's labels (`force`), owner or publishers.",
+    ("DELETE", ""): "Delete a provider, its versions and their zips; the name is never given away again.",
+    ("GET", "/versions"): "A provider's versions, the highest number first; what is not published is shown to those who publish.",
+    ("POST", "/versions"): "Make a version: with `key-id` its publisher signs it, else the server. 409 for a number that is there, or was.",
+    ("GET", "/versions/{version}"): "A version: what it `waits-for`, and for who made it the links that its files go to.",
+    ("PATCH", "/versions/{version}"): "Deprecate (`deprecation`) or revoke (`revocation`) a version, or take that back with `null`.",
+    ("DELETE", "/versions/{version}"): "Delete a version and its zips; a number that was published is never given away again.",
+    ("POST", "/versions/{version}/actions/publish"): "Sign a version with the server's key, and publish it; 409 while a zip is missing.",
+    ("POST", "/versions/{version}/actions/release"): "Publish a version that is held; for the provider's publishers.",
+    ("GET", "/versions/{version}/platforms"): "The platforms of a version.",
+    ("POST", "/versions/{version}/platforms"): "Announce the zip of a platform; it goes to `links.provider-binary-upload`.",
+    ("GET", "/versions/{version}/platforms/{os}/{arch}"): "A platform, with the hashes of its zip.",
+    ("DELETE", "/versions/{version}/platforms/{os}/{arch}"): "Take a platform back; 409 once its version is whole.",
+}
+
 SECTIONS: Final = (
     Section(
         "Service",
@@ -267,6 +285,41 @@ SECTIONS: Final = (
         {
             "GET /{namespace}/{name}/{provider}": "Inputs, outputs and README of the newest version in use, as go-tfe reads them.",
             "GET /{namespace}/{name}/{provider}/{version}": "The same of a version.",
+        },
+    ),
+    Section(
+        "Providers of the registry",
+        API,
+        f"{TOKEN} The first two are what terraform asks at `init`, and a run's terraform may too. "
+        "What stands at a path with `private/` is the same without it.",
+        {
+            "GET /registry/providers/{namespace}/{name}/versions": (
+                "The published versions that are not revoked, with `warnings` about deprecated and revoked ones."
+            ),
+            "GET /registry/providers/{namespace}/{name}/{version}/download/{os}/{arch}": (
+                "Where the zip, its sums and their signature are, and the key; 404 for another platform, 410 with the reason when revoked."
+            ),
+            f"GET {_PROVIDERS}": "Providers; `q`, `filter` by `namespace` and `tagged`.",
+            f"POST {_PROVIDERS}": "Make a provider without a version.",
+            **{
+                f"{method} {_PROVIDERS}/{private}{{namespace}}/{{name}}{rest}": words
+                for private in ("", "private/")
+                for (method, rest), words in _OF_A_PROVIDER.items()
+            },
+            "GET /registry-providers/{provider_id}": "A provider, by its id.",
+            "GET /registry-providers/{provider_id}/tag-bindings": "Its labels.",
+        },
+    ),
+    Section(
+        "GPG keys",
+        "/api/registry/private/v2",
+        TOKEN,
+        {
+            "GET /gpg-keys": "Keys; `filter[namespace]`.",
+            "POST /gpg-keys": "Add a key for `providers`, or for the whole namespace; one that is there is bound to more of them.",
+            "GET /gpg-keys/{namespace}/{key_id}": "A key.",
+            "PATCH /gpg-keys/{namespace}/{key_id}": "Nothing can be changed of a key; 409 for another namespace.",
+            "DELETE /gpg-keys/{namespace}/{key_id}": "Delete a key; 409 while it signs what can be downloaded.",
         },
     ),
     Section(

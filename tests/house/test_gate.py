@@ -82,7 +82,9 @@ def test_a_route_answers_everybody_as_the_table_says(walk: Walk, route: str) -> 
 def _uses_up(route: str) -> bool:
     """Whether passing this door takes away what the next who passes it needs."""
     of_the_world = re.search(
-        r"<(workspace|run|variable|varset|project|version|token|pool|listener)_id>|/workspaces/<name>|/registry-modules/", route
+        r"<(workspace|run|variable|varset|project|version|token|pool|listener)_id>"
+        r"|/workspaces/<name>|/registry-modules/|/registry-providers/.*/(<name>|<version>)$",
+        route,
     )
     spends = route.startswith("DELETE ") or "/actions/" in route or route.endswith("/relationships/workspaces")
     return spends and of_the_world is not None

@@ -299,6 +299,12 @@ _MODULE_CHANGE = wire.document("registry-modules", labels={"walk": "yes"})
 _VERSIONS = [wire.document("registry-module-versions", version=f"{number}.0.0") for number in (2, 3, 4)]
 """For the paths that make one: a number is given once."""
 _DEPRECATION = wire.document("registry-module-versions", deprecation={"reason": "text"})
+_OF_A_PROVIDER: Final = tuple(f"/api/v2/organizations/<org>/registry-providers/{private}<namespace>/<name>" for private in ("", "private/"))
+_GPG_KEYS: Final = "/api/registry/private/v2/gpg-keys"
+_PROVIDER = wire.document("registry-providers", name="of-{name}")
+_PROVIDER_CHANGE = wire.document("registry-providers", labels={"walk": "yes"})
+_PLATFORM = wire.document("registry-provider-platforms", os="linux", arch="arm64")
+_GPG_KEY = wire.document("gpg-keys", ascii_armor="none", providers=["{provider_name}"])
 _OF_VARSET = wire.document("vars", key="never_made", value="text", category="terraform")
 
 _LOGIN = {
@@ -509,6 +515,37 @@ TABLE: Final[dict[str, Row]] = {
             ("POST", "/<version>/actions/release"): Row(Publisher()),
         }.items()
     },
+    "GET /api/v2/organizations/<org>/registry-providers": Row(SignedIn("those they may read")),
+    "POST /api/v2/organizations/<org>/registry-providers": Row(NewName(), _PROVIDER),
+    "GET /api/v2/registry/providers/<namespace>/<name>/versions": Row(Item(P.REGISTRY_READ, engine=True)),
+    "GET /api/v2/registry/providers/<namespace>/<name>/<version>/download/<os>/<arch>": Row(Item(P.REGISTRY_READ, engine=True)),
+    "GET /api/v2/registry-providers/<provider_id>": Row(Item(P.REGISTRY_READ)),
+    "GET /api/v2/registry-providers/<provider_id>/tag-bindings": Row(Item(P.REGISTRY_READ)),
+    **{
+        f"{method} {base}{rest}": row
+        for base, number in zip(_OF_A_PROVIDER, ("2.0.0", "3.0.0"), strict=True)
+        for (method, rest), row in {
+            ("GET", ""): Row(Item(P.REGISTRY_READ)),
+            ("PATCH", ""): Row(Item(P.REGISTRY_UPDATE), _PROVIDER_CHANGE),
+            ("DELETE", ""): Row(Item(P.REGISTRY_UPDATE)),
+            ("GET", "/versions"): Row(Item(P.REGISTRY_READ)),
+            ("POST", "/versions"): Row(Item(P.REGISTRY_PUBLISH), wire.document("registry-provider-versions", version=number)),
+            ("GET", "/versions/<version>"): Row(Item(P.REGISTRY_READ)),
+            ("PATCH", "/versions/<version>"): Row(Item(P.REGISTRY_PUBLISH), _DEPRECATION),
+            ("DELETE", "/versions/<version>"): Row(Item(P.REGISTRY_UPDATE)),
+            ("POST", "/versions/<version>/actions/publish"): Row(Item(P.REGISTRY_PUBLISH)),
+            ("POST", "/versions/<version>/actions/release"): Row(Publisher()),
+            ("GET", "/versions/<version>/platforms"): Row(Item(P.REGISTRY_READ)),
+            ("POST", "/versions/<version>/platforms"): Row(Item(P.REGISTRY_PUBLISH), _PLATFORM),
+            ("GET", "/versions/<version>/platforms/<os>/<arch>"): Row(Item(P.REGISTRY_READ)),
+            ("DELETE", "/versions/<version>/platforms/<os>/<arch>"): Row(Item(P.REGISTRY_PUBLISH)),
+        }.items()
+    },
+    f"GET {_GPG_KEYS}": Row(SignedIn("those of whole namespaces, and of providers that they may read")),
+    f"POST {_GPG_KEYS}": Row(Item(P.REGISTRY_UPDATE), _GPG_KEY, hidden=(404, 422)),
+    f"GET {_GPG_KEYS}/<namespace>/<key_id>": Row(Item(P.REGISTRY_READ)),
+    f"PATCH {_GPG_KEYS}/<namespace>/<key_id>": Row(Item(P.REGISTRY_UPDATE), wire.document("gpg-keys", namespace="default")),
+    f"DELETE {_GPG_KEYS}/<namespace>/<key_id>": Row(Item(P.REGISTRY_UPDATE)),
     # -- its configurations
     "GET /api/v2/workspaces/<workspace_id>/configuration-versions": _read(P.CONFIGURATION_READ),
     "GET /api/v2/configuration-versions/<version_id>": _read(P.CONFIGURATION_READ),
@@ -715,6 +752,18 @@ LATER: Final[dict[str, str]] = {
     "POST /api/v2/workspaces/<workspace_id>/state-versions": "is locked|hash does not match the one known",
     f"POST {_OF_A_MODULE}/<version>/actions/release": "is published",
     f"POST {_OF_A_MODULE.replace('registry-modules', 'registry-modules/private')}/<version>/actions/release": "is published",
+    **{
+        f"{method} {base}/versions/<version>{rest}": "is published"
+        for base in _OF_A_PROVIDER
+        for method, rest in (
+            ("POST", "/actions/publish"),
+            ("POST", "/actions/release"),
+            ("POST", "/platforms"),
+            ("DELETE", "/platforms/<os>/<arch>"),
+        )
+    },
+    f"POST {_GPG_KEYS}": "this key is refused",
+    f"DELETE {_GPG_KEYS}/<namespace>/<key_id>": "signs version 1.0.0",
     "POST /api/v2/runs/<run_id>/actions/apply": "the run is pending",
     "POST /api/v2/runs/<run_id>/actions/confirm": "the run is pending",
     "POST /api/v2/runs/<run_id>/actions/force-cancel": "can be force-cancelled a minute after",

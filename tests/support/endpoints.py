@@ -11,6 +11,8 @@ import httpx
 
 from tests.support import wire
 from tests.support.listeners import make_listener, make_pool
+from tests.support.providers import add_key, make_provider, publish_signed
+from tests.support.releases import Publisher, Release
 
 
 class Body(StrEnum):
@@ -84,6 +86,7 @@ _TAGS = _refs({"type": "tags", "attributes": {"name": "dev"}})
 _CONSUMERS = _refs({"type": "workspaces", "id": "{other}"})
 
 MODULE = "organizations/default/registry-modules/default/{module_name}/aws"
+PROVIDER = "organizations/default/registry-providers/default/{provider_name}"
 
 DOCUMENTS = (
     Endpoint("POST", "organizations/default/workspaces", Body.DOCUMENT, _WORKSPACE),
@@ -113,6 +116,19 @@ DOCUMENTS = (
     Endpoint("POST", MODULE + "/versions", Body.DOCUMENT, wire.document("registry-module-versions", version="9.9.9")),
     Endpoint(
         "PATCH", MODULE + "/1.0.0", Body.DOCUMENT, wire.document("registry-module-versions", deprecation={"reason": "text", "link": None})
+    ),
+    Endpoint("PATCH", PROVIDER, Body.DOCUMENT, wire.document("registry-providers", labels={"env": "dev"}, force=False)),
+    Endpoint(
+        "POST",
+        PROVIDER + "/versions",
+        Body.DOCUMENT,
+        wire.document("registry-provider-versions", version="9.9.9", key_id=None, protocols=["6.0"]),
+    ),
+    Endpoint(
+        "PATCH",
+        PROVIDER + "/versions/1.0.0",
+        Body.DOCUMENT,
+        wire.document("registry-provider-versions", deprecation={"reason": "text", "link": None}),
     ),
     Endpoint("POST", "authentication-tokens", Body.DOCUMENT, _TOKEN),
     Endpoint("POST", "users/{user}/authentication-tokens", Body.DOCUMENT, _TOKEN),
@@ -192,6 +208,12 @@ class World:
     """A module for AWS with the version 1.0.0; likewise an id that none has."""
     module_name: str
     """What it is called in the namespace `default`."""
+    provider: str
+    """A provider with the version 1.0.0, which its publisher signed; likewise an id that none has."""
+    provider_name: str
+    """What it is called in the namespace `default`."""
+    gpg_key: str
+    """The id of the key that is bound to it, as terraform shows it."""
     sensitive: str
     """The value of the sensitive variable `hidden`."""
 
@@ -230,6 +252,7 @@ def make_world(api: httpx.Client) -> World:
     varset, shared = _make_varset(api, ident)
     pool, listener = _make_pool(api)
     module, module_name = _make_module(api)
+    provider, provider_name, gpg_key = _make_provider(api)
     return World(
         name=workspace["attributes"]["name"],
         workspace=ident,
@@ -252,6 +275,9 @@ def make_world(api: httpx.Client) -> World:
         listener=listener,
         module=module,
         module_name=module_name,
+        provider=provider,
+        provider_name=provider_name,
+        gpg_key=gpg_key,
         sensitive=secret,
     )
 
@@ -280,3 +306,14 @@ def _make_module(api: httpx.Client) -> tuple[str, str]:
     made = wire.make_module(api, name)
     wire.publish_module(api, name, "1.0.0")
     return str(made["id"]), name
+
+
+def _make_provider(api: httpx.Client) -> tuple[str, str, str]:
+    """A provider in the registry, with a version and the key that signs it; likewise."""
+    name, publisher = wire.fresh("provider"), Publisher()
+    if not wire.attributes(api.get(wire.ORG))["permissions"]["can-manage-varsets"]:
+        return f"prov-{wire.UNKNOWN}", name, publisher.key_id
+    made = make_provider(api, name)
+    wire.data(add_key(api, publisher, name), 201)
+    publish_signed(api, Release.made(name, "1.0.0"), publisher)
+    return str(made["id"]), name, publisher.key_id

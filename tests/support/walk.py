@@ -14,6 +14,7 @@ import httpx
 from tests.support import wire
 from tests.support.access import LEVELS, Row, Who
 from tests.support.endpoints import WRITING, World, make_world
+from tests.support.providers import path_of
 from tests.support.server import Server
 from tests.support.wire import Person, document, make_person
 
@@ -57,6 +58,7 @@ class Walk:
             wire.data(self.server.api.patch(f"workspaces/{ident}", json=document("workspaces", labels=LABEL)))
         wire.data(self.server.api.patch(f"agent-pools/{world.pool}", json=document("agent-pools", labels=LABEL)))
         wire.data(self.server.api.patch(f"registry-modules/{world.module}", json=document("registry-modules", labels=LABEL)))
+        wire.data(self.server.api.patch(path_of(world.provider_name), json=document("registry-providers", labels=LABEL)))
         return world
 
     def ask(self, who: Who, route: str, row: Row, world: World) -> httpx.Response:
@@ -82,7 +84,10 @@ class Walk:
             "version_id": versions, "code": "state-diverged",
             "output_id": world.output, "token_id": world.token, "team_id": "team-1", "action": "cancel", "token": "x" * 40,
         }  # fmt: skip
-        if "/registry" in path:
+        if "/registry-providers" in path or "/registry/providers" in path or "/gpg-keys" in path:
+            named |= {"provider_id": world.provider, "namespace": "default", "name": world.provider_name, "version": "1.0.0"}
+            named |= {"os": "linux", "arch": "amd64", "key_id": world.gpg_key}
+        elif "/registry" in path:
             named |= {"module_id": world.module, "namespace": "default", "name": world.module_name, "provider": "aws", "version": "1.0.0"}
         elif "/admin/users/" in path or "session" in path:
             named |= self._somebody(route)

@@ -29,9 +29,10 @@ def shape(method: str, path: str) -> str:
 
 def concrete(path: str, world: World) -> str:
     """The path with the ids of things that exist; they are the admin's."""
+    of_provider = "registry-providers" in path or "registry/providers" in path
     named = {
         "org": "default",
-        "name": world.module_name if "/registry" in path else world.name,
+        "name": world.provider_name if of_provider else world.module_name if "/registry" in path else world.name,
         "workspace_id": world.workspace,
         "variable_id": world.shared if path.startswith("/api/v2/varsets") else world.variable,
         "varset_id": world.varset,
@@ -54,9 +55,13 @@ def concrete(path: str, world: World) -> str:
         "session_id": f"session-{wire.UNKNOWN}",
         "team_id": f"team-{wire.UNKNOWN}",
         "module_id": world.module,
+        "provider_id": world.provider,
         "namespace": "default",
         "provider": "aws",
         "version": "1.0.0",
+        "os": "linux",
+        "arch": "amd64",
+        "key_id": world.gpg_key,
     }
     for name, value in named.items():
         path = path.replace(f"<{name}>", value)

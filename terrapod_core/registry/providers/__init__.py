@@ -1,0 +1,1 @@
+"""Private providers, and the keys that their publishers sign them with."""

@@ -1,0 +1,35 @@
+"""The provider registry protocol, which terraform and tofu speak at `init`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quart import Blueprint, Response, request
+
+from terrapod_core.registry.listings import etag
+from terrapod_core.registry.providers.installs import Installs
+from terrapod_core.web import Web
+
+JSON: Final = "application/json"
+BASE: Final = "/registry/providers/<namespace>/<name>"
+
+
+def routes(installs: Installs, web: Web) -> Blueprint:
+    """Mounted at `/api/v2`; discovery says so, as `providers.v1`."""
+    registry = Blueprint("provider_protocol", __name__)
+
+    @registry.get(f"{BASE}/versions")
+    async def list_provider_versions(namespace: str, name: str) -> Response:
+        provider, document = await installs.versions(await web.actor(engine=True), namespace, name)
+        tag = etag(provider.id, provider.revision)
+        headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
+        if request.if_none_match.contains_weak(tag):
+            return Response(b"", status=304, headers=headers, content_type=JSON)
+        return Response(document, headers=headers, content_type=JSON)
+
+    @registry.get(f"{BASE}/<version>/download/<os>/<arch>")
+    async def find_provider_package(namespace: str, name: str, version: str, os: str, arch: str) -> Response:
+        found = await installs.find(await web.actor(engine=True), namespace, name, version, os, arch)
+        return Response(installs.package(found, web.base_url()), headers={"Cache-Control": "no-store"}, content_type=JSON)
+
+    return registry
