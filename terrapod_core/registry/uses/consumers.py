@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from sqlalchemy import Select, delete, select
@@ -52,12 +53,10 @@ class Consumers:
         passed over.
         """
         for kind, sent in zip(KINDS, (uses.modules, uses.providers), strict=True):
-            found = await uow.run(
-                lambda session, kind=kind, sent=sent: queries.used_versions(
-                    session, self._door.authz, kind, sent, self._hosts, using.answering
-                )
+            look = partial(
+                queries.used_versions, authz=self._door.authz, kind=kind, sent=sent, hosts=self._hosts, answering=using.answering
             )
-            await _replace(uow, kind, using, found)
+            await _replace(uow, kind, using, await uow.run(look))
 
     async def list(self, actor: Actor, kind: Kind, address: Sequence[str], query: Query) -> Listed:
         """One page of the consumers of an item that the actor may read, of `filter[version]` alone where it says one.

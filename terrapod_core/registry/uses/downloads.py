@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -70,7 +71,7 @@ class Downloads:
                 continue
             try:
                 async with self._db.uow() as uow:
-                    await uow.run(lambda session, kind=kind, counts=counts: _write(session, kind, counts, sqlite=self._db.is_sqlite))
+                    await uow.run(partial(_write, kind=kind, counts=counts, sqlite=self._db.is_sqlite))
                     await uow.commit()
             except BaseException:
                 for key, count in counts.items():
@@ -114,7 +115,7 @@ class Downloads:
         there.last_at = max(there.last_at, more.last_at)
 
 
-def _write(session: Session, kind: Kind, counts: Mapping[_Key, _Count], *, sqlite: bool) -> None:
+def _write(session: Session, *, kind: Kind, counts: Mapping[_Key, _Count], sqlite: bool) -> None:
     """Add the counts to those of versions that are still there, and to the totals on the versions' own rows.
 
     The items' rows are locked first, as by whoever deletes something of them: so no two transactions wait for each other.

@@ -59,7 +59,7 @@ class Listed:
 
 
 def used_versions(
-    session: Session, authz: Authorizer, kind: Kind, sent: Sequence[Use], hosts: Collection[str], answering: Sequence[Actor]
+    session: Session, *, authz: Authorizer, kind: Kind, sent: Sequence[Use], hosts: Collection[str], answering: Sequence[Actor]
 ) -> set[str]:
     """The ids of the published versions that these uses name by one of the hosts, and that all who answer for the run may read."""
     named = set(filter(None, (_named(kind, each, hosts) for each in sent)))

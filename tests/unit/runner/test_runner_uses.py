@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from terrapod_core.runner import uses
+from terrapod_core.runner import uses, workdir
 
 HOSTS = frozenset({"tfe.example.com", "localhost:8080"})
 LOCK = """# This file is maintained automatically by "terraform init".
@@ -49,7 +49,7 @@ def write(place: Path, modules: Any = None, lock: str | bytes | None = None) -> 
         path.parent.mkdir(parents=True)
         path.write_text(modules if isinstance(modules, str) else json.dumps({"Modules": modules}))
     if lock is not None:
-        (place / uses.LOCK_FILE).write_bytes(lock if isinstance(lock, bytes) else lock.encode())
+        (place / workdir.LOCK_FILE).write_bytes(lock if isinstance(lock, bytes) else lock.encode())
     return place
 
 
