@@ -35,6 +35,8 @@ from terrapod_core.registry.providers import (
     resources as providers_resources,
     routes as providers_routes,
 )
+from terrapod_core.registry.uses import routes as uses_routes
+from terrapod_core.registry.uses.kinds import MODULES, PROVIDERS
 from terrapod_core.roles import routes as roles_routes
 from terrapod_core.runs import (
     comment_routes as runs_comment_routes,
@@ -106,6 +108,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
         modules_protocol_routes.routes(parts.module_protocol, web),
         providers_routes.routes(parts.providers, parts.provider_releases, parts.provider_platforms, web),
         providers_protocol_routes.routes(parts.provider_installs, web),
+        uses_routes.routes(parts.consumers, web),
         configurations_routes.routes(parts.configurations, web),
         states_routes.routes(parts.states, web),
         runs_routes.routes(parts.runs, parts.again, parts.configurations, web),
@@ -139,8 +142,9 @@ def _capability_routes(parts: Services, web: Web) -> CapabilityRoutes:
     links = CapabilityRoutes(parts.capabilities)
     configurations_routes.links(parts.configurations, web, links)
     states_routes.links(parts.states, web, links)
-    modules_routes.links(parts.module_versions, parts.module_protocol, parts.archives, web, links)
-    providers_routes.links(parts.provider_uploads, parts.archives, web, links)
+    of_module, of_provider = (partial(parts.downloads.count, kind) for kind in (MODULES, PROVIDERS))
+    modules_routes.links(parts.module_versions, parts.module_protocol, parts.archives, web, links, of_module)
+    providers_routes.links(parts.provider_uploads, parts.archives, web, links, of_provider)
     links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(parts.logs))
     return links
 

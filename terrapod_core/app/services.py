@@ -48,6 +48,9 @@ from terrapod_core.registry.providers.releases import Releases
 from terrapod_core.registry.providers.server_key import ServerKey
 from terrapod_core.registry.providers.service import Providers
 from terrapod_core.registry.providers.uploads import Uploads
+from terrapod_core.registry.uses import handlers as uses_handlers
+from terrapod_core.registry.uses.consumers import Consumers
+from terrapod_core.registry.uses.downloads import Downloads
 from terrapod_core.runs import (
     conditions as runs_conditions,
     queries as runs_queries,
@@ -57,11 +60,12 @@ from terrapod_core.runs.handlers import Handlers as RunHandlers
 from terrapod_core.runs.isolation import Holding, RunnerTrial
 from terrapod_core.runs.links import Links
 from terrapod_core.runs.listener_runs import ListenerRuns
-from terrapod_core.runs.material import Materials
+from terrapod_core.runs.material import Materials, hosts
 from terrapod_core.runs.offers import Offers
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.phases import Phases
 from terrapod_core.runs.plan_json import PlanRedactor, SensitiveVariable
+from terrapod_core.runs.registry_uses import RegistryUses
 from terrapod_core.runs.retention import OldRuns
 from terrapod_core.runs.takes import Takes, busy_listeners
 from terrapod_core.secrets import Keyring
@@ -201,6 +205,8 @@ class Services:
         )
         self.module_protocol = ModuleProtocol(self.db, self.authz, self.capabilities)
         self._open_providers()
+        self.consumers = Consumers(Door(self.db, self.authz), hosts(settings), partial(workspaces_queries.readable_ids, self.authz))
+        self.downloads = Downloads(self.db)
         self.configurations = configurations.Configurations(
             self.db,
             self.authz,
@@ -261,6 +267,7 @@ class Services:
             self.configurations,
             materials,
             self.outcomes,
+            RegistryUses(self.consumers, self._actor),
             limits.log_bytes + LOG_MARGIN,
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
@@ -310,6 +317,7 @@ class Services:
         variables_handlers.handlers(self.jobs, self.variables)
         modules_handlers.register(self.jobs, self.modules)
         providers_handlers.register(self.jobs, self.providers)
+        uses_handlers.register(self.jobs, self.consumers)
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)

@@ -102,6 +102,7 @@ class Terrapod(Services):
         await self.key_watch.look()
         self.key_watch.start()
         self.refusals.start()
+        self.downloads.start()
         self.presence.start()
         self.db.wakeups.start()
         self.offers.start()
@@ -128,6 +129,7 @@ class Terrapod(Services):
         await self.presence.stop()
         await self.live.close()
         await self.refusals.stop()
+        await self.downloads.stop()
         await self.key_watch.stop()
         await self.people.authentication.settle()
         if self.traces is not None:

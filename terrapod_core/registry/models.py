@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from sqlalchemy import BigInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.authz import BYTEWISE, GuardKind
@@ -84,6 +85,8 @@ class Version:
     """Set while it is deprecated: it can be used, and whoever does is warned. `reason`, `link` (or `None`) and `at`, see `lifecycle`."""
     revocation: Mapped[dict[str, Any] | None] = mapped_column(JSONValue)
     """Set while it is revoked: its download is refused. Likewise."""
+    download_count: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
+    """How often it was downloaded, but for the last seconds: `uses.downloads` writes it."""
 
     @property
     def is_published(self) -> bool:

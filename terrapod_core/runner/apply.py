@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from .failures import PhaseFailed
 from .phase import Outcome, Phase
-from .saved_plan import LOCK_FILE, SavedPlan, check_origin, digest, read
+from .saved_plan import SavedPlan, check_origin, digest, read
 from .state_file import take_if_newer
 from .versions import Version
-from .workdir import remove, write_new
+from .workdir import LOCK_FILE, remove, write_new
 
 
 def apply(phase: Phase) -> Outcome:

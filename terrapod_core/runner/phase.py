@@ -6,14 +6,14 @@ import os
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from terrapod_core import __version__
 
-from . import engines, environment, size, workdir
+from . import engines, environment, size, uses, workdir
 from .client import Server
 from .failures import Interrupted, PhaseFailed, PhaseGone, Refused
 from .interruption import Interruption
@@ -108,6 +108,8 @@ class Phase:
         self.layout = self.room.layout
         self.keeper = StateKeeper(self.layout.states, server, accepts=material.phase == "apply")
         self.tally: Tally | StructuredTally = StructuredTally() if material.structured else Tally()
+        self.uses: Mapping[str, object] | None = None
+        """What `init` found of the server's registry; `None` while that is not known."""
         self.changing = False
         """Set while the engine may be changing things: whatever ends the phase then, the state may lack what was done."""
         secrets = [(item.value, item.hcl) for item in (*material.variables, *material.environment) if item.sensitive]
@@ -229,6 +231,9 @@ class Phase:
         code = self.run(("init", "-input=false", "-reconfigure", *flags, *self.var_flags()), keep)
         if code == 0:
             workdir.check_backend(self.place, "http" if self.state_file is None else "local")
+            # Now: what runs later could write something else there.
+            access = self.material.engine_access
+            self.uses = uses.read(self.place, access.hosts) if access is not None else None
         elif show_failure:
             self.log.write(bytes(output))
             raise PhaseFailed("Initialization failed; the log says why.", said=True, exit_code=code)
@@ -315,7 +320,7 @@ class Phase:
             outcome = replace(outcome, status="errored", message=message, state_incomplete=True)
         size = self.log.close()
         try:
-            self.server.post("/report", outcome.document(size))
+            self.server.post("/report", {**outcome.document(size), "uses": self.uses})
         except Refused as refused:
             note(f"the server refused the report: {refused.detail}")
             return REFUSED

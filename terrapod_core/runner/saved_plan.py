@@ -10,8 +10,7 @@ from pathlib import Path
 
 from .failures import PhaseFailed
 from .states import Head
-
-LOCK_FILE = ".terraform.lock.hcl"
+from .workdir import LOCK_FILE
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .order import EngineAccess, Variable
 SUFFIXES = (".tf", ".tf.json", ".tofu", ".tofu.json")
 OVERRIDE = "zzzz_terrapod_override.tf"
 UNDELIVERED = "undelivered.tfstate"
+LOCK_FILE = ".terraform.lock.hcl"
 
 VENDORED = Path("terraform.d/plugins")
 """Where a configuration may bring providers, if its workspace lets it (terraform's own name for such a directory)."""

@@ -71,11 +71,11 @@ def rights_of(session: Session, claim: PhaseClaim, actor_of: ActorOf) -> EngineR
     workspace_id, trusted = rows[0][0], bool(rows[0][1])
     sharing = frozenset(row[2] for row in rows if trusted and row[2] is not None)
     run, kind = rows[0][3], rows[0][4]
-    answering = _answering(session, run, kind, actor_of)
+    answering = answering_for(session, run, kind, actor_of)
     return EngineRights(workspace_id, sharing, reads_shared_with_all=trusted, answering=answering)
 
 
-def _answering(session: Session, run: Run, kind: str, actor_of: ActorOf) -> tuple[Actor, ...]:
+def answering_for(session: Session, run: Run, kind: str, actor_of: ActorOf) -> tuple[Actor, ...]:
     """Those whose rights on the registry the engine has: none, when one of them is gone or disabled."""
     ids = [(run.confirmed_by_id if kind == "apply" else None) or run.created_by_id]
     if not run.trusted:

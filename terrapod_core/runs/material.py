@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
@@ -125,3 +126,8 @@ def addresses(settings: Settings) -> list[str]:
     server = settings.server
     scheme = "https" if server.tls_cert is not None else "http"
     return [f"{scheme}://{host}:{server.port}" for host in ("localhost", "127.0.0.1")]
+
+
+def hosts(settings: Settings) -> frozenset[str]:
+    """The same as source addresses name it: `terrapod.example.com`, `localhost:8080`."""
+    return frozenset(urlsplit(each).netloc.lower().removesuffix(":443") for each in addresses(settings))

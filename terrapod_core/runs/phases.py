@@ -27,6 +27,7 @@ from terrapod_core.runs.logs import CHUNK_BYTES, Logs
 from terrapod_core.runs.material import Materials
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.outcome import Outcomes
+from terrapod_core.runs.registry_uses import RegistryUses
 from terrapod_core.runs.requests import Claim, Report, Started
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
 from terrapod_core.states import States
@@ -87,6 +88,7 @@ class Phases:
         configurations: Configurations,
         materials: Materials,
         outcomes: Outcomes,
+        registry_uses: RegistryUses,
         log_limit: int,
     ) -> None:
         self._db = db
@@ -97,6 +99,7 @@ class Phases:
         self._configurations = configurations
         self._materials = materials
         self._outcomes = outcomes
+        self._registry_uses = registry_uses
         self._log_limit = log_limit
 
     async def claim(self, claim: PhaseClaim, who: Claim) -> dict[str, Any]:
@@ -268,6 +271,7 @@ class Phases:
             held = await self._held(uow, claim)
             held.phase.report_digest = digest
             await self._outcomes.reported(uow, held.workspace, held.run, held.phase, report)
+            await self._registry_uses.reported(uow, held.run, held.phase, report)
             if held.phase.kind == "apply":
                 await self._states.deposits.end(uow, held.workspace, held.run.id)
             actor = Actor(ActorKind.PHASE, claim.phase_id, f"the {held.phase.kind} of {held.run.id}")

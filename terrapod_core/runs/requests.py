@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from terrapod_core.errors import Problems
 from terrapod_core.jsonapi import Ref
+from terrapod_core.registry.uses.documents import Uses
 from terrapod_core.runner.versions import Wanted
 
 _KEY: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]*$")
@@ -98,6 +99,8 @@ class Report(msgspec.Struct, rename="kebab", kw_only=True):
     exit_code: int | None = None
     message: str | None = None
     log_size: int | None = None
+    uses: Uses | None = None
+    """What the run used of the registry; `None` when the runner does not know."""
 
 
 class Started(msgspec.Struct, rename="kebab", kw_only=True):

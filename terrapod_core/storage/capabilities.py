@@ -65,7 +65,7 @@ _PURPOSE_CODES: Final = {purpose: code for code, purpose in _PURPOSES.items()}
 _METHOD_CODES: Final = {method: code for code, method in _METHODS.items()}
 
 _HEAD: Final = struct.Struct(">BBIQ8s")
-"""Purpose, method, epoch, expiry in seconds since 1970, nonce; the object's id follows."""
+"""Purpose, method, epoch, expiry in seconds since 1970, nonce; the object's id follows, and its subject behind a zero byte."""
 
 PREFIX: Final = "/c/"
 _NOTHING_HERE: Final = "There is nothing at this address."
@@ -82,6 +82,8 @@ class Capability:
     epoch: int
     """As given when it was issued; the room compares it with the object's, so that raising that ends all links."""
     expires: datetime
+    subject: str = ""
+    """As given when it was issued: on whose behalf. Whoever holds the link can do the same without being them."""
 
 
 class Capabilities:
@@ -91,13 +93,13 @@ class Capabilities:
         self._signer = Signer(keyring, "capability")
         self._clock = clock
 
-    def url_path(self, purpose: Purpose, method: str, object_id: str, *, expires: datetime, epoch: int = 0) -> str:
+    def url_path(self, purpose: Purpose, method: str, object_id: str, *, expires: datetime, epoch: int = 0, subject: str = "") -> str:
         """The path `/c/<token>` of a new link; `expires` is aware and counts in whole seconds, rounded down.
 
         Every call gives another path. `KeyError` for a method no link can have (GET, PUT and POST are known).
         """
         head = _HEAD.pack(_PURPOSE_CODES[purpose], _METHOD_CODES[method], epoch, int(expires.timestamp()), os.urandom(8))
-        return PREFIX + self._signer.sign(head + object_id.encode())
+        return PREFIX + self._signer.sign(head + (f"{object_id}\0{subject}" if subject else object_id).encode())
 
     def verify(self, token: str, method: str) -> Capability:
         """What the token allows. HEAD is asked as GET.
@@ -114,4 +116,5 @@ class Capabilities:
         ends = datetime.fromtimestamp(expires, UTC)
         if ends <= self._clock.now():
             raise NotFound(_OVER)
-        return Capability(_PURPOSES[purpose], _METHODS[allowed], payload[_HEAD.size :].decode(), epoch, ends)
+        object_id, _, subject = payload[_HEAD.size :].decode().partition("\0")
+        return Capability(_PURPOSES[purpose], _METHODS[allowed], object_id, epoch, ends, subject)

@@ -58,6 +58,12 @@ async def answer(archives: Archives, archive: Archive) -> Response:
     return await _bytes(archives, archive, tag, part)
 
 
+def begins(response: Response) -> bool:
+    """Whether this answer to a request for an archive begins a download: not a HEAD, nothing that the client has, no later part of it."""
+    first = response.status_code == 206 and response.headers.get("Content-Range", "").startswith("bytes 0-")
+    return request.method == "GET" and (first or response.status_code in (200, 302))
+
+
 def _unchanged(tag: str) -> Response:
     response = Response(b"", status=304, headers={"ETag": tag, "Cache-Control": "no-store"})
     del response.headers["Content-Length"]  # it would be that of the archive

@@ -63,6 +63,11 @@ def readable(session: Session, authz: Authorizer, actor: Actor, workspace_ids: S
     return [workspace for workspace in found if authz.allows(actor, Permission.WORKSPACE_READ, workspace)]
 
 
+def readable_ids(authz: Authorizer, actor: Actor) -> Select[str]:
+    """Selects the ids of all workspaces that the actor may read, for rooms that know them by those alone."""
+    return authz.visible(select(Workspace.id).where(Workspace.deleted_at.is_(None)), actor, GUARD)
+
+
 def owned(session: Session, user_id: str) -> int:
     """How many workspaces the user owns."""
     return session.execute(select(func.count()).where(Workspace.owner_id == user_id, Workspace.deleted_at.is_(None))).scalar_one()

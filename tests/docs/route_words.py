@@ -34,6 +34,11 @@ _OF_A_MODULE: Final = {
     ("PATCH", "/{version}"): "Deprecate (`deprecation`) or revoke (`revocation`) a version, or take that back with `null`.",
     ("DELETE", "/{version}"): "Delete a version and its archive; a number that was published is never given away again.",
     ("POST", "/{version}/actions/release"): "Publish a version that is held; for the module's publishers.",
+    ("GET", "/consumers"): (
+        "The workspaces whose runs used it, by version; `filter[version]`, `include=workspace,run`. "
+        "`meta.workspaces` counts all, and those that one may not read."
+    ),
+    ("GET", "/downloads"): "How often each version was downloaded, by token, workspace and others; `filter[version]`.",
 }
 
 _PROVIDERS: Final = "/organizations/{org}/registry-providers"
@@ -52,6 +57,11 @@ _OF_A_PROVIDER: Final = {
     ("POST", "/versions/{version}/platforms"): "Announce the zip of a platform; it goes to `links.provider-binary-upload`.",
     ("GET", "/versions/{version}/platforms/{os}/{arch}"): "A platform, with the hashes of its zip.",
     ("DELETE", "/versions/{version}/platforms/{os}/{arch}"): "Take a platform back; 409 once its version is whole.",
+    ("GET", "/consumers"): (
+        "The workspaces whose runs used it, by version; `filter[version]`, `include=workspace,run`. "
+        "`meta.workspaces` counts all, and those that one may not read."
+    ),
+    ("GET", "/downloads"): "How often each version was downloaded, by token, workspace and others; `filter[version]`.",
 }
 
 SECTIONS: Final = (

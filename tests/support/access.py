@@ -513,6 +513,8 @@ TABLE: Final[dict[str, Row]] = {
             ("PATCH", "/<version>"): Row(Item(P.REGISTRY_PUBLISH), _DEPRECATION),
             ("DELETE", "/<version>"): Row(Item(P.REGISTRY_UPDATE)),
             ("POST", "/<version>/actions/release"): Row(Publisher()),
+            ("GET", "/consumers"): Row(Item(P.REGISTRY_READ)),
+            ("GET", "/downloads"): Row(Item(P.REGISTRY_UPDATE)),
         }.items()
     },
     "GET /api/v2/organizations/<org>/registry-providers": Row(SignedIn("those they may read")),
@@ -539,6 +541,8 @@ TABLE: Final[dict[str, Row]] = {
             ("POST", "/versions/<version>/platforms"): Row(Item(P.REGISTRY_PUBLISH), _PLATFORM),
             ("GET", "/versions/<version>/platforms/<os>/<arch>"): Row(Item(P.REGISTRY_READ)),
             ("DELETE", "/versions/<version>/platforms/<os>/<arch>"): Row(Item(P.REGISTRY_PUBLISH)),
+            ("GET", "/consumers"): Row(Item(P.REGISTRY_READ)),
+            ("GET", "/downloads"): Row(Item(P.REGISTRY_UPDATE)),
         }.items()
     },
     f"GET {_GPG_KEYS}": Row(SignedIn("those of whole namespaces, and of providers that they may read")),

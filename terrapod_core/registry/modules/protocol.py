@@ -21,6 +21,7 @@ from terrapod_core.registry.modules.models import Module, ModuleVersion
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.registry.modules.service import NOUN
 from terrapod_core.registry.modules.versions import VERSION_NOUN
+from terrapod_core.registry.subjects import subject_of
 from terrapod_core.registry.versions import SemanticVersion
 from terrapod_core.storage import Capabilities, Purpose
 
@@ -78,7 +79,7 @@ class ModuleProtocol:
 
         found = await self._door.db.read(read)
         expires = self._door.db.clock.now() + DOWNLOAD_LIFE
-        path = self._capabilities.url_path(Purpose.MODULE_DOWNLOAD, "GET", found.id, expires=expires)
+        path = self._capabilities.url_path(Purpose.MODULE_DOWNLOAD, "GET", found.id, expires=expires, subject=subject_of(actor))
         # The query says what comes there; behind the two slashes stands where in it the module is.
         return f"{path}//{found.wrapper}?archive=tar.gz" if found.wrapper else f"{path}?archive=tar.gz"
 

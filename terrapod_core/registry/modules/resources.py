@@ -90,6 +90,7 @@ VERSION: Final = Resource(
         attr("held", from_=lambda version: version.status == VersionStatus.HELD),
         attr("size"),
         attr("sha256"),
+        attr("download_count"),
         attr("deprecation", writable=True, from_=lambda version: _marked(version.deprecation, DEPRECATED, "deprecated")),
         attr("revocation", writable=True, from_=lambda version: _marked(version.revocation, REVOKED, "revoked")),
         attr("created_at"),

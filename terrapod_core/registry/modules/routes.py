@@ -15,9 +15,10 @@ from terrapod_core.registry.modules.queries import Address
 from terrapod_core.registry.modules.resources import MODULE, TAG_BINDING, VERSION
 from terrapod_core.registry.modules.service import Modules
 from terrapod_core.registry.modules.versions import ModuleVersions
+from terrapod_core.registry.subjects import Downloaded
 from terrapod_core.storage import Archives, Capability, Purpose
 from terrapod_core.web import CapabilityRoutes, Web
-from terrapod_core.web.archives import Archive, answer
+from terrapod_core.web.archives import Archive, answer, begins
 
 WHAT: Final = "module archive"
 GZIP: Final = "application/gzip"
@@ -193,8 +194,15 @@ def _older(registry: Blueprint, modules: Modules, versions: ModuleVersions, web:
         return web.empty()
 
 
-def links(versions: ModuleVersions, protocol: ModuleProtocol, archives: Archives, web: Web, capabilities: CapabilityRoutes) -> None:
-    """Answer for the links of archives."""
+def links(
+    versions: ModuleVersions,
+    protocol: ModuleProtocol,
+    archives: Archives,
+    web: Web,
+    capabilities: CapabilityRoutes,
+    downloaded: Downloaded,
+) -> None:
+    """Answer for the links of archives, and tell `downloaded` of each download that begins."""
 
     async def upload(capability: Capability) -> Response:
         body = web.upload(web.settings.limits.module_bytes, WHAT)
@@ -203,7 +211,10 @@ def links(versions: ModuleVersions, protocol: ModuleProtocol, archives: Archives
 
     async def download(capability: Capability) -> Response:
         version = await protocol.archived(capability.object_id)
-        return await answer(archives, Archive(version.object_key or "", version.size or 0, version.sha256 or "", GZIP))
+        response = await answer(archives, Archive(version.object_key or "", version.size or 0, version.sha256 or "", GZIP))
+        if begins(response):
+            downloaded(version.id, capability.subject)
+        return response
 
     capabilities.on(Purpose.MODULE_UPLOAD, upload)
     capabilities.on(Purpose.MODULE_DOWNLOAD, download)

@@ -22,6 +22,7 @@ from terrapod_core.registry.providers import queries, server_key
 from terrapod_core.registry.providers.links import Links
 from terrapod_core.registry.providers.models import ProviderPlatform, ProviderVersion, RegistryProvider, Source
 from terrapod_core.registry.providers.service import NOUN
+from terrapod_core.registry.subjects import subject_of
 
 MOST_WARNINGS: Final = 20
 """terraform shows all of them to everybody who installs any version."""
@@ -120,8 +121,8 @@ class Installs:
 
         return await self._door.db.read(look)
 
-    def package(self, found: Found, base_url: str) -> bytes:
-        """The document of a zip; its links are absolute."""
+    def package(self, actor: Actor, found: Found, base_url: str) -> bytes:
+        """The document of a zip, for the actor; its links are absolute."""
         version, platform = found.version, found.platform
         source = "terrapod" if version.source == Source.TERRAPOD else ""
         return msgspec.json.encode(
@@ -130,7 +131,7 @@ class Installs:
                 os=platform.os,
                 arch=platform.arch,
                 filename=platform.filename,
-                download_url=base_url + self._links.archive(platform),
+                download_url=base_url + self._links.archive(platform, subject_of(actor)),
                 shasums_url=base_url + self._links.sums(version),
                 shasums_signature_url=base_url + self._links.signature(version),
                 shasum=platform.sha256 or "",

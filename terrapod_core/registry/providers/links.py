@@ -49,12 +49,13 @@ class Links:
         """Where its signature is fetched from."""
         return self._download(Purpose.PROVIDER_SIGNATURE_DOWNLOAD, version.id)
 
-    def archive(self, platform: ProviderPlatform) -> str:
-        """Where the zip is fetched from."""
-        return self._download(Purpose.PROVIDER_DOWNLOAD, platform.id)
+    def archive(self, platform: ProviderPlatform, subject: str = "") -> str:
+        """Where the zip is fetched from; `subject` is who is given the link, as `subject_of` calls them."""
+        return self._download(Purpose.PROVIDER_DOWNLOAD, platform.id, subject)
 
     def _upload(self, purpose: Purpose, object_id: str) -> str:
         return self._capabilities.url_path(purpose, "PUT", object_id, expires=self._clock.now() + UPLOAD_LIFE)
 
-    def _download(self, purpose: Purpose, object_id: str) -> str:
-        return self._capabilities.url_path(purpose, "GET", object_id, expires=self._clock.now() + DOWNLOAD_LIFE)
+    def _download(self, purpose: Purpose, object_id: str, subject: str = "") -> str:
+        expires = self._clock.now() + DOWNLOAD_LIFE
+        return self._capabilities.url_path(purpose, "GET", object_id, expires=expires, subject=subject)

@@ -29,7 +29,8 @@ def routes(installs: Installs, web: Web) -> Blueprint:
 
     @registry.get(f"{BASE}/<version>/download/<os>/<arch>")
     async def find_provider_package(namespace: str, name: str, version: str, os: str, arch: str) -> Response:
-        found = await installs.find(await web.actor(engine=True), namespace, name, version, os, arch)
-        return Response(installs.package(found, web.base_url()), headers={"Cache-Control": "no-store"}, content_type=JSON)
+        actor = await web.actor(engine=True)
+        found = await installs.find(actor, namespace, name, version, os, arch)
+        return Response(installs.package(actor, found, web.base_url()), headers={"Cache-Control": "no-store"}, content_type=JSON)
 
     return registry

@@ -86,6 +86,7 @@ VERSION: Final = Resource(
         attr("revocation", writable=True, from_=lambda version: _marked(version.revocation, REVOKED, "revoked")),
         attr("shasums_uploaded", from_=lambda version: version.sums is not None),
         attr("shasums_sig_uploaded", from_=lambda version: version.signature is not None),
+        attr("download_count"),
         attr("created_at"),
         attr("updated_at"),
         attr("published_at"),

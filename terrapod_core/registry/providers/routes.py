@@ -17,9 +17,10 @@ from terrapod_core.registry.providers.resources import PLATFORM, PROVIDER, TAG_B
 from terrapod_core.registry.providers.service import Providers
 from terrapod_core.registry.providers.sums import SUMS_BYTES
 from terrapod_core.registry.providers.uploads import Uploads
+from terrapod_core.registry.subjects import Downloaded
 from terrapod_core.storage import Archives, Capability, Purpose
 from terrapod_core.web import CapabilityRoutes, Web
-from terrapod_core.web.archives import Archive, answer
+from terrapod_core.web.archives import Archive, answer, begins
 
 ALL: Final = "/organizations/<org>/registry-providers"
 SHORT: Final = f"{ALL}/<namespace>/<name>"
@@ -178,8 +179,8 @@ def _platforms(registry: Blueprint, platforms: Platforms, web: Web) -> None:
         return web.empty()
 
 
-def links(uploads: Uploads, archives: Archives, web: Web, capabilities: CapabilityRoutes) -> None:
-    """Answer for the links of sums, signatures and zips."""
+def links(uploads: Uploads, archives: Archives, web: Web, capabilities: CapabilityRoutes, downloaded: Downloaded) -> None:
+    """Answer for the links of sums, signatures and zips, and tell `downloaded` of each download of a zip that begins."""
 
     async def whole(limit: int, what: str) -> bytes:
         return b"".join([piece async for piece in web.upload(limit, what)])
@@ -207,7 +208,10 @@ def links(uploads: Uploads, archives: Archives, web: Web, capabilities: Capabili
 
     async def archive(capability: Capability) -> Response:
         platform = await uploads.zip_of(capability.object_id)
-        return await answer(archives, Archive(platform.object_key or "", platform.size or 0, platform.sha256 or "", ZIP))
+        response = await answer(archives, Archive(platform.object_key or "", platform.size or 0, platform.sha256 or "", ZIP))
+        if begins(response):
+            downloaded(platform.version_id, capability.subject)
+        return response
 
     capabilities.on(Purpose.PROVIDER_SUMS_UPLOAD, upload_sums)
     capabilities.on(Purpose.PROVIDER_SIGNATURE_UPLOAD, upload_signature)

@@ -1,0 +1,1 @@
+"""Who uses what: the workspaces whose runs used a version, and how often it was downloaded, and by whom."""
