@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import tarfile
 from contextlib import closing
 from io import BytesIO
@@ -14,7 +16,7 @@ import pytest
 
 from tests.cli.conftest import NewWorkspace
 from tests.support import wire
-from tests.support.publishing import publish, write
+from tests.support.publishing import publish, run_script, write
 from tests.support.server import Server, running
 from tests.support.tf import Terraform, dotted
 from tests.support.wire import data, document, fresh, make_person
@@ -206,3 +208,19 @@ def test_what_is_packed_is_what_terraform_packs(new_workspace: NewWorkspace, ser
     done = publish(server, "module", workspace.tf.directory, "--version", "1.0.0", "--name", f"{name}/aws")
     assert done.code == 0, done.errors
     assert members(server, name) == theirs
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("curl", "jq", "git"))), reason="needs curl, jq and git")
+def test_the_guides_script_publishes_a_tag_without_the_command(server: Server, tmp_path: Path, name: str) -> None:
+    wire.make_module(server.api, name)
+    directory = write(tmp_path / "m", {"main.tf": "locals {}\n"})
+    for command in ("init -q", "add .", "commit -qm x", "tag v1.4.0"):
+        git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *command.split()]
+        subprocess.run(git, cwd=directory, check=True, capture_output=True)
+    words = {"default/vpc/aws": f"default/{name}/aws"}
+    done = run_script(0, server, directory, "1.4.0", **words)
+    assert done.code == 0, done.errors
+    assert members(server, name, "1.4.0") == {"main.tf"}
+    again = run_script(0, server, directory, "1.4.0", **words)
+    assert again.code != 0
+    assert "version 1.4.0" in again.errors
