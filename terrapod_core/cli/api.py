@@ -80,10 +80,10 @@ def _read(file: Path) -> str:
 
 def _kept_by_terraform(host: str) -> str | None:
     """What `terraform login` wrote for this host."""
-    file = Path.home() / ".terraform.d" / "credentials.tfrc.json"
     try:
+        file = Path.home() / ".terraform.d" / "credentials.tfrc.json"
         found = json.loads(file.read_bytes())["credentials"][host]["token"]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):  # the last for a user who has no home
         return None
     return found if isinstance(found, str) else None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -55,9 +55,14 @@ class ModuleReader:
 
 
 async def _send(stdin: asyncio.StreamWriter, pieces: AsyncIterable[bytes]) -> None:
-    async for piece in pieces:
-        stdin.write(piece)
-        await stdin.drain()
+    """All of them, or as many as the program wants to have; what they come from is closed in any case."""
+    try:
+        async for piece in pieces:
+            stdin.write(piece)
+            await stdin.drain()
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
 
 
 async def _pieces(path: Path) -> AsyncIterator[bytes]:

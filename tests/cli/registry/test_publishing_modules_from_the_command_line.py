@@ -177,8 +177,10 @@ def test_a_module_that_is_too_large_is_said_to_be_though_the_server_hangs_up(dir
     assert "the module archive is larger than the limit of 1 MiB" in done.errors
 
 
-def test_a_server_that_is_away_is_said_to_be(server: Server, directory: Path) -> None:
+def test_a_server_that_is_away_is_said_to_be_and_so_is_a_state_in_the_directory(server: Server, directory: Path) -> None:
+    write(directory, {"terraform.tfstate": "{}"})
     done = publish(server, "module", directory, "--version", "1.0.0", "--url", "http://127.0.0.1:9")
+    assert "note: terraform.tfstate is packed, a state with all its values" in done.errors
     assert done.code == 1
     assert "http://127.0.0.1:9 cannot be asked" in done.errors
 

@@ -45,6 +45,21 @@ async def test_a_refusal_comes_with_its_reason() -> None:
     assert refusal.value.code == "bad_archive"
 
 
+async def test_a_stream_that_nobody_wants_more_of_is_closed() -> None:
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"no archive" * 10_000
+        finally:
+            closed.set()
+
+    with pytest.raises(Invalid, match="it is not gzip-compressed"):
+        await ModuleReader(ArchiveLimits()).understand(endless())
+    assert closed.is_set()
+
+
 async def test_what_ends_the_stream_ends_the_program_and_is_raised() -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield MODULE[:50]
