@@ -53,6 +53,9 @@ from terrapod_core.states import (
 )
 from terrapod_core.storage import Purpose
 from terrapod_core.ui.doors import WorkspaceDoor
+from terrapod_core.ui.module_doors import ModuleDoor
+from terrapod_core.ui.provider_doors import KeyDoor, ProviderDoor
+from terrapod_core.ui.registry_views import RegistryPages
 from terrapod_core.ui.run_doors import RunDoor
 from terrapod_core.ui.workspace_doors import WorkspacePageDoor
 from terrapod_core.variables import (
@@ -159,6 +162,11 @@ def _pages(parts: Services, web: Web) -> ui.Pages:
             parts.workspaces, parts.runs, parts.states, parts.variables, parts.conditions, parts.live, parts.authz, parts.pools
         ),
         live=parts.live,
+        registry=RegistryPages(
+            ModuleDoor(parts.modules, parts.module_versions, parts.db, parts.authz),
+            ProviderDoor(parts.providers, parts.provider_releases, parts.db),
+            KeyDoor(parts.gpg_keys, parts.db),
+        ),
     )
 
 

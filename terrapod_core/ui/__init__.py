@@ -1,4 +1,4 @@
-"""Pages for people: signing in, letting terraform in, tokens, workspaces, runs. Readable without scripts, at home without the net."""
+"""Pages for people: signing in, letting terraform in, tokens, workspaces, runs, the registry. Good without scripts, and without the net."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from terrapod_core.ui.home_pages import home_pages
 from terrapod_core.ui.live_pages import live_pages
 from terrapod_core.ui.login_pages import login_pages
 from terrapod_core.ui.pages import Pages
+from terrapod_core.ui.registry_pages import registry_pages
 from terrapod_core.ui.run_pages import run_pages
 from terrapod_core.ui.sign_in_pages import SignInPage, sign_in_pages
 from terrapod_core.ui.token_pages import token_pages
@@ -40,6 +41,8 @@ def register(app: TerrapodQuart, failures: Failures, pages: Pages) -> None:
         app.register_blueprint(workspace_pages(pages, pages.workspace))
     if pages.live is not None:
         app.register_blueprint(live_pages(pages, pages.live))
+    if pages.registry is not None:
+        app.register_blueprint(registry_pages(pages, pages.registry))
     for prefix in OURS:
         failures.render(prefix, pages.error)
     for prefix in SIGNING_IN:

@@ -13,18 +13,21 @@ from terrapod_core.accounts import SIGN_IN_PAGE, AccountServices, Site, check_or
 from terrapod_core.accounts.routes import Doorway, wants_html
 from terrapod_core.authz import Actor
 from terrapod_core.errors import BadRequest, TerrapodError, Unauthorized
-from terrapod_core.jsonapi import errors_document
+from terrapod_core.jsonapi import PageRequest, errors_document
+from terrapod_core.ui.registry_views import RegistryPages
 from terrapod_core.ui.render import Renderer
 from terrapod_core.ui.views import LivePages, RunPages, WorkspacePages
 from terrapod_core.ui.workspace_views import WorkspacePage
 from terrapod_core.web import Web
+from terrapod_core.web.bodies import FORM_BYTES, FORM_FIELDS
 from terrapod_core.web.streams import Source
 
 FORM_TOKEN: Final = "form-token"  # noqa: S105 - the name of a field
+MOST_PAGES: Final = 1_000_000
 
 
 class Pages:
-    """The pages of one application. Pages of runs and workspaces and streams are there when their doors are given."""
+    """The pages of one application. Pages of runs, workspaces, streams and the registry are there when their doors are given."""
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Pages:
         workspaces: WorkspacePages | None = None,
         workspace: WorkspacePage | None = None,
         live: LivePages | None = None,
+        registry: RegistryPages | None = None,
     ) -> None:
         self.people = people
         self.web = web
@@ -42,6 +46,7 @@ class Pages:
         self.workspaces = workspaces
         self.workspace = workspace
         self.live = live
+        self.registry = registry
         self.doorway = Doorway(web)
         self.renderer = Renderer()
 
@@ -71,19 +76,19 @@ class Pages:
 
     # -- what
 
-    async def form(self, actor: Actor) -> dict[str, str]:
+    async def form(self, actor: Actor, *, limit: int = FORM_BYTES, fields: int = FORM_FIELDS) -> dict[str, str]:
         """A form that this person sent from a page of ours; raises `Forbidden` for any other."""
-        fields = await self.unsigned_form(self.doorway.site())
-        self.people.form_tokens.check(actor.session_id or "", fields.pop(FORM_TOKEN, ""))
-        return fields
+        found = await self.unsigned_form(self.doorway.site(), limit=limit, fields=fields)
+        self.people.form_tokens.check(actor.session_id or "", found.pop(FORM_TOKEN, ""))
+        return found
 
-    async def unsigned_form(self, site: Site) -> dict[str, str]:
+    async def unsigned_form(self, site: Site, *, limit: int = FORM_BYTES, fields: int = FORM_FIELDS) -> dict[str, str]:
         """A form of a page of ours, sent by nobody in particular: the sign-in's own state binds it to a browser."""
         check_origin(site, origin=request.headers.get("Origin"), fetch_site=request.headers.get("Sec-Fetch-Site"))
-        fields = await self.web.form()
-        if any("\0" in value for value in fields.values()):
+        found = await self.web.form(limit=limit, fields=fields)
+        if any("\0" in value for value in found.values()):
             raise BadRequest("the form holds a character that is not text")
-        return fields
+        return found
 
     # -- how
 
@@ -119,6 +124,14 @@ def sign_in_again(return_to: str) -> str:
 def go(path: str) -> Response:
     """Look there next, by GET, whatever the method was."""
     return Response(b"", status=303, headers={"Location": path, "Cache-Control": "no-store"})
+
+
+def wanted_page(name: str, size: int) -> PageRequest:
+    """The page of a list that the parameter `name` of the address says; the first one when it says none."""
+    text = request.args.get(name, "1")
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= MOST_PAGES):
+        raise BadRequest(f"{name} must be the number of a page", parameter=name)
+    return PageRequest(int(text), size)
 
 
 def single(values: Mapping[str, list[str]]) -> dict[str, str]:

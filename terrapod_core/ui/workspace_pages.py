@@ -8,16 +8,14 @@ from urllib.parse import quote, urlencode
 from quart import Blueprint, Response, request
 
 from terrapod_core import organizations
-from terrapod_core.errors import BadRequest, NotFound
-from terrapod_core.jsonapi import PageRequest
-from terrapod_core.ui.pages import Pages, go
+from terrapod_core.errors import NotFound
+from terrapod_core.ui.pages import Pages, go, wanted_page
 from terrapod_core.ui.workspace_views import Paging, WorkspaceAction, WorkspacePage
 
 PATH: Final = "/app/<org>/workspaces/<workspace>"
 RUNS: Final = 10
 RESOURCES: Final = 50
 STATES: Final = 10
-MOST_PAGES: Final = 1_000_000
 
 
 def workspace_pages(pages: Pages, door: WorkspacePage) -> Blueprint:
@@ -28,7 +26,7 @@ def workspace_pages(pages: Pages, door: WorkspacePage) -> Blueprint:
     async def show_workspace(org: str, workspace: str) -> Response:
         actor = await pages.actor()
         organizations.check(org)
-        wanted = Paging(_wanted("runs", RUNS), _wanted("resources", RESOURCES), _wanted("states", STATES))
+        wanted = Paging(wanted_page("runs", RUNS), wanted_page("resources", RESOURCES), wanted_page("states", STATES))
         shown = await door.show(actor, workspace, wanted)
         return pages.show("workspace.html", actor, workspace=shown, turned=_turned)
 
@@ -49,14 +47,6 @@ def workspace_pages(pages: Pages, door: WorkspacePage) -> Blueprint:
         return go(f"/app/{org}/workspaces/{quote(workspace)}")
 
     return blueprint
-
-
-def _wanted(name: str, size: int) -> PageRequest:
-    """The page of a list that the address names; the first one when it names none."""
-    text = request.args.get(name, "1")
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= MOST_PAGES and len(text) < 9):
-        raise BadRequest(f"{name} must be the number of a page", parameter=name)
-    return PageRequest(int(text), size)
 
 
 def _turned(name: str, number: int) -> str:

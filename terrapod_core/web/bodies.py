@@ -17,6 +17,7 @@ from terrapod_core.errors import BadRequest, RequestTooSlow, TooLarge, Unsupport
 JSON_TYPES: Final = frozenset({"application/vnd.api+json", "application/json"})
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 FORM_BYTES: Final = 64 * 1024
+FORM_FIELDS: Final = 100
 CHECKED_EVERY: Final = timedelta(seconds=30)
 DRAIN_BYTES: Final = 1024 * 1024
 DRAIN_SECONDS: Final = 2.0
@@ -72,16 +73,16 @@ def check_json(request: Request) -> None:
         raise UnsupportedMediaType(f"send application/vnd.api+json, not {request.mimetype}")
 
 
-async def form(request: Request, limit: int = FORM_BYTES) -> dict[str, str]:
-    """A submitted form, the last value of each field; raises `UnsupportedMediaType` for any other encoding."""
+async def form(request: Request, limit: int = FORM_BYTES, fields: int = FORM_FIELDS) -> dict[str, str]:
+    """A submitted form of so many bytes and fields, the last value of each; raises `UnsupportedMediaType` for any other encoding."""
     if request.mimetype != FORM_TYPE:
         raise UnsupportedMediaType(f"send {FORM_TYPE}")
     raw = await whole(request, limit, "form")
     try:
-        fields = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=100)
+        found = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=fields)
     except ValueError as error:
         raise BadRequest("the form cannot be read as UTF-8 fields") from error
-    return {name: values[-1] for name, values in fields.items()}
+    return {name: values[-1] for name, values in found.items()}
 
 
 async def drain(request: Request) -> None:

@@ -91,9 +91,9 @@ class Web:
         """The comment that may come with an action (`{}`, an empty body, or `{"comment": "…"}`)."""
         return parse_action(await bodies.json_bytes(request, self.settings.limits.json_bytes))
 
-    async def form(self, *, limit: int = bodies.FORM_BYTES) -> dict[str, str]:
-        """A submitted HTML form of at most `limit` bytes."""
-        return await bodies.form(request, limit)
+    async def form(self, *, limit: int = bodies.FORM_BYTES, fields: int = bodies.FORM_FIELDS) -> dict[str, str]:
+        """A submitted HTML form of at most `limit` bytes and so many `fields`."""
+        return await bodies.form(request, limit, fields)
 
     def upload(self, limit: int, what: str) -> AsyncIterator[bytes]:
         """The body in pieces as they arrive, at most `limit` bytes; `what` it is called when it is too large.

@@ -206,6 +206,14 @@ class Publisher(Reached):
 
 
 @dataclass(frozen=True)
+class OtherPublisher(Publisher):
+    """The same where even the platform admin who asks is another one than who made it."""
+
+    def gets(self, who: Who) -> Gets:
+        return Gets.FORBIDDEN if who is Who.PLATFORM else super().gets(who)
+
+
+@dataclass(frozen=True)
 class Listening:
     """For listeners, which hold nothing that others hold."""
 
@@ -243,7 +251,7 @@ class Actions:
 class Page:
     """A page for people: it asks a browser's session, never a token. `needs` is asked of who is signed in there."""
 
-    needs: SignedIn | On | Owned | Actions
+    needs: SignedIn | On | Owned | Reached | Actions
 
     def words(self) -> str:
         return f"a browser that is signed in; {self.needs.words()}"
@@ -305,6 +313,13 @@ _PROVIDER = wire.document("registry-providers", name="of-{name}")
 _PROVIDER_CHANGE = wire.document("registry-providers", labels={"walk": "yes"})
 _PLATFORM = wire.document("registry-provider-platforms", os="linux", arch="arm64")
 _GPG_KEY = wire.document("gpg-keys", ascii_armor="none", providers=["{provider_name}"])
+_OF_A_VERSION: Final = {
+    "deprecate": P.REGISTRY_PUBLISH,
+    "undeprecate": P.REGISTRY_PUBLISH,
+    "revoke": P.REGISTRY_UPDATE,
+    "unrevoke": P.REGISTRY_UPDATE,
+    "delete": P.REGISTRY_UPDATE,
+}
 _OF_VARSET = wire.document("vars", key="never_made", value="text", category="terraform")
 
 _LOGIN = {
@@ -700,6 +715,25 @@ TABLE: Final[dict[str, Row]] = {
             "force-execute": "is locked by",
             "retry": "only a run that has ended",
         },
+    ),
+    "GET /app/<org>/registry": Row(Open("leads to the modules")),
+    **{f"GET /app/<org>/registry/{kind}": Row(Page(SignedIn("those they may read"))) for kind in ("modules", "providers", "keys")},
+    **{
+        f"{method} /app/<org>/registry/{path}{rest}": row
+        for path, address in (
+            ("modules/<namespace>/<name>/<provider>", "default/{module_name}/aws"),
+            ("providers/<namespace>/<name>", "default/{provider_name}"),
+        )
+        for (method, rest), row in {
+            ("GET", ""): Row(Page(Item(P.REGISTRY_READ))),
+            ("GET", "/<version>"): Row(Page(Item(P.REGISTRY_READ))),
+            ("POST", "/<version>/actions/<action>"): Row(Page(Actions(_OF_A_VERSION)), body={"reason": "text", "confirm": "1.0.0"}),
+            ("POST", "/<version>/release"): Row(Page(OtherPublisher()), body={}),
+            ("POST", "/actions/delete"): Row(Page(Item(P.REGISTRY_UPDATE)), body={"confirm": address}),
+        }.items()
+    },
+    "POST /app/<org>/registry/modules/<namespace>/<name>/<provider>/<version>/usage": Row(
+        Page(Item(P.REGISTRY_READ)), body={"label": "walk"}
     ),
     "GET /app/settings/account": Row(Page(SignedIn("themselves"))),
     "POST /app/settings/account/name": Row(Page(SignedIn("themselves")), body={"username": "{email}"}),

@@ -1,0 +1,125 @@
+"""What the doors of the registry's pages share: versions, names of users, and who is offered what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from terrapod_core.accounts import User
+from terrapod_core.authz import Actor
+from terrapod_core.jsonapi import Page, PageRequest, Query
+from terrapod_core.registry.lifecycle import Deprecation, Revocation, UpdateVersion
+from terrapod_core.registry.models import Item, Version, VersionStatus
+from terrapod_core.ui.registry_views import LISTS, ItemRow, Mark, RegistryAction, Search, VersionLine
+
+T = TypeVar("T")
+
+
+def asked(page: PageRequest, search: Search) -> Query:
+    """What a page asks of the list of a service."""
+    return Query.parse({"page[number]": str(page.number), "page[size]": str(page.size), **search.query})
+
+
+def paged(found: Page[Any], items: Sequence[T]) -> Page[T]:
+    """The same page with other items."""
+    return Page(items, found.number, found.size, found.total, found.more)
+
+
+def row(item: Item, kind: str, versions: Sequence[VersionLine]) -> ItemRow:
+    """An item with the versions of it that the one who looks may see, the newest number first."""
+    held = sum(each.status == VersionStatus.HELD for each in versions)
+    return ItemRow(item.address, f"{LISTS}/{kind}/{item.address}", item.labels, chosen(versions), held, item.updated_at)
+
+
+def line(version: Version) -> VersionLine:
+    """A version."""
+    return VersionLine(
+        number=version.version,
+        status=VersionStatus(version.status),
+        published_at=version.published_at,
+        created_by=version.created_by_name,
+        deprecation=mark(version.deprecation),
+        revocation=mark(version.revocation),
+    )
+
+
+def mark(found: Mapping[str, Any] | None) -> Mark | None:
+    """What is said of a version that is deprecated or revoked."""
+    return Mark(found["reason"], found["link"], found["at"][:10]) if found is not None else None
+
+
+def chosen(versions: Sequence[VersionLine]) -> VersionLine | None:
+    """The one that is shown when none is named: what terraform takes without a constraint, or the nearest to that there is."""
+    usable = [each for each in versions if each.is_usable]
+    releases = [each for each in usable if not each.is_prerelease]
+    published = [each for each in versions if each.status == VersionStatus.PUBLISHED]
+    return next(iter([*releases, *usable, *published, *versions]), None)
+
+
+def chosen_number(versions: Sequence[VersionLine]) -> str | None:
+    """The number of that one."""
+    found = chosen(versions)
+    return found.number if found is not None else None
+
+
+def numbers(
+    session: Session, item_id: InstrumentedAttribute[str], items: Sequence[Item], publishes: Collection[str]
+) -> Mapping[str, Sequence[VersionLine]]:
+    """The versions of each of these items, the highest number first, without what is long; `item_id` is the column that names the item.
+
+    Those that are not published only of the items whose ids are in `publishes`.
+    """
+    table = item_id.class_
+    query = select(item_id, table.version, table.status, table.deprecation, table.revocation)
+    shown = or_(table.status == VersionStatus.PUBLISHED, item_id.in_(publishes))
+    found: dict[str, list[VersionLine]] = {}
+    for row_id, number, status, deprecation, revocation in session.execute(
+        query.where(item_id.in_([each.id for each in items]), shown).order_by(table.version_order.desc())
+    ):
+        version = VersionLine(number, VersionStatus(status), deprecation=mark(deprecation), revocation=mark(revocation))
+        found.setdefault(row_id, []).append(version)
+    return found
+
+
+def names(session: Session, user_ids: Iterable[str | None]) -> Mapping[str, str]:
+    """What these users are called, by their ids; those who are gone are left out."""
+    wanted = {each for each in user_ids if each is not None}
+    return {found.id: found.username for found in session.execute(select(User).where(User.id.in_(wanted))).scalars()}
+
+
+def named(known: Mapping[str, str], user_ids: Sequence[str]) -> Sequence[str]:
+    """Those of the users who are there, by name."""
+    return sorted(known[each] for each in user_ids if each in known)
+
+
+def offered(actor: Actor, item: Item, version: Version | None, *, publishes: bool, updates: bool) -> frozenset[RegistryAction]:
+    """What the actor, who has these rights on the item, can do with a version of it as it stands."""
+    if version is None:
+        return frozenset()
+    published = version.is_published
+    possible = {
+        RegistryAction.DEPRECATE: publishes and published and version.deprecation is None,
+        RegistryAction.UNDEPRECATE: publishes and version.deprecation is not None,
+        RegistryAction.REVOKE: updates and published and version.revocation is None,
+        RegistryAction.UNREVOKE: updates and version.revocation is not None,
+        RegistryAction.RELEASE: publishes and version.status == VersionStatus.HELD and actor.user_id in item.publishers,
+        RegistryAction.DELETE: updates if published else publishes,
+    }
+    return frozenset(action for action, is_possible in possible.items() if is_possible)
+
+
+def changes(action: RegistryAction, fields: Mapping[str, str]) -> UpdateVersion:
+    """What the service is sent for an action that marks a version."""
+    reason, link = fields.get("reason", "").strip(), fields.get("link", "").strip() or None
+    match action:
+        case RegistryAction.DEPRECATE:
+            return UpdateVersion(deprecation=Deprecation(reason=reason, link=link))
+        case RegistryAction.UNDEPRECATE:
+            return UpdateVersion(deprecation=None)
+        case RegistryAction.REVOKE:
+            return UpdateVersion(revocation=Revocation(reason=reason, link=link))
+        case _:
+            return UpdateVersion(revocation=None)
