@@ -160,6 +160,15 @@ def test_a_block_is_built_from_what_is_filled_in_without_scripts(plain: Page, pe
     assert "region=" not in plain.url, "what is filled in stays out of the address"
 
 
+def test_a_module_of_many_inputs_fits_into_the_form(plain: Page, person: Person, api: httpx.Client) -> None:
+    name = made(api, "1.0.0", files={"main.tf": "".join(f'variable "v{number}" {{}}\n' for number in range(150))})
+    plain.goto(person.server.url + path(name))
+    plain.get_by_text("Fill in the inputs").click()
+    plain.get_by_label("v149").fill("the last")
+    plain.get_by_role("button", name="Build the block").click()
+    assert 'v149 = "the last"' in plain.get_by_label("Block to copy").input_value()
+
+
 def test_a_version_is_deprecated_revoked_and_deleted_with_a_reason_and_with_care(plain: Page, person: Person, api: httpx.Client) -> None:
     name = made(api, "1.0.0", "1.1.0")
     plain.goto(person.server.url + path(name))
