@@ -51,7 +51,7 @@ class ModuleReader:
                     return await asyncio.to_thread(_answer, result)
                 except Failed as failure:
                     log.warning("an archive of a module could not be read", reason=str(failure))
-                    raise _refused(str(failure)) from None
+                    raise _refused(_told(failure)) from None
 
 
 async def _send(stdin: asyncio.StreamWriter, pieces: AsyncIterable[bytes]) -> None:
@@ -80,6 +80,12 @@ def _answer(result: BinaryIO) -> ModuleContents:
     if answer.contents is None:
         raise Invalid(answer.refused, code="bad_archive")
     return answer.contents
+
+
+def _told(failure: Failed) -> str:
+    """The program says in one line what a publisher can mend; a traceback is the operator's."""
+    lines = str(failure).splitlines()
+    return lines[0] if len(lines) == 1 else "the program that reads it failed, and the server's log says how"
 
 
 def _refused(why: str) -> Invalid:

@@ -76,6 +76,7 @@ async def test_what_ends_the_stream_ends_the_program_and_is_raised() -> None:
         ("kill -XCPU $$", "more time or memory than there is for it"),
         ("kill -SEGV $$", "the program that reads it ended with -11"),
         ("echo it is too much >&2; exit 1", "it is too much"),
+        ("printf 'Traceback:\\n  at /secret\\n' >&2; exit 1", "the program that reads it failed, and the server's log says how$"),
     ],
 )
 async def test_a_program_that_dies_is_a_refusal_that_says_how(monkeypatch: pytest.MonkeyPatch, script: str, says: str) -> None:
