@@ -55,6 +55,7 @@ from terrapod_core.storage import Purpose
 from terrapod_core.ui.doors import WorkspaceDoor
 from terrapod_core.ui.module_doors import ModuleDoor
 from terrapod_core.ui.provider_doors import KeyDoor, ProviderDoor
+from terrapod_core.ui.registry_doors import UsesDoor
 from terrapod_core.ui.registry_views import RegistryPages
 from terrapod_core.ui.run_doors import RunDoor
 from terrapod_core.ui.workspace_doors import WorkspacePageDoor
@@ -153,6 +154,7 @@ def _capability_routes(parts: Services, web: Web) -> CapabilityRoutes:
 
 
 def _pages(parts: Services, web: Web) -> ui.Pages:
+    uses = UsesDoor(parts.consumers, parts.db)
     return ui.Pages(
         parts.people,
         web,
@@ -163,8 +165,8 @@ def _pages(parts: Services, web: Web) -> ui.Pages:
         ),
         live=parts.live,
         registry=RegistryPages(
-            ModuleDoor(parts.modules, parts.module_versions, parts.db, parts.authz),
-            ProviderDoor(parts.providers, parts.provider_releases, parts.db),
+            ModuleDoor(parts.modules, parts.module_versions, uses, parts.db, parts.authz),
+            ProviderDoor(parts.providers, parts.provider_releases, uses, parts.db),
             KeyDoor(parts.gpg_keys, parts.db),
         ),
     )

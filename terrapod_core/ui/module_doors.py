@@ -19,7 +19,8 @@ from terrapod_core.registry.modules.models import Module, ModuleVersion
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.registry.modules.service import Modules
 from terrapod_core.registry.modules.versions import ModuleVersions
-from terrapod_core.ui.registry_doors import asked, changes, chosen_number, line, named, names, numbers, offered, paged, row
+from terrapod_core.registry.uses.kinds import MODULES
+from terrapod_core.ui.registry_doors import UsesDoor, asked, changes, chosen_number, line, named, names, numbers, offered, paged, row
 from terrapod_core.ui.registry_views import ItemRow, ModuleView, RegistryAction, Search, VersionLine
 
 KIND: Final = "modules"
@@ -31,6 +32,7 @@ class ModuleDoor:
 
     modules: Modules
     versions: ModuleVersions
+    uses: UsesDoor
     db: Database
     authz: Authorizer
 
@@ -62,6 +64,7 @@ class ModuleDoor:
             labels=module.labels,
             versions=paged(page, [line(each) for each in page.items]),
             shown=line(version) if version is not None else None,
+            used_by=await self.uses.of(actor, MODULES, address),
             offered=offered(actor, module, version, publishes=publishes, updates=updates),
             may_publish=publishes,
             may_delete=updates,

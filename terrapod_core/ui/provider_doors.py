@@ -17,7 +17,8 @@ from terrapod_core.registry.providers.keys import GPGKeys
 from terrapod_core.registry.providers.models import GPGKey, ProviderPlatform, ProviderVersion, RegistryProvider, Source
 from terrapod_core.registry.providers.releases import Releases
 from terrapod_core.registry.providers.service import Providers
-from terrapod_core.ui.registry_doors import asked, changes, chosen_number, line, named, names, numbers, offered, paged, row
+from terrapod_core.registry.uses.kinds import PROVIDERS
+from terrapod_core.ui.registry_doors import UsesDoor, asked, changes, chosen_number, line, named, names, numbers, offered, paged, row
 from terrapod_core.ui.registry_views import (
     ItemRow,
     KeyLine,
@@ -37,6 +38,7 @@ class ProviderDoor:
 
     providers: Providers
     releases: Releases
+    uses: UsesDoor
     db: Database
 
     async def list(self, actor: Actor, page: PageRequest, search: Search) -> Page[ItemRow]:
@@ -67,6 +69,7 @@ class ProviderDoor:
             labels=provider.labels,
             versions=paged(page, [line(each) for each in page.items]),
             shown=line(version) if version is not None else None,
+            used_by=await self.uses.of(actor, PROVIDERS, address),
             offered=offered(actor, provider, version, publishes=provider.can_publish, updates=provider.can_update),
             may_publish=provider.can_publish,
             may_delete=provider.can_update,

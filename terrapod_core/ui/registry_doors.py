@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from terrapod_core.accounts import User
 from terrapod_core.authz import Actor
+from terrapod_core.db import Database
 from terrapod_core.jsonapi import Page, PageRequest, Query
 from terrapod_core.registry.lifecycle import Deprecation, Revocation, UpdateVersion
 from terrapod_core.registry.models import Item, Version, VersionStatus
-from terrapod_core.ui.registry_views import LISTS, ItemRow, Mark, RegistryAction, Search, VersionLine
+from terrapod_core.registry.uses.consumers import Consumers
+from terrapod_core.registry.uses.kinds import Kind
+from terrapod_core.ui.registry_views import LISTS, ItemRow, Mark, RegistryAction, Search, UsedBy, UseLine, VersionLine
+from terrapod_core.workspaces import queries as workspaces_queries
 
 T = TypeVar("T")
+USES: Final = 20
+"""Workspaces that a page names; the API tells all."""
+
+
+@dataclass(frozen=True)
+class UsesDoor:
+    """Who uses what."""
+
+    consumers: Consumers
+    db: Database
+
+    async def of(self, actor: Actor, kind: Kind, address: Sequence[str]) -> UsedBy:
+        """The workspaces that use a module or provider that the actor may read."""
+        found = await self.consumers.list(actor, kind, address, Query.parse({"page[size]": str(USES)}))
+        ids = [each.workspace_id for each in found.page.items]
+        names = await self.db.read(lambda session: {each.id: each.name for each in workspaces_queries.by_ids(session, ids)})
+        lines = [
+            UseLine(names[each.workspace_id], each.version, each.run_id, each.last_used_at, each.plan_only)
+            for each in found.page.items
+            if each.workspace_id in names
+        ]
+        return UsedBy(lines, found.total, found.hidden)
 
 
 def asked(page: PageRequest, search: Search) -> Query:
@@ -43,6 +70,7 @@ def line(version: Version) -> VersionLine:
         created_by=version.created_by_name,
         deprecation=mark(version.deprecation),
         revocation=mark(version.revocation),
+        downloads=version.download_count,
     )
 
 

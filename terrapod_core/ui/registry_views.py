@@ -80,6 +80,7 @@ class VersionLine:
     created_by: str = ""
     deprecation: Mark | None = None
     revocation: Mark | None = None
+    downloads: int = 0
 
     @property
     def is_usable(self) -> bool:
@@ -90,6 +91,31 @@ class VersionLine:
     def is_prerelease(self) -> bool:
         """Whether terraform takes it by its exact number alone."""
         return "-" in self.number.partition("+")[0]
+
+
+@dataclass(frozen=True)
+class UseLine:
+    """A workspace that uses a version."""
+
+    workspace: str
+    version: str
+    run_id: str
+    """The last run that used it."""
+    used_at: datetime
+    plan_only: bool
+    """Whether it was only ever planned with."""
+
+
+@dataclass(frozen=True)
+class UsedBy:
+    """Which workspaces use an item."""
+
+    lines: Sequence[UseLine]
+    """Some of those that the one who looks may read, the newest versions first."""
+    workspaces: int
+    """How many there are in all."""
+    hidden: int
+    """How many of them the one who looks may not read."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +131,7 @@ class ItemView:
     versions: Page[VersionLine]
     shown: VersionLine | None
     """The version that the page is about; `None` while there is none."""
+    used_by: UsedBy
     offered: frozenset[RegistryAction]
     """What the one who looks can do with it."""
     may_publish: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.cli.conftest import NewWorkspace
 from tests.cli.registry.test_modules import WITH_SUBMODULE, init, publish, using
 from tests.cli.registry.test_providers import new_provider, source
 from tests.support import wire
+from tests.support.browser import Browser, Page
 from tests.support.providers import publish_unsigned
 from tests.support.real_provider import configuration, release
 from tests.support.server import Server
@@ -39,6 +41,13 @@ def downloads(api: httpx.Client, item: str, *, at_least: int = 1) -> list[dict[s
     return until(look, what="the downloads are counted")
 
 
+def page_of(server: Server, address: str) -> Page:
+    """A page of the registry, as an admin sees it."""
+    with closing(Browser(server)) as browser:
+        asked = browser.open(f"{server.url}/app/default/registry/{address}")
+        return browser.submit(asked, asked.form("/app/sign-in"), email=server.email, password=server.password)
+
+
 def test_a_remote_run_says_which_modules_and_providers_it_used(new_workspace: NewWorkspace, server: Server) -> None:
     inner, outer = fresh("module"), fresh("module")
     for name in (inner, outer):
@@ -62,6 +71,10 @@ def test_a_remote_run_says_which_modules_and_providers_it_used(new_workspace: Ne
     planned = workspace.run_of(workspace.tf.run("plan"))["id"]
     found = consumers(server.api, f"{MODULES}/{outer}/aws")
     assert found == [("1.1.0", workspace.id, planned, True), ("1.0.0", workspace.id, run, False)]
+    shown = page_of(server, f"modules/default/{outer}/aws")
+    assert {f"{server.url}/app/default/{workspace.name}/runs/{each}" for each in (planned, run)} <= set(shown.links)
+    assert "only planned" in shown.text
+    assert f"/app/default/workspaces/{workspace.name}" in page_of(server, f"providers/default/{provider}").text
     assert consumers(server.api, f"{MODULES}/{inner}/aws") == [("0.3.1", workspace.id, run, False)]
     applied = workspace.run_of(workspace.tf.run("apply", "-auto-approve"))["id"]
     assert consumers(server.api, f"{MODULES}/{outer}/aws") == [("1.1.0", workspace.id, applied, False)]
