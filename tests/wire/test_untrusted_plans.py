@@ -54,7 +54,7 @@ def children(server: Server, secret: str) -> set[str]:
 def files(server: Server, secret: str) -> list[Path]:
     """Files of the runner that hold it."""
     found = []
-    for path in server.data.rglob("*"):
+    for path in server.directory.rglob("*"):
         if path.is_file() and not path.is_symlink() and "terrapod.db" not in path.name:
             try:
                 if secret.encode() in path.read_bytes():
