@@ -102,7 +102,7 @@ async def test_one_wrong_binding_changes_nothing(house: House, wrong: Ref) -> No
 
 async def test_a_workspace_has_no_more_than_fifty_labels(house: House) -> None:
     workspace = await house.workspace(labels={f"k{number}": None for number in range(50)})
-    with pytest.raises(Invalid, match="at most 50 labels"):
+    with pytest.raises(Invalid, match="At most 50 labels"):
         await house.workspaces.tagging.add_tags(ALICE, workspace.id, [tag("more")])
 
 
