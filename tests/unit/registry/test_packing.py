@@ -78,10 +78,10 @@ def test_only_the_right_to_execute_is_kept_of_a_files_mode(tmp_path: Path) -> No
 
 
 def test_links_become_what_they_point_at_so_that_terraform_finds_it(tmp_path: Path) -> None:
-    directory = write(tmp_path / "m", {"shared/versions.tf": "terraform {}", "main.tf": ""})
-    (directory / "versions.tf").symlink_to("shared/versions.tf")
+    directory = write(tmp_path / "m", {"common/versions.tf": "terraform {}", "main.tf": ""})
+    (directory / "versions.tf").symlink_to("common/versions.tf")
     (directory / "modules").mkdir()
-    (directory / "modules" / "same").symlink_to("../shared")
+    (directory / "modules" / "same").symlink_to("../common")
     tree = read(io.BytesIO(archived(directory)), ArchiveLimits())
     assert tree.files["versions.tf"] == tree.files["modules/same/versions.tf"] == b"terraform {}"
 
