@@ -19,6 +19,7 @@ from terrapod_core.plugin.context import ContextFactory
 from terrapod_core.plugin.coordination import CoordinationBackend
 from terrapod_core.plugin.keys import KeyProvider
 from terrapod_core.plugin.migrations import Migrations
+from terrapod_core.plugin.mirrors import RegistryMirror
 from terrapod_core.plugin.runners import RunnerBackend
 from terrapod_core.plugin.settings import section_of
 from terrapod_core.plugin.storage import StorageBackend
@@ -102,6 +103,10 @@ class Plugins:
     def coordination_backends(self, contexts: ContextFactory) -> dict[str, CoordinationBackend]:
         """Coordination backends by name, like `storage_backends`."""
         return self._named("register_coordination_backends", contexts, CoordinationBackend)  # type: ignore[type-abstract]
+
+    def registry_mirrors(self, contexts: ContextFactory) -> dict[str, RegistryMirror]:
+        """Registry mirrors by name, like `storage_backends`."""
+        return self._named("register_registry_mirrors", contexts, RegistryMirror)  # type: ignore[type-abstract]
 
     def migrations(self) -> dict[str, Migrations]:
         """The migrations of plugins that own tables, by plugin name."""

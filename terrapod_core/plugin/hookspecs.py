@@ -16,6 +16,7 @@ from terrapod_core.plugin.context import PluginContext
 from terrapod_core.plugin.coordination import CoordinationBackend
 from terrapod_core.plugin.keys import KeyProvider
 from terrapod_core.plugin.migrations import Migrations
+from terrapod_core.plugin.mirrors import RegistryMirror
 from terrapod_core.plugin.runners import RunnerBackend
 from terrapod_core.plugin.settings import PluginSettings
 from terrapod_core.plugin.storage import StorageBackend
@@ -62,6 +63,12 @@ def register_coordination_backends(context: PluginContext) -> Sequence[Coordinat
 
 
 @hookspec
+def register_registry_mirrors(context: PluginContext) -> Sequence[RegistryMirror]:  # type: ignore[empty-body]
+    """Upstreams that engines, providers and modules are cached from, each under a name of its own; by name, the first that serves
+    an address is asked."""
+
+
+@hookspec
 def register_migrations() -> Migrations:  # type: ignore[empty-body]
     """The alembic migrations of the plugin's own tables, run after the core's whenever the core's are run."""
 
@@ -73,6 +80,7 @@ HOOKS: Final = {
     "register_runner_backends": "runner backend",
     "register_key_providers": "key provider",
     "register_coordination_backends": "coordination backend",
+    "register_registry_mirrors": "registry mirror",
     "register_migrations": "migrations",
 }
 """Every hook, and what a plugin that implements it provides."""

@@ -13,7 +13,7 @@ from functools import cached_property
 import pysequoia
 from pysequoia import Cert, Profile, SignatureMode, Tsk
 
-from terrapod_core.registry.providers.openpgp import SecretKey
+from terrapod_core.packages.openpgp import SecretKey
 
 LINUX = ("linux", "amd64")
 PROGRAM = b"#!/bin/sh\nexit 1\n"

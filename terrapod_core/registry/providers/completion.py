@@ -9,12 +9,12 @@ from terrapod_core import audit
 from terrapod_core.authz import Actor
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Conflict
+from terrapod_core.packages.files import DEFAULT_PROTOCOLS, zip_name
+from terrapod_core.packages.sums import read_sums
 from terrapod_core.registry import publishing
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.providers import queries
-from terrapod_core.registry.providers.files import DEFAULT_PROTOCOLS, zip_name
 from terrapod_core.registry.providers.models import ProviderPlatform, ProviderVersion, RegistryProvider, Source
-from terrapod_core.registry.providers.sums import read_sums
 
 
 def named_by(provider: RegistryProvider, version: ProviderVersion) -> Mapping[tuple[str, str], str] | None:

@@ -16,8 +16,9 @@ from terrapod_core.authz.gate import missing
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Conflict, Invalid
 from terrapod_core.jsonapi import Page, PageRequest
+from terrapod_core.packages import openpgp
 from terrapod_core.registry.door import Door
-from terrapod_core.registry.providers import openpgp, queries
+from terrapod_core.registry.providers import queries
 from terrapod_core.registry.providers.documents import CreateGPGKey, UpdateGPGKey
 from terrapod_core.registry.providers.models import GPGKey, GPGKeyProvider, RegistryProvider
 

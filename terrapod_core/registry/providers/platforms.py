@@ -13,11 +13,11 @@ from terrapod_core.authz.gate import missing
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Conflict, Invalid
 from terrapod_core.jsonapi import Page, PageRequest
+from terrapod_core.packages.files import zip_name
 from terrapod_core.registry.door import Door
 from terrapod_core.registry.providers import queries
 from terrapod_core.registry.providers.completion import check_pending, named_by
 from terrapod_core.registry.providers.documents import CreatePlatform
-from terrapod_core.registry.providers.files import zip_name
 from terrapod_core.registry.providers.links import Links
 from terrapod_core.registry.providers.models import ProviderPlatform, ProviderVersion, RegistryProvider
 from terrapod_core.registry.providers.releases import Releases

@@ -14,6 +14,7 @@ from terrapod_core.authz.gate import missing
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Conflict, Invalid, InvalidTransition
 from terrapod_core.jsonapi import Page, PageRequest
+from terrapod_core.packages.sums import written_sums
 from terrapod_core.registry import lifecycle, publishing
 from terrapod_core.registry.door import Door
 from terrapod_core.registry.lifecycle import UpdateVersion
@@ -25,7 +26,6 @@ from terrapod_core.registry.providers.links import Links
 from terrapod_core.registry.providers.models import KIND, ProviderPlatform, ProviderVersion, RegistryProvider, Source
 from terrapod_core.registry.providers.server_key import ServerKey
 from terrapod_core.registry.providers.service import NOUN, VERSION_NOUN, Providers, check_maker, placed, visible
-from terrapod_core.registry.providers.sums import written_sums
 from terrapod_core.storage.discards import discard
 
 RESOURCE: Final = "registry-provider-versions"

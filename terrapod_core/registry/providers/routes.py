@@ -7,15 +7,15 @@ from typing import Final
 from quart import Blueprint, Response, request
 
 from terrapod_core import organizations
+from terrapod_core.packages.openpgp import SIGNATURE_BYTES
+from terrapod_core.packages.sums import SUMS_BYTES
 from terrapod_core.registry.documents import UpdateItem
 from terrapod_core.registry.lifecycle import UpdateVersion
 from terrapod_core.registry.providers.documents import CreatePlatform, CreateProvider, CreateProviderVersion
-from terrapod_core.registry.providers.openpgp import SIGNATURE_BYTES
 from terrapod_core.registry.providers.platforms import Platforms
 from terrapod_core.registry.providers.releases import Releases
 from terrapod_core.registry.providers.resources import PLATFORM, PROVIDER, TAG_BINDING, VERSION
 from terrapod_core.registry.providers.service import Providers
-from terrapod_core.registry.providers.sums import SUMS_BYTES
 from terrapod_core.registry.providers.uploads import Uploads
 from terrapod_core.registry.subjects import Downloaded
 from terrapod_core.storage import Archives, Capability, Purpose

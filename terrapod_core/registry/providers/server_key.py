@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database
-from terrapod_core.registry.providers import openpgp
+from terrapod_core.packages import openpgp
 from terrapod_core.registry.providers.models import SERVER_KEY, ProviderSigningKey
 from terrapod_core.secrets import Keyring
 

@@ -13,12 +13,13 @@ from terrapod_core import audit
 from terrapod_core.authz import SYSTEM, Actor, Permission
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from terrapod_core.packages import openpgp
+from terrapod_core.packages.sums import read_sums
+from terrapod_core.packages.zips import Expected, Package, PackageInspector, PackageLimits
 from terrapod_core.registry.door import Door
-from terrapod_core.registry.providers import openpgp, queries
+from terrapod_core.registry.providers import queries
 from terrapod_core.registry.providers.completion import check_pending, complete_if_whole
 from terrapod_core.registry.providers.models import ProviderPlatform, ProviderVersion, RegistryProvider, Source
-from terrapod_core.registry.providers.package import Expected, Package, PackageInspector, PackageLimits
-from terrapod_core.registry.providers.sums import read_sums
 from terrapod_core.storage import ArchiveKind, Archives, Objects, Stored
 from terrapod_core.storage.claims import Claim, Claims
 from terrapod_core.storage.streams import inspected, is_same

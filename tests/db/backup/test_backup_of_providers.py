@@ -10,7 +10,7 @@ import pytest
 from terrapod_core.app import Terrapod
 from terrapod_core.authz import Actor
 from terrapod_core.errors import Conflict
-from terrapod_core.registry.providers import openpgp
+from terrapod_core.packages import openpgp
 from terrapod_core.registry.providers.documents import CreateGPGKey, CreatePlatform, CreateProvider, CreateProviderVersion
 from tests.db.backup.conftest import Install, backed_up, restored
 from tests.support.planted import Planted, pieces

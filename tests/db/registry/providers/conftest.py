@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from terrapod_core.accounts import User
-from terrapod_core.registry.providers import openpgp
+from terrapod_core.packages import openpgp
 from terrapod_core.registry.providers.models import GPGKey, ProviderPlatform, ProviderVersion, RegistryProvider
 from terrapod_core.storage.discards import DiscardedObject
 from tests.db.agents.conftest import URL, Answer, Site, site

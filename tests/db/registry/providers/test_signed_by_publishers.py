@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from terrapod_core.registry.providers import openpgp
+from terrapod_core.packages import openpgp
 from tests.db.registry.providers.conftest import FAKE, PROVIDERS, Registry
 from tests.support.releases import LINUX, Publisher, Release, package
 from tests.support.wire import document

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from terrapod_core.registry.providers import openpgp
+from terrapod_core.packages import openpgp
 from terrapod_core.registry.providers.models import ProviderSigningKey
 from tests.db.registry.providers.conftest import FAKE, PROVIDERS, Registry
 from tests.support.releases import LINUX, Release, zipped

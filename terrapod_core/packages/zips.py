@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from terrapod_core.errors import Invalid
-from terrapod_core.registry.providers.files import MANIFEST, MANIFEST_BYTES, read_manifest
+from terrapod_core.packages.files import MANIFEST, MANIFEST_BYTES, read_manifest
 
 STEP: Final = 1 << 20
 """Bytes unpacked at a time."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from terrapod_core.errors import Invalid
-from terrapod_core.registry.providers.files import manifest_name, platform_of, zip_name
+from terrapod_core.packages.files import manifest_name, platform_of, zip_name
 
 SUMS_BYTES: Final = 64 * 1024
 

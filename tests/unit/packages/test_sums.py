@@ -7,8 +7,8 @@ import re
 import pytest
 
 from terrapod_core.errors import Invalid
-from terrapod_core.registry.providers.files import platform_of, read_manifest
-from terrapod_core.registry.providers.sums import read_sums, written_sums
+from terrapod_core.packages.files import platform_of, read_manifest
+from terrapod_core.packages.sums import read_sums, written_sums
 from tests.support.releases import Release
 
 A, B = "a" * 64, "b" * 64

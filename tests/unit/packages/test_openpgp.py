@@ -11,7 +11,7 @@ import pytest
 from pysequoia import Profile, Sig, Tsk
 
 from terrapod_core.errors import Invalid
-from terrapod_core.registry.providers import openpgp
+from terrapod_core.packages import openpgp
 from tests.support.releases import Publisher
 
 NOW = datetime.now(UTC)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from terrapod_core.errors import Invalid
-from terrapod_core.registry.providers.package import Expected, Package, PackageInspector, PackageLimits
+from terrapod_core.packages.zips import Expected, Package, PackageInspector, PackageLimits
 from tests.support.releases import PROGRAM, Release, package, zipped
 
 LIMITS = PackageLimits(entries=20, unpacked_bytes=100 << 20, ratio=200)
