@@ -24,6 +24,8 @@ PREFIXES: Final[dict[str, str]] = {
     "event": "events in the outbox",
     "gpgkey": "gpg-keys",
     "job": "jobs",
+    "mirpkg": "packages in the cache",
+    "mirrel": "releases in the cache",
     "mod": "registry-modules",
     "modver": "registry-module-versions",
     "org": "organizations (attribute external-id)",

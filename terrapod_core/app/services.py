@@ -26,6 +26,10 @@ from terrapod_core.db import Bounds, Database
 from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
+from terrapod_core.mirrors.filling import Packages
+from terrapod_core.mirrors.indexes import Indexes
+from terrapod_core.mirrors.releases import Releases as MirrorReleases
+from terrapod_core.mirrors.upstreams import Upstreams
 from terrapod_core.outgoing import HTTPClients, own_servers
 from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsMetering
 from terrapod_core.projects import (
@@ -34,7 +38,6 @@ from terrapod_core.projects import (
 )
 from terrapod_core.registry.contents.reader import ModuleReader
 from terrapod_core.registry.door import Door
-from terrapod_core.registry.listings import Listings
 from terrapod_core.registry.modules import handlers as modules_handlers
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.service import Modules
@@ -85,6 +88,7 @@ from terrapod_core.tarballs import ArchiveLimits
 from terrapod_core.variables import (
     handlers as variables_handlers,
 )
+from terrapod_core.web.listings import Listings
 from terrapod_core.web.rates import Meter
 from terrapod_core.web.shared_meter import SharedMeter
 from terrapod_core.workspaces import (
@@ -115,6 +119,7 @@ class Services:
         self.authz = Authorizer()
         self.http = HTTPClients(settings.outgoing, own_servers(settings))
         self._open_plugins()
+        self._open_mirrors()
         self._open_rooms()
         self._open_runs()
         self.conditions = Conditions(
@@ -156,6 +161,7 @@ class Services:
         self.rotation = Rotation(self.db, self.keyring, self.objects)
         self.capabilities = Capabilities(self.keyring, self.clock)
         self.refusals = Refusals(self.db)
+        self.mirror_plugins = self.plugins.registry_mirrors(contexts)
         self.people = accounts.open_accounts(
             self.db, self.keyring, self.settings, self.authz, self.plugins.auth_providers(contexts), self._readable, self.refusals
         )
@@ -171,6 +177,13 @@ class Services:
             self.db.wakeups.use(self.plugins.choose(offered, "coordination", "redis", "redis.url"))
         elif not self.db.is_sqlite:
             self.db.wakeups.use(PostgreSQLCoordination(self.db.url))
+
+    def _open_mirrors(self) -> None:
+        settings = self.settings.mirrors
+        self.upstreams = Upstreams(self.mirror_plugins, settings.sealed)
+        self.mirror_indexes = Indexes(self.db, self.upstreams, settings)
+        self.mirror_releases = MirrorReleases(self.db, self.upstreams, new_keys=settings.new_keys)
+        self.mirror_packages = Packages(self.db, self.upstreams, self.archives, self.objects, limit=settings.package_bytes)
 
     def _open_rooms(self) -> None:
         settings, limits = self.settings, self.settings.limits

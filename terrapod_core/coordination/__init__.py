@@ -5,7 +5,7 @@ from __future__ import annotations
 from terrapod_core.coordination.alone import Alone
 from terrapod_core.coordination.leases import Leases
 from terrapod_core.coordination.postgresql import PostgreSQLCoordination
-from terrapod_core.coordination.topics import ACCESS, EVENTS, JOBS, LOGS, PHASES, READERS, TOLD
+from terrapod_core.coordination.topics import ACCESS, EVENTS, JOBS, LOGS, MIRRORS, PHASES, READERS, TOLD
 from terrapod_core.coordination.wakeups import Carrying, Wakeups
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "EVENTS",
     "JOBS",
     "LOGS",
+    "MIRRORS",
     "PHASES",
     "READERS",
     "TOLD",

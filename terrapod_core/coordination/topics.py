@@ -24,3 +24,6 @@ LOGS: Final = "logs"
 
 READERS: Final = "readers"
 """Somebody reads the log of a phase, the key, and would hear of its growth."""
+
+MIRRORS: Final = "mirrors"
+"""A package, the key, is in the cache now: whoever waits for another process's download of it may go on."""

@@ -6,7 +6,7 @@ terraform calls a key by the last 64 bits of its primary key's fingerprint: sixt
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import pysequoia
@@ -35,6 +35,8 @@ class PublicKey:
     user: str
     """The first name in it, as `Jane <jane@example.com>`; may be empty."""
     expires_at: datetime | None
+    armor: str
+    """As it was read."""
 
 
 def read_key(armor: str, now: datetime, *, pointer: str | None = _KEY) -> PublicKey:
@@ -60,7 +62,7 @@ def read_key(armor: str, now: datetime, *, pointer: str | None = _KEY) -> Public
         raise _no_key(pointer, f"the key {fingerprint[-16:]} is revoked")
     if expires_at is not None and expires_at <= now:
         raise _no_key(pointer, f"the key {fingerprint[-16:]} expired on {expires_at:%Y-%m-%d}")
-    return PublicKey(fingerprint[-16:], fingerprint, users[0] if users else "", expires_at)
+    return PublicKey(fingerprint[-16:], fingerprint, users[0] if users else "", expires_at, armor)
 
 
 def verify(document: bytes, signature: bytes, armor: str, now: datetime) -> bytes:
@@ -84,6 +86,17 @@ def verify(document: bytes, signature: bytes, armor: str, now: datetime) -> byte
     except RuntimeError:
         raise _no_signature(f"the key {key.key_id} did not sign these bytes; sign SHA256SUMS as it was uploaded") from None
     return bytes(read)
+
+
+def made_at(signature: bytes) -> datetime:
+    """When a signature says that it was made: the moment at which a key that has expired since was still good. Raises `Invalid`."""
+    try:
+        made = Sig.from_bytes(signature).created
+    except RuntimeError as error:
+        raise _no_signature(f"it cannot be read ({_said(error)})") from None
+    if made is None:
+        raise _no_signature("it does not say when it was made")
+    return made if made.tzinfo is not None else made.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)

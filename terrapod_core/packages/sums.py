@@ -6,7 +6,7 @@ terraform looks its zip up here by its exact name, and believes what it finds on
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from terrapod_core.errors import Invalid
@@ -20,25 +20,27 @@ SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _LINE: Final = re.compile(r"([0-9a-fA-F]{64})  ?([^\s*/\\]{1,255})\s*")
 
 
+def named_sums(document: bytes) -> dict[str, str]:
+    """The SHA-256 of each file by name, whatever files there are: for sums of releases that were not made for this server.
+
+    Raises `Invalid` for a line that terraform could not read, and for a file that is named with two different sums.
+    """
+    found: dict[str, str] = {}
+    for digest, name in _lines(document):
+        if found.setdefault(name, digest) != digest:
+            raise _refused(f"it names {name} twice")
+    return found
+
+
 def read_sums(document: bytes, provider: str, version: str) -> dict[tuple[str, str], str]:
     """The SHA-256 of each platform's zip, by operating system and architecture.
 
     Raises `Invalid` for a line that terraform could not read, a file twice, a file that no release of this version has, and when no zip
     is named.
     """
-    try:
-        lines = document.decode("ascii").splitlines()
-    except UnicodeDecodeError:
-        raise _refused("it is no text of ASCII characters") from None
     found: dict[tuple[str, str], str] = {}
     seen: set[str] = set()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise _refused(f"line {number} is not 64 hexadecimal digits, two blanks and a file's name")
-        digest, name = match[1].lower(), match[2]
+    for digest, name in _lines(document):
         if name in seen:
             raise _refused(f"it names {name} twice")
         seen.add(name)
@@ -57,6 +59,21 @@ def written_sums(sums: Mapping[tuple[str, str], str], provider: str, version: st
     """The same file for a release that the server signs, in the order of the names."""
     lines = [f"{digest}  {zip_name(provider, version, *platform)}\n" for platform, digest in sums.items()]
     return "".join(sorted(lines, key=lambda line: line.partition("  ")[2])).encode()
+
+
+def _lines(document: bytes) -> Iterator[tuple[str, str]]:
+    """Digest, in lower case, and name, line by line."""
+    try:
+        lines = document.decode("ascii").splitlines()
+    except UnicodeDecodeError:
+        raise _refused("it is no text of ASCII characters") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise _refused(f"line {number} is not 64 hexadecimal digits, two blanks and a file's name")
+        yield match[1].lower(), match[2]
 
 
 def _refused(why: str) -> Invalid:

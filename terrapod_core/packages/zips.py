@@ -170,6 +170,25 @@ class PackageInspector:
             raise _refused(f"{program.filename} must not be executed: give it the mode 755 and pack it again, with a zip that keeps modes")
 
 
+def dirhash(zip_file: IO[bytes], limits: PackageLimits) -> str:
+    """The `h1:` hash of any zip; what it unpacks to is bounded. Raises `Invalid` for what cannot be read.
+
+    For what its publisher vouches for: nothing else of it is judged here. Computes much: call it off the event loop.
+    """
+    hashes: dict[str, str] = {}
+    try:
+        with zipfile.ZipFile(zip_file) as archive:
+            entries = archive.infolist()
+            if len(entries) > limits.entries or sum(entry.file_size for entry in entries) > limits.unpacked_bytes:
+                raise _refused(f"it has more than {limits.entries} entries, or unpacks to more than {limits.unpacked_bytes} bytes")
+            for entry in entries:
+                if not entry.is_dir():
+                    hashes[entry.filename] = _hashed(archive, entry)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError, struct.error) as error:
+        raise _refused(f"it cannot be read as a zip ({error})") from None
+    return _h1(hashes)
+
+
 def _check_entry(entry: zipfile.ZipInfo) -> None:
     name, shown = entry.orig_filename, repr(entry.orig_filename)
     parts = name.rstrip("/").split("/")

@@ -19,8 +19,8 @@ from terrapod_core.authz import Actor, Authorizer, GuardKind, Level
 from terrapod_core.authz.reserved import reserve, reserved_among
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, InvalidTransition
+from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry.models import Item, Version, VersionStatus
-from terrapod_core.registry.versions import SemanticVersion
 
 
 @dataclass(frozen=True)

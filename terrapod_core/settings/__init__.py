@@ -7,6 +7,7 @@ from terrapod_core.settings._bounds import Audit, Limits, Live, Outgoing, Retent
 from terrapod_core.settings._convert import Raw, build, nearest
 from terrapod_core.settings._fields import MASK, SettingsError, fields_of, masked, setting, subsections, variable
 from terrapod_core.settings._load import load
+from terrapod_core.settings._mirrors import Mirrors
 from terrapod_core.settings._parts import Database, Log, PluginChoice, Redis, Runner, Secrets, Server, Storage
 from terrapod_core.settings._people import Auth, Bootstrap, Sessions, Tokens, Workspaces
 from terrapod_core.settings._reference import Reference, reference, reference_of
@@ -24,6 +25,7 @@ __all__ = [
     "Live",
     "Log",
     "Metrics",
+    "Mirrors",
     "Outgoing",
     "PluginChoice",
     "Raw",

@@ -11,6 +11,7 @@ from terrapod_core.settings._base_url import check_base_url
 from terrapod_core.settings._bounds import Audit, Limits, Live, Outgoing, Retention
 from terrapod_core.settings._convert import Raw
 from terrapod_core.settings._fields import Field, fields_of, is_table, masked, setting, sounds_secret
+from terrapod_core.settings._mirrors import Mirrors
 from terrapod_core.settings._parts import Database, Log, PluginChoice, Redis, Runner, Secrets, Server, Storage
 from terrapod_core.settings._people import Auth, Bootstrap, Sessions, Tokens, Workspaces
 from terrapod_core.settings._watching import Metrics, Tracing
@@ -46,6 +47,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     live: Live = field(default_factory=Live)
     outgoing: Outgoing = field(default_factory=Outgoing)
+    mirrors: Mirrors = field(default_factory=Mirrors)
     workspaces: Workspaces = field(default_factory=Workspaces)
     audit: Audit = field(default_factory=Audit)
     retention: Retention = field(default_factory=Retention)

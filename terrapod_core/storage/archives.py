@@ -22,7 +22,7 @@ class ArchiveKind(StrEnum):
 
     MODULE = "modules"
     PROVIDER = "providers"
-    ENGINE = "engines"
+    MIRRORED = "mirrored"
 
 
 class Archives:

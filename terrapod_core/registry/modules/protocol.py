@@ -13,17 +13,17 @@ from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database
 from terrapod_core.errors import NotFound
+from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry import lifecycle
 from terrapod_core.registry.door import Door
-from terrapod_core.registry.listings import Listings
 from terrapod_core.registry.modules import detail, queries
 from terrapod_core.registry.modules.models import Module, ModuleVersion
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.registry.modules.service import NOUN
 from terrapod_core.registry.modules.versions import VERSION_NOUN
 from terrapod_core.registry.subjects import subject_of
-from terrapod_core.registry.versions import SemanticVersion
 from terrapod_core.storage import Capabilities, Purpose
+from terrapod_core.web.listings import Listings
 
 DOWNLOAD_LIFE: Final = timedelta(minutes=15)
 

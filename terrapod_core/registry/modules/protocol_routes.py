@@ -10,10 +10,10 @@ from typing import Final
 from quart import Blueprint, Response, request
 
 from terrapod_core.errors import Gone
-from terrapod_core.registry.listings import etag
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.web import Web
+from terrapod_core.web.listings import etag
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"

@@ -13,9 +13,9 @@ from terrapod_core import organizations
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, PageRequest, Query, Tagged
+from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.modules.models import GUARD, Module, ModuleContents, ModuleLabel, ModuleVersion, Numbered
-from terrapod_core.registry.versions import SemanticVersion
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, NotFound
 from terrapod_core.jsonapi import Page, PageRequest
-from terrapod_core.registry import lifecycle, publishing, versions as numbers
+from terrapod_core.packages import versions as numbers
+from terrapod_core.packages.versions import SemanticVersion
+from terrapod_core.registry import lifecycle, publishing
 from terrapod_core.registry.contents.reader import ModuleReader
 from terrapod_core.registry.door import Door
 from terrapod_core.registry.lifecycle import UpdateVersion
@@ -27,7 +29,6 @@ from terrapod_core.registry.modules.documents import CreateVersion
 from terrapod_core.registry.modules.models import KIND, Module, ModuleContents, ModuleVersion
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.registry.modules.service import NOUN
-from terrapod_core.registry.versions import SemanticVersion
 from terrapod_core.storage import ArchiveKind, Archives, Capabilities, Objects, Purpose, Stored
 from terrapod_core.storage.claims import Claim, Claims
 from terrapod_core.storage.discards import discard

@@ -11,9 +11,9 @@ from msgspec import UNSET, UnsetType
 from terrapod_core.errors import Invalid, Problems
 from terrapod_core.packages.files import checked_protocols, is_platform_word, zip_name
 from terrapod_core.packages.sums import SHA256
+from terrapod_core.packages.versions import SemanticVersion, checked
 from terrapod_core.registry.documents import UpdateItem
 from terrapod_core.registry.names import LONGEST, NAMESPACE, namespace_of, registry_name
-from terrapod_core.registry.versions import SemanticVersion, checked
 
 KEY_ID: Final = re.compile(r"[0-9A-F]{16}")
 MOST_PROTOCOLS: Final = 20

@@ -16,13 +16,13 @@ from terrapod_core.authz import Actor, Permission
 from terrapod_core.errors import Conflict, NotFound
 from terrapod_core.registry.door import Door
 from terrapod_core.registry.lifecycle import refuse_revoked
-from terrapod_core.registry.listings import Listings
 from terrapod_core.registry.models import Version
 from terrapod_core.registry.providers import queries, server_key
 from terrapod_core.registry.providers.links import Links
 from terrapod_core.registry.providers.models import ProviderPlatform, ProviderVersion, RegistryProvider, Source
 from terrapod_core.registry.providers.service import NOUN
 from terrapod_core.registry.subjects import subject_of
+from terrapod_core.web.listings import Listings
 
 MOST_WARNINGS: Final = 20
 """terraform shows all of them to everybody who installs any version."""

@@ -6,9 +6,9 @@ from typing import Final
 
 from quart import Blueprint, Response, request
 
-from terrapod_core.registry.listings import etag
 from terrapod_core.registry.providers.installs import Installs
 from terrapod_core.web import Web
+from terrapod_core.web.listings import etag
 
 JSON: Final = "application/json"
 BASE: Final = "/registry/providers/<namespace>/<name>"

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, defer
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, PageRequest, Query
+from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.providers.models import (
     GUARD,
@@ -21,7 +22,6 @@ from terrapod_core.registry.providers.models import (
     ProviderVersion,
     RegistryProvider,
 )
-from terrapod_core.registry.versions import SemanticVersion
 
 BY_ADDRESS: Final = LookUp(
     RegistryProvider,

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 from terrapod_core.accounts import APIToken
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.jsonapi import Page, Query
+from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.uses.documents import Use
 from terrapod_core.registry.uses.kinds import Kind
 from terrapod_core.registry.uses.models import By
-from terrapod_core.registry.versions import SemanticVersion
 
 
 @dataclass(frozen=True)

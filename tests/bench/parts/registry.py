@@ -14,7 +14,7 @@ from statistics import median
 
 import httpx
 
-from terrapod_core.registry.versions import checked
+from terrapod_core.packages.versions import checked
 from tests.bench.parts.states import peak_of, rate_text, upload
 from tests.bench.tools.load import Load, measure as load
 from tests.bench.tools.report import Report, mebibytes

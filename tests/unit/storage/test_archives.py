@@ -98,7 +98,7 @@ async def test_what_was_put_lies_there_as_it_is(archives: Archives, backend: Fai
 
 
 async def test_an_empty_archive_is_one(archives: Archives) -> None:
-    stored = await archives.put(ArchiveKind.ENGINE, "tool-1", chunked(b""), limit=0)
+    stored = await archives.put(ArchiveKind.MIRRORED, "tool-1", chunked(b""), limit=0)
     assert (stored.size, await read(archives, stored.key)) == (0, b"")
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from terrapod_core.errors import Invalid
-from terrapod_core.registry.versions import SemanticVersion, checked
+from terrapod_core.packages.versions import SemanticVersion, checked
 
 RISING = [
     "0.0.0",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrapod_core.registry.listings import Listings
+from terrapod_core.web.listings import Listings
 
 
 def test_a_document_is_made_once_for_a_revision() -> None:

@@ -1,0 +1,8 @@
+"""Caches of engines, providers and modules that others publish: fetched once, verified, kept, and good without the internet.
+
+addresses   source addresses as people write them, checked and brought into one form
+upstreams   which plugin answers for an address, and whether anybody may be asked at all
+indexes     which versions there are, remembered
+releases    the signed sums of one version, verified once and pinned for ever
+filling     one download for all who wait for it, passed on while it comes, completed only once it is verified
+"""
