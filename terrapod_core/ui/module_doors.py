@@ -64,7 +64,7 @@ class ModuleDoor:
             labels=module.labels,
             versions=paged(page, [line(each) for each in page.items]),
             shown=line(version) if version is not None else None,
-            used_by=await self.uses.of(actor, MODULES, address),
+            used_by=await self.uses.of(actor, MODULES, wanted),
             offered=offered(actor, module, version, publishes=publishes, updates=updates),
             may_publish=publishes,
             may_delete=updates,

@@ -15,6 +15,7 @@ from terrapod_core.registry.providers import queries, server_key
 from terrapod_core.registry.providers.completion import awaited
 from terrapod_core.registry.providers.keys import GPGKeys
 from terrapod_core.registry.providers.models import GPGKey, ProviderPlatform, ProviderVersion, RegistryProvider, Source
+from terrapod_core.registry.providers.queries import Address
 from terrapod_core.registry.providers.releases import Releases
 from terrapod_core.registry.providers.service import Providers
 from terrapod_core.registry.uses.kinds import PROVIDERS
@@ -49,13 +50,13 @@ class ProviderDoor:
 
     async def show(self, actor: Actor, address: Sequence[str], number: str | None, versions: PageRequest, part: str) -> ProviderView:
         """A provider as its page shows it; it has no parts."""
-        namespace, name = address
-        provider = await self.providers.read(actor, namespace, name)
-        page = await self.releases.list(actor, namespace, name, versions)
+        wanted = Address(*address)
+        provider = await self.providers.read(actor, wanted)
+        page = await self.releases.list(actor, wanted, versions)
         if number is None:
             found = await self.db.read(lambda session: _numbers(session, [provider]))
             number = chosen_number(found.get(provider.id, ()))
-        version = await self.releases.read(actor, namespace, name, number) if number is not None else None
+        version = await self.releases.read(actor, wanted, number) if number is not None else None
 
         def more(session: Session) -> tuple[Mapping[str, str], KeyLine | None]:
             return names(session, [provider.owner_id, *provider.publishers]), _key_of(session, provider, version)
@@ -69,7 +70,7 @@ class ProviderDoor:
             labels=provider.labels,
             versions=paged(page, [line(each) for each in page.items]),
             shown=line(version) if version is not None else None,
-            used_by=await self.uses.of(actor, PROVIDERS, address),
+            used_by=await self.uses.of(actor, PROVIDERS, wanted),
             offered=offered(actor, provider, version, publishes=provider.can_publish, updates=provider.can_update),
             may_publish=provider.can_publish,
             may_delete=provider.can_update,
@@ -83,19 +84,19 @@ class ProviderDoor:
 
     async def act(self, actor: Actor, address: Sequence[str], number: str, action: RegistryAction, fields: Mapping[str, str]) -> None:
         """Do it, by the same service as the API."""
-        namespace, name = address
+        wanted = Address(*address)
         match action:
             case RegistryAction.RELEASE:
-                await self.releases.release(actor, namespace, name, number)
+                await self.releases.release(actor, wanted, number)
             case RegistryAction.DELETE:
-                await self.releases.delete(actor, namespace, name, number)
+                await self.releases.delete(actor, wanted, number)
             case _:
-                await self.releases.update(actor, namespace, name, number, changes(action, fields))
+                await self.releases.update(actor, wanted, number, changes(action, fields))
 
     async def delete(self, actor: Actor, address: Sequence[str]) -> None:
         """Delete a provider with all of its versions."""
-        namespace, name = address
-        await self.providers.delete(actor, namespace, name)
+        wanted = Address(*address)
+        await self.providers.delete(actor, wanted)
 
 
 @dataclass(frozen=True)

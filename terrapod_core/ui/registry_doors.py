@@ -32,8 +32,8 @@ class UsesDoor:
     consumers: Consumers
     db: Database
 
-    async def of(self, actor: Actor, kind: Kind, address: Sequence[str]) -> UsedBy:
-        """The workspaces that use a module or provider that the actor may read."""
+    async def of(self, actor: Actor, kind: Kind, address: Any) -> UsedBy:
+        """The workspaces that use the item of this address, which the actor may read."""
         found = await self.consumers.list(actor, kind, address, Query.parse({"page[size]": str(USES)}))
         ids = [each.workspace_id for each in found.page.items]
         names = await self.db.read(lambda session: {each.id: each.name for each in workspaces_queries.by_ids(session, ids)})

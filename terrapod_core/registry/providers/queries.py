@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Select, bindparam, false, func, or_, select
@@ -23,6 +24,16 @@ from terrapod_core.registry.providers.models import (
 )
 from terrapod_core.registry.versions import SemanticVersion
 
+
+@dataclass(frozen=True)
+class Address:
+    """How paths name a provider."""
+
+    namespace: str
+    name: str
+
+
+BY_ID: Final = LookUp(RegistryProvider, select(RegistryProvider).where(RegistryProvider.id == bindparam("provider_id")))
 BY_ADDRESS: Final = LookUp(
     RegistryProvider,
     select(RegistryProvider).where(RegistryProvider.namespace == bindparam("namespace"), RegistryProvider.name == bindparam("name")),
@@ -31,20 +42,24 @@ BY_ADDRESS: Final = LookUp(
 NEWEST: Final = (ProviderVersion.version_order.desc(),)
 
 
-def provider(session: Session, namespace: str, name: str) -> RegistryProvider | None:
-    """The provider of this address, or `None`; says nothing about who may see it."""
-    return BY_ADDRESS.over(session, {"namespace": namespace, "name": name})
+def parameters(wanted: str | Address) -> tuple[LookUp[RegistryProvider], dict[str, str]]:
+    """The look-up of a provider by its id or its address, and what it is given."""
+    if isinstance(wanted, str):
+        return BY_ID, {"provider_id": wanted}
+    return BY_ADDRESS, {"namespace": wanted.namespace, "name": wanted.name}
 
 
-def provider_by_id(session: Session, provider_id: str) -> RegistryProvider | None:
-    """The provider, or `None`."""
-    return session.execute(select(RegistryProvider).where(RegistryProvider.id == provider_id)).scalar_one_or_none()
+def provider(session: Session, wanted: str | Address) -> RegistryProvider | None:
+    """The provider, or `None`; says nothing about who may see it."""
+    look_up, values = parameters(wanted)
+    return look_up.over(session, values)
 
 
-def provider_for_update(session: Session, provider_id: str) -> RegistryProvider | None:
+def for_update(session: Session, wanted: str | Address) -> RegistryProvider | None:
     """The same with its row locked until the transaction ends: whoever changes it or one of its versions starts here."""
-    query = select(RegistryProvider).where(RegistryProvider.id == provider_id).with_for_update().execution_options(populate_existing=True)
-    return session.execute(query).scalar_one_or_none()
+    look_up, values = parameters(wanted)
+    query = look_up.query.with_for_update().execution_options(populate_existing=True)
+    return session.execute(query, values).scalar_one_or_none()
 
 
 def providers(session: Session, authz: Authorizer, actor: Actor, query: Query) -> Page[RegistryProvider]:
@@ -93,7 +108,7 @@ def version_by_id(session: Session, version_id: str) -> ProviderVersion | None:
 def version_for_update(session: Session, version_id: str) -> tuple[RegistryProvider, ProviderVersion] | None:
     """The version and its provider, both rows locked, the provider's first."""
     found = version_by_id(session, version_id)
-    provider = provider_for_update(session, found.provider_id) if found is not None else None
+    provider = for_update(session, found.provider_id) if found is not None else None
     if provider is None:
         return None
     query = select(ProviderVersion).where(ProviderVersion.id == version_id).with_for_update().execution_options(populate_existing=True)

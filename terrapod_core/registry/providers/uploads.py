@@ -72,7 +72,7 @@ class Uploads:
 
         def look(session: Session) -> tuple[bytes, str]:
             version = queries.version_by_id(session, version_id)
-            provider = queries.provider_by_id(session, version.provider_id) if version is not None else None
+            provider = queries.provider(session, version.provider_id) if version is not None else None
             if version is None or provider is None:
                 raise NotFound(_GONE)
             if version.source != Source.PUBLISHER:
@@ -191,7 +191,7 @@ def _given(version: ProviderVersion | None) -> ProviderVersion:
 def _of_platform(session: Session, platform_id: str) -> tuple[ProviderPlatform, ProviderVersion, RegistryProvider]:
     platform = queries.platform_by_id(session, platform_id)
     version = queries.version_by_id(session, platform.version_id) if platform is not None else None
-    provider = queries.provider_by_id(session, version.provider_id) if version is not None else None
+    provider = queries.provider(session, version.provider_id) if version is not None else None
     if platform is None or version is None or provider is None:
         raise NotFound(_GONE)
     return platform, version, provider
