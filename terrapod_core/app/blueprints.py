@@ -166,7 +166,7 @@ def _pages(parts: Services, web: Web) -> ui.Pages:
         live=parts.live,
         registry=RegistryPages(
             ModuleDoor(parts.modules, parts.module_versions, uses, parts.db, parts.authz),
-            ProviderDoor(parts.providers, parts.provider_releases, uses, parts.db),
+            ProviderDoor(parts.providers, parts.provider_releases, uses, parts.db, parts.authz),
             KeyDoor(parts.gpg_keys, parts.db),
         ),
     )
