@@ -43,7 +43,7 @@ def routes(protocol: ModuleProtocol, web: Web) -> Blueprint:
 
     @modules.get(f"{BASE}/versions")
     async def list_module_versions(namespace: str, name: str, provider: str) -> Response:
-        document, module = await protocol.versions(await web.actor(engine=True), Address(namespace, name, provider))
+        module, document = await protocol.versions(await web.actor(engine=True), Address(namespace, name, provider))
         return listed(module, document)
 
     @modules.get(f"{BASE}/<version>/download")

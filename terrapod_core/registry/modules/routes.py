@@ -14,9 +14,10 @@ from terrapod_core.registry.lifecycle import UpdateVersion
 from terrapod_core.registry.modules.documents import CreateModule, CreateVersion, UpdateModule
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.queries import Address
-from terrapod_core.registry.modules.resources import MODULE, TAG_BINDING, VERSION
+from terrapod_core.registry.modules.resources import MODULE, VERSION
 from terrapod_core.registry.modules.service import TYPE, Modules
 from terrapod_core.registry.modules.versions import ModuleVersions
+from terrapod_core.registry.resources import TAG_BINDING
 from terrapod_core.registry.subjects import Downloaded
 from terrapod_core.storage import Archives, Capability, Purpose
 from terrapod_core.web import CapabilityRoutes, Web

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from terrapod_core.authz import Actor, Permission
 from terrapod_core.errors import Conflict, NotFound
 from terrapod_core.registry.door import Door
-from terrapod_core.registry.lifecycle import refuse_revoked
+from terrapod_core.registry.lifecycle import newest_usable, refuse_revoked
 from terrapod_core.registry.listings import Listings
 from terrapod_core.registry.models import Version
 from terrapod_core.registry.providers import queries, server_key
@@ -96,12 +96,7 @@ class Installs:
         """
         look_up, values = queries.parameters(address)
         provider = self._door.allowed(actor, Permission.REGISTRY_READ, await self._door.db.look_up(look_up, **values), noun=NOUN)
-        document = self._listings.get(provider.id, provider.revision)
-        if document is None:
-            document = await self._door.db.read(
-                lambda session: self._listings.made(provider.id, provider.revision, lambda: _document(session, provider))
-            )
-        return provider, document
+        return provider, await self._listings.of(self._door.db, provider, lambda session: _document(session, provider))
 
     async def find(self, actor: Actor, address: Address, number: str, os: str, arch: str) -> Found:
         """The zip of a platform. Raises `NotFound`, which terraform explains itself, and `Gone` for a version that is revoked."""
@@ -112,7 +107,7 @@ class Installs:
             if version is None or not version.is_published:
                 raise NotFound(f"{provider.address} has no version {number}")
             if version.revocation is not None:
-                refuse_revoked(provider, version, queries.newest_good(session, provider.id))
+                refuse_revoked(provider, version, newest_usable(queries.installable(session, provider.id)))
             platform = queries.platform(session, version.id, os, arch)
             if platform is None:
                 there = queries.platforms(session, [version.id]).get(version.id, ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Select, bindparam, false, func, or_, select
 from sqlalchemy.orm import Session, defer
@@ -13,6 +13,7 @@ from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, PageRequest, Query
 from terrapod_core.registry.models import VersionStatus
+from terrapod_core.registry.paging import page_of
 from terrapod_core.registry.providers.models import (
     GUARD,
     GPGKey,
@@ -79,7 +80,7 @@ def providers(session: Session, authz: Authorizer, actor: Actor, query: Query) -
         if tag.value is not None:
             labelled = labelled.where(func.coalesce(ProviderLabel.value, "") == tag.value)
         found = found.where(RegistryProvider.id.in_(labelled))
-    return _page(session, found.order_by(RegistryProvider.namespace, RegistryProvider.name), query.page)
+    return page_of(session, found.order_by(RegistryProvider.namespace, RegistryProvider.name), query.page)
 
 
 def named(session: Session, namespace: str, names: Sequence[str]) -> Sequence[RegistryProvider]:
@@ -121,7 +122,7 @@ def versions(session: Session, provider_id: str, page: PageRequest, *, all_of_th
     found = select(ProviderVersion).where(ProviderVersion.provider_id == provider_id)
     if not all_of_them:
         found = found.where(ProviderVersion.status == VersionStatus.PUBLISHED.value)
-    return _page(session, found.order_by(*NEWEST), page)
+    return page_of(session, found.order_by(*NEWEST), page)
 
 
 def published(session: Session, provider_ids: Sequence[str]) -> Sequence[ProviderVersion]:
@@ -140,19 +141,6 @@ def _published(provider_ids: Sequence[str]) -> Select[ProviderVersion]:
         ProviderVersion.provider_id.in_(provider_ids), ProviderVersion.status == VersionStatus.PUBLISHED.value
     )
     return query.order_by(ProviderVersion.provider_id, *NEWEST)
-
-
-def newest_good(session: Session, provider_id: str) -> str | None:
-    """The highest version that is published and not revoked; a pre-release only where there is nothing else."""
-    good = [each for each in installable(session, provider_id) if each.revocation is None]
-    releases = [each.version for each in good if "-" not in each.version.partition("+")[0]]
-    return next(iter([*releases, *(each.version for each in good)]), None)
-
-
-def versions_by_ids(session: Session, version_ids: Sequence[str]) -> Sequence[tuple[ProviderVersion, RegistryProvider]]:
-    """Those of the versions that there are, each with its provider."""
-    query = select(ProviderVersion, RegistryProvider).join(RegistryProvider, RegistryProvider.id == ProviderVersion.provider_id)
-    return [(row[0], row[1]) for row in session.execute(query.where(ProviderVersion.id.in_(version_ids)))]
 
 
 # -- platforms
@@ -184,7 +172,7 @@ def platform_by_id(session: Session, platform_id: str) -> ProviderPlatform | Non
 def platform_page(session: Session, version_id: str, page: PageRequest) -> Page[ProviderPlatform]:
     """One page of a version's platforms."""
     found = select(ProviderPlatform).where(ProviderPlatform.version_id == version_id)
-    return _page(session, found.order_by(ProviderPlatform.os, ProviderPlatform.arch), page)
+    return page_of(session, found.order_by(ProviderPlatform.os, ProviderPlatform.arch), page)
 
 
 def keys_of_provider(session: Session, provider_id: str) -> Sequence[str]:
@@ -223,7 +211,7 @@ def gpg_keys(session: Session, authz: Authorizer, actor: Actor, namespaces: Sequ
     found = select(GPGKey).where(or_(GPGKey.whole_namespace, GPGKey.id.in_(bound)))
     if namespaces:
         found = found.where(GPGKey.namespace.in_(namespaces))
-    return _page(session, found.order_by(GPGKey.namespace, GPGKey.created_at, GPGKey.id), page)
+    return page_of(session, found.order_by(GPGKey.namespace, GPGKey.created_at, GPGKey.id), page)
 
 
 def bound_providers(session: Session, key_ids: Sequence[str]) -> Mapping[str, Sequence[RegistryProvider]]:
@@ -245,9 +233,3 @@ def signed_with(session: Session, key: GPGKey) -> Sequence[tuple[RegistryProvide
         .order_by(RegistryProvider.name, *NEWEST)
     )
     return [(row[0], row[1]) for row in session.execute(query) if row[1].revocation is None]
-
-
-def _page(session: Session, found: Select[Any], page: PageRequest) -> Page[Any]:
-    total = session.execute(select(func.count()).select_from(found.order_by(None).subquery())).scalar_one()
-    rows = session.execute(found.limit(page.size).offset(page.offset)).scalars().all()
-    return Page(rows, page.number, page.size, total)

@@ -19,7 +19,7 @@ from terrapod_core.registry.door import Door
 from terrapod_core.registry.lifecycle import UpdateVersion
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.providers import queries
-from terrapod_core.registry.providers.completion import awaited, complete, told
+from terrapod_core.registry.providers.completion import awaited, complete
 from terrapod_core.registry.providers.documents import CreateProviderVersion
 from terrapod_core.registry.providers.links import Links
 from terrapod_core.registry.providers.models import KIND, ProviderPlatform, ProviderVersion, RegistryProvider, Source
@@ -52,10 +52,8 @@ class Releases:
             number, protocols = new.number(), new.checked_protocols()
             if new.key_id:
                 await uow.run(lambda session: self._check_key(session, provider, str(new.key_id)))
-            await uow.run(lambda session: publishing.check_number_unburnt(session, KIND, provider, number))
             there = await uow.run(lambda session: queries.version(session, provider.id, new.version))
-            if there is not None:
-                raise publishing.number_taken(provider, there)
+            await uow.run(lambda session: publishing.check_number_free(session, KIND, provider, number, there))
             version = ProviderVersion(
                 id=ids.new("provver"),
                 provider_id=provider.id,
@@ -109,7 +107,7 @@ class Releases:
             if was_revoked and version.revocation is None:
                 await uow.run(lambda session: self._check_key_is_there(session, provider, version))
             if detail:
-                told(provider, uow.now())
+                provider.tell(uow.now())
                 self._record(uow, actor, "update", provider, version, **detail)
             await uow.commit()
         return await self.read(actor, address, number)
@@ -120,7 +118,7 @@ class Releases:
             provider, version = await self.locked(uow, actor, address, number, Permission.REGISTRY_PUBLISH)
             if version.is_published:
                 self._door.allowed(actor, Permission.REGISTRY_UPDATE, provider, noun=NOUN)
-                told(provider, uow.now())
+                provider.tell(uow.now())
             publishing.burn_number(uow, KIND, provider, version)
             platforms = await uow.run(lambda session: _platforms(session, version))
             discard(uow, [each.object_key for each in platforms])
@@ -161,7 +159,7 @@ class Releases:
             publishing.check_release(provider, version, actor)
             await uow.run(lambda session: self._check_key_is_there(session, provider, version))
             version.release(uow.now())
-            told(provider, uow.now())
+            provider.tell(uow.now())
             self._record(uow, actor, "release", provider, version, made_by=version.created_by_name)
             await uow.commit()
         return await self.read(actor, address, number)

@@ -15,10 +15,11 @@ from terrapod_core.registry.providers.openpgp import SIGNATURE_BYTES
 from terrapod_core.registry.providers.platforms import Platforms
 from terrapod_core.registry.providers.queries import Address
 from terrapod_core.registry.providers.releases import Releases
-from terrapod_core.registry.providers.resources import PLATFORM, PROVIDER, TAG_BINDING, VERSION
+from terrapod_core.registry.providers.resources import PLATFORM, PROVIDER, VERSION
 from terrapod_core.registry.providers.service import TYPE, Providers
 from terrapod_core.registry.providers.sums import SUMS_BYTES
 from terrapod_core.registry.providers.uploads import Uploads
+from terrapod_core.registry.resources import TAG_BINDING
 from terrapod_core.registry.subjects import Downloaded
 from terrapod_core.storage import Archives, Capability, Purpose
 from terrapod_core.web import CapabilityRoutes, Web

@@ -82,6 +82,15 @@ class Providers:
             self.shown(actor, provider)
         return page
 
+    async def labels(self, actor: Actor, wanted: str | Address) -> Sequence[ProviderLabel]:
+        """The labels of a provider, as tag bindings."""
+
+        def read(session: Session) -> Sequence[ProviderLabel]:
+            provider = self._door.allowed(actor, Permission.REGISTRY_READ, queries.provider(session, wanted), noun=NOUN)
+            return changes.labels_of(ProviderLabel, provider)
+
+        return await self._door.db.read(read)
+
     async def update(self, actor: Actor, address: Address, changed: UpdateItem) -> RegistryProvider:
         """Change labels, publishers, owner; needs the level admin."""
         async with self._door.db.uow() as uow:
@@ -117,15 +126,6 @@ class Providers:
         provider.can_publish = allows(actor, Permission.REGISTRY_PUBLISH, provider)
         provider.can_update = allows(actor, Permission.REGISTRY_UPDATE, provider)
         return provider
-
-    async def labels(self, actor: Actor, wanted: str | Address) -> Sequence[ProviderLabel]:
-        """The labels of a provider, as tag bindings."""
-
-        def read(session: Session) -> Sequence[ProviderLabel]:
-            provider = self._door.allowed(actor, Permission.REGISTRY_READ, queries.provider(session, wanted), noun=NOUN)
-            return [ProviderLabel(item_id=provider.id, key=key, value=value) for key, value in provider.labels.items()]
-
-        return await self._door.db.read(read)
 
     def load_versions(self, session: Session, actor: Any, providers: Sequence[RegistryProvider]) -> Sequence[ProviderVersion]:
         """The published versions of providers, for `include`; each provider knows their ids from then on."""
