@@ -112,7 +112,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
         modules_protocol_routes.routes(parts.module_protocol, web),
         providers_routes.routes(parts.providers, parts.provider_releases, parts.provider_platforms, web),
         providers_protocol_routes.routes(parts.provider_installs, web),
-        uses_routes.routes(parts.consumers, web),
+        *uses_routes.routes(parts.consumers, web),
         configurations_routes.routes(parts.configurations, web),
         states_routes.routes(parts.states, web),
         runs_routes.routes(parts.runs, parts.again, parts.configurations, web),
@@ -166,7 +166,7 @@ def _pages(parts: Services, web: Web) -> ui.Pages:
         live=parts.live,
         registry=RegistryPages(
             ModuleDoor(parts.modules, parts.module_versions, uses, parts.db, parts.authz),
-            ProviderDoor(parts.providers, parts.provider_releases, uses, parts.db),
+            ProviderDoor(parts.providers, parts.provider_releases, uses, parts.db, parts.authz),
             KeyDoor(parts.gpg_keys, parts.db),
         ),
     )

@@ -37,7 +37,7 @@ from terrapod_core.projects import (
     queries as projects_queries,
 )
 from terrapod_core.registry.contents.reader import ModuleReader
-from terrapod_core.registry.door import Door
+from terrapod_core.registry.door import Door as RegistryDoor
 from terrapod_core.registry.modules import handlers as modules_handlers
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.service import Modules
@@ -205,21 +205,7 @@ class Services:
             limits=WorkspaceLimits(limits.workspaces_per_user, creators=settings.workspaces.create),
             leftovers=(runs_queries.LEFT, states_queries.LEFT, configurations_queries.LEFT),
         )
-        self.modules = Modules(self.db, self.authz)
-        self.module_versions = ModuleVersions(
-            self.db,
-            self.authz,
-            self.archives,
-            self.objects,
-            self.capabilities,
-            limit=limits.module_bytes,
-            reader=ModuleReader(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes)),
-            actor_of=self._actor,
-        )
-        self.module_protocol = ModuleProtocol(self.db, self.authz, self.capabilities)
-        self._open_providers()
-        self.consumers = Consumers(Door(self.db, self.authz), hosts(settings), partial(workspaces_queries.readable_ids, self.authz))
-        self.downloads = Downloads(self.db)
+        self._open_registry()
         self.configurations = configurations.Configurations(
             self.db,
             self.authz,
@@ -238,14 +224,28 @@ class Services:
         self.variables = variables.Variables(self.db, self.authz, values)
         self.variable_sets = variables.VariableSets(self.db, self.authz, self.projects, values)
 
-    def _open_providers(self) -> None:
-        door, links = Door(self.db, self.authz), ProviderLinks(self.capabilities, self.clock)
+    def _open_registry(self) -> None:
+        door, limits = RegistryDoor(self.db, self.authz), self.settings.limits
+        self.modules = Modules(door)
+        self.module_versions = ModuleVersions(
+            door,
+            self.archives,
+            self.objects,
+            self.capabilities,
+            limit=limits.module_bytes,
+            reader=ModuleReader(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes)),
+            actor_of=self._actor,
+        )
+        self.module_protocol = ModuleProtocol(door, self.capabilities, Listings())
+        links = ProviderLinks(self.capabilities, self.clock)
         self.providers = Providers(door)
         self.provider_releases = Releases(door, self.providers, links, ServerKey(self.db, self.keyring))
         self.provider_platforms = Platforms(door, self.provider_releases, links)
-        self.provider_uploads = Uploads(door, self.archives, self.objects, self._actor, limit=self.settings.limits.provider_bytes)
+        self.provider_uploads = Uploads(door, self.archives, self.objects, self._actor, limit=limits.provider_bytes)
         self.provider_installs = Installs(door, links, Listings())
         self.gpg_keys = GPGKeys(door)
+        self.consumers = Consumers(door, hosts(self.settings), partial(workspaces_queries.readable_ids, self.authz))
+        self.downloads = Downloads(self.db)
 
     def _open_runs(self) -> None:
         backend, limits = self.runner_backend, self.settings.limits

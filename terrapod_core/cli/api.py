@@ -128,6 +128,18 @@ class API:
         body = msgspec.json.encode({"data": {"type": type_, "attributes": sent}}) if type_ else b""
         return await self._asked("POST", path, body)
 
+    async def make(self, path: str, found_at: str, type_: str, **attributes: object) -> dict[str, Any]:
+        """What is made by posting to a path, or what lies at `found_at` already. Raises the refusal to make it where nothing does."""
+        try:
+            answer = await self.post(path, type_, **attributes)
+        except Refused as refusal:
+            there = await self.find(found_at) if refusal.status in (409, 422) else None
+            if there is None:
+                raise
+            answer = there
+        data: dict[str, Any] = answer["data"]
+        return data
+
     async def put_file(self, link: str, file: Path, sent: Callable[[int], None]) -> None:
         """Upload a file to a link that needs no token, and so gets none; `sent` hears of the bytes as they go.
 

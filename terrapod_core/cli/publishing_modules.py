@@ -128,14 +128,7 @@ async def publish_module(api: API, address: Address, number: str, module: Packed
 
 async def _version(api: API, path: str, number: str) -> dict[str, Any]:
     """The version, made now, or begun before by the same user."""
-    try:
-        made = await api.post(f"{path}/versions", "registry-module-versions", version=number)
-    except Refused as refusal:
-        found = await api.find(f"{path}/{number}") if refusal.status == 409 else None
-        if found is None:
-            raise
-        made = found
-    version: dict[str, Any] = made["data"]
+    version = await api.make(f"{path}/versions", f"{path}/{number}", "registry-module-versions", version=number)
     return {"links": {}} | version
 
 

@@ -15,7 +15,7 @@ import msgspec
 from terrapod_core.cli.api import API, Refused
 from terrapod_core.cli.common import UsageProblem
 from terrapod_core.cli.uploading import eventually, say, upload
-from terrapod_core.registry.contents.writing import quoted
+from terrapod_core.registry.contents.usage import requirement
 
 ORG: Final = "organizations/default"
 _ZIP: Final = re.compile(r"terraform-provider-(?P<name>[0-9a-z-]+)_(?P<version>[0-9][^_]*)_(?P<os>[0-9a-z]+)_(?P<arch>[0-9a-z]+)\.zip")
@@ -91,7 +91,14 @@ async def publish_provider(api: API, namespace: str, release: Release, key_id: s
     if await api.find(path) is None:
         await api.post(f"{ORG}/registry-providers", "registry-providers", name=release.name, namespace=namespace)
         say(quiet, f"made the provider {name}")
-    version = await _version(api, path, release, await _key(api, namespace, release, key_id))
+    version = await api.make(
+        f"{path}/versions",
+        f"{path}/versions/{release.version}",
+        "registry-provider-versions",
+        version=release.version,
+        key_id=await _key(api, namespace, release, key_id),
+        protocols=release.protocols,
+    )
     if version["attributes"]["status"] != "published":
         await _upload_all(api, f"{path}/versions/{release.version}", version, release, quiet=quiet)
         version = (await api.get(f"{path}/versions/{release.version}"))["data"]
@@ -101,7 +108,7 @@ async def publish_provider(api: API, namespace: str, release: Release, key_id: s
     else:
         await eventually(lambda: _is_listed(api, name, release.version), f"{name} {release.version} to be listed")
         say(quiet, f"published {name} {release.version}, signed by {'the server' if release.sums is None else 'its publisher'}")
-    return _requirement(release, f"{api.where.host}/{name}")
+    return requirement(release.name, f"{api.where.host}/{name}", release.version)
 
 
 async def _key(api: API, namespace: str, release: Release, given: str | None) -> str | None:
@@ -117,21 +124,6 @@ async def _key(api: API, namespace: str, release: Release, given: str | None) ->
         known = ", ".join(sorted(key["attributes"]["key-id"] for key in keys)) or "none"
         raise UsageProblem(f"say which key signed the release, with --key-id: the namespace {namespace} has {known}")
     return str(keys[0]["attributes"]["key-id"])
-
-
-async def _version(api: API, path: str, release: Release, key_id: str | None) -> dict[str, Any]:
-    """The version, made now or begun before."""
-    try:
-        made = await api.post(
-            f"{path}/versions", "registry-provider-versions", version=release.version, key_id=key_id, protocols=release.protocols
-        )
-    except Refused as refusal:
-        found = await api.find(f"{path}/versions/{release.version}") if refusal.status in (409, 422) else None
-        if found is None:
-            raise
-        made = found
-    version: dict[str, Any] = made["data"]
-    return version
 
 
 async def _upload_all(api: API, path: str, version: dict[str, Any], release: Release, *, quiet: bool) -> None:
@@ -151,22 +143,15 @@ async def _upload_all(api: API, path: str, version: dict[str, Any], release: Rel
 
 
 async def _platform(api: API, path: str, each: Zip) -> dict[str, Any]:
-    try:
-        made = await api.post(
-            f"{path}/platforms",
-            "registry-provider-platforms",
-            os=each.os,
-            arch=each.arch,
-            shasum=await asyncio.to_thread(_sha256, each.file),
-            filename=each.file.name,
-        )
-    except Refused as refusal:
-        found = await api.find(f"{path}/platforms/{each.os}/{each.arch}") if refusal.status in (409, 422) else None
-        if found is None:
-            raise
-        made = found
-    platform: dict[str, Any] = made["data"]
-    return platform
+    return await api.make(
+        f"{path}/platforms",
+        f"{path}/platforms/{each.os}/{each.arch}",
+        "registry-provider-platforms",
+        os=each.os,
+        arch=each.arch,
+        shasum=await asyncio.to_thread(_sha256, each.file),
+        filename=each.file.name,
+    )
 
 
 async def _check_same(api: API, path: str, release: Release) -> None:
@@ -188,10 +173,3 @@ def _sha256(file: Path) -> str:
 
 async def _is_listed(api: API, name: str, version: str) -> bool:
     return any(each["version"] == version for each in (await api.get(f"registry/providers/{name}/versions"))["versions"])
-
-
-def _requirement(release: Release, source: str) -> str:
-    return (
-        "terraform {\n  required_providers {\n"
-        f"    {release.name} = {{\n      source  = {quoted(source)}\n      version = {quoted(release.version)}\n    }}\n  }}\n}}\n"
-    )

@@ -33,6 +33,11 @@ async def label(uow: UnitOfWork, table: type[Base], item: Item, wanted: Mapping[
     return True
 
 
+def labels_of(table: type[Base], item: Item) -> list[Any]:
+    """The labels of an item as rows of `table`, by key."""
+    return [table(item_id=item.id, key=key, value=value) for key, value in item.labels.items()]
+
+
 async def update_item(
     uow: UnitOfWork, authz: Authorizer, actor: Actor, table: type[Base], item: Item, changes: UpdateItem, *, noun: str
 ) -> dict[str, Any]:

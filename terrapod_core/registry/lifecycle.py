@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -75,6 +75,13 @@ def change(version: Version, changes: UpdateVersion, now: datetime) -> dict[str,
     if detail:
         version.updated_at = now
     return detail
+
+
+def newest_usable(published: Sequence[Version]) -> str | None:
+    """The newest of these versions, the newest number first, that is not revoked; a pre-release only where there is nothing else."""
+    usable = [each.version for each in published if each.revocation is None]
+    releases = (number for number in usable if "-" not in number.partition("+")[0])
+    return next(releases, usable[0] if usable else None)
 
 
 def refuse_revoked(item: Item, version: Version, instead: str | None) -> None:

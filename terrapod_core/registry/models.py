@@ -53,6 +53,11 @@ class Item:
     def address(self) -> str:
         """What people call it in a source address, without the host."""
 
+    def tell(self, now: datetime) -> None:
+        """What terraform is told of its versions changes with this transaction."""
+        self.revision += 1
+        self.updated_at = now
+
 
 class ItemLabel:
     """One label of an item. A kind adds `item_id`, with its foreign key, first of the primary key."""

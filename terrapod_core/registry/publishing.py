@@ -9,18 +9,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from sqlalchemy.orm import Session
 
-from terrapod_core.authz import Actor, Authorizer, GuardKind, Level
+from terrapod_core.authz import SYSTEM, Actor, Authorizer, GuardKind, Level, Permission
 from terrapod_core.authz.reserved import reserve, reserved_among
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, InvalidTransition
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry.models import Item, Version, VersionStatus
+
+ActorOf: TypeAlias = Callable[[Session, str], Actor | None]
+"""A user as they are now, by their id; `None` when disabled or gone."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,14 @@ def check_new_name(authz: Authorizer, actor: Actor, name: str, labels: Mapping[s
 def holds_back(item: Item, actor: Actor) -> bool:
     """Whether a version that the actor makes has to wait for a publisher."""
     return actor.user_id not in item.publishers
+
+
+def maker(session: Session, authz: Authorizer, actor_of: ActorOf, item: Item, version: Version) -> Actor:
+    """Who made the version, as they are now. An hour may have passed since: `Forbidden` when they may not publish it any more."""
+    who = actor_of(session, version.created_by_id) if version.created_by_id is not None else SYSTEM
+    if who is None or not authz.allows(who, Permission.REGISTRY_PUBLISH, item):
+        raise Forbidden(f"{version.created_by_name}, who made this version, may not publish it any more", code="level_too_low")
+    return who
 
 
 def check_release(item: Item, version: Version, actor: Actor) -> None:
@@ -87,30 +98,27 @@ def check_name_unburnt(session: Session, kind: str, item: Item) -> None:
 def burn_number(uow: UnitOfWork, kind: str, item: Item, version: Version) -> None:
     """Let nobody ever publish this number of the item again, which is being deleted; one that nobody ever saw stays free.
 
-    The item's row is locked by the caller, as it is in `check_number_unburnt`. `kind` is the item's.
+    The item's row is locked by the caller, as it is in `check_number_free`. `kind` is the item's.
     """
     if version.is_published:
         reserve(uow, _of_versions(kind), f"{item.id} {version.version_order}")
 
 
-def check_number_unburnt(session: Session, kind: str, item: Item, version: SemanticVersion) -> None:
-    """`Conflict` when a version of the item that was deleted had this number."""
-    if reserved_among(session, _of_versions(kind), [f"{item.id} {version.order}"]):
+def check_number_free(session: Session, kind: str, item: Item, number: SemanticVersion, there: Version | None) -> None:
+    """`Conflict` for a number that the item has already (`there`), and for one that a version had that was deleted."""
+    if there is not None:
+        state = {
+            VersionStatus.PENDING: "waits for its upload; upload to it, or delete it",
+            VersionStatus.HELD: "waits for a publisher to release it",
+            VersionStatus.PUBLISHED: "is published, and a published version never changes; take the next number",
+        }[VersionStatus(there.status)]
+        raise Conflict(f"version {there.version} of {item.address} {state}", code="version_exists")
+    if reserved_among(session, _of_versions(kind), [f"{item.id} {number.order}"]):
         raise Conflict(
-            f"version {version.precedence} of {item.address} was published and deleted, and its number is not given away again; "
+            f"version {number.precedence} of {item.address} was published and deleted, and its number is not given away again; "
             "take the next one",
             code="number_burnt",
         )
-
-
-def number_taken(item: Item, there: Version) -> Conflict:
-    """What is said of a number that the item has already."""
-    state = {
-        VersionStatus.PENDING: "waits for its upload; upload to it, or delete it",
-        VersionStatus.HELD: "waits for a publisher to release it",
-        VersionStatus.PUBLISHED: "is published, and a published version never changes; take the next number",
-    }[VersionStatus(there.status)]
-    return Conflict(f"version {there.version} of {item.address} {state}", code="version_exists")
 
 
 def _of_versions(kind: str) -> str:

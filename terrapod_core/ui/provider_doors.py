@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -15,87 +14,31 @@ from terrapod_core.registry.providers import queries, server_key
 from terrapod_core.registry.providers.completion import awaited
 from terrapod_core.registry.providers.keys import GPGKeys
 from terrapod_core.registry.providers.models import GPGKey, ProviderPlatform, ProviderVersion, RegistryProvider, Source
-from terrapod_core.registry.providers.releases import Releases
-from terrapod_core.registry.providers.service import Providers
 from terrapod_core.registry.uses.kinds import PROVIDERS
-from terrapod_core.ui.registry_doors import UsesDoor, asked, changes, chosen_number, line, named, names, numbers, offered, paged, row
-from terrapod_core.ui.registry_views import (
-    ItemRow,
-    KeyLine,
-    PlatformLine,
-    ProviderView,
-    RegistryAction,
-    Search,
-    VersionLine,
-)
-
-KIND: Final = "providers"
+from terrapod_core.ui.registry_doors import ItemDoor, paged
+from terrapod_core.ui.registry_views import KeyLine, PlatformLine, ProviderView
 
 
-@dataclass(frozen=True)
-class ProviderDoor:
+class ProviderDoor(ItemDoor[RegistryProvider, ProviderVersion]):
     """Providers, for their pages."""
 
-    providers: Providers
-    releases: Releases
-    uses: UsesDoor
-    db: Database
-
-    async def list(self, actor: Actor, page: PageRequest, search: Search) -> Page[ItemRow]:
-        """Those the actor may see, by address."""
-        found = await self.providers.list(actor, asked(page, search))
-        known = await self.db.read(lambda session: _numbers(session, found.items))
-        return paged(found, [row(each, KIND, known.get(each.id, ())) for each in found.items])
+    kind = PROVIDERS
+    lists = "providers"
 
     async def show(self, actor: Actor, address: Sequence[str], number: str | None, versions: PageRequest, part: str) -> ProviderView:
         """A provider as its page shows it; it has no parts."""
-        namespace, name = address
-        provider = await self.providers.read(actor, namespace, name)
-        page = await self.releases.list(actor, namespace, name, versions)
-        if number is None:
-            found = await self.db.read(lambda session: _numbers(session, [provider]))
-            number = chosen_number(found.get(provider.id, ()))
-        version = await self.releases.read(actor, namespace, name, number) if number is not None else None
-
-        def more(session: Session) -> tuple[Mapping[str, str], KeyLine | None]:
-            return names(session, [provider.owner_id, *provider.publishers]), _key_of(session, provider, version)
-
-        known, key = await self.db.read(more)
+        view, provider, version = await self.look(actor, address, number, versions)
+        if version is None:
+            return ProviderView(**vars(view))
         return ProviderView(
-            address=provider.address,
-            kind=KIND,
-            owner=known.get(provider.owner_id or ""),
-            publishers=named(known, provider.publishers),
-            labels=provider.labels,
-            versions=paged(page, [line(each) for each in page.items]),
-            shown=line(version) if version is not None else None,
-            used_by=await self.uses.of(actor, PROVIDERS, address),
-            offered=offered(actor, provider, version, publishes=provider.can_publish, updates=provider.can_update),
-            may_publish=provider.can_publish,
-            may_delete=provider.can_update,
-            platforms=[_platform(each) for each in version.platforms] if version is not None else (),
-            protocols=(version.protocols or ()) if version is not None else (),
-            signed_by_server=version is not None and version.source == Source.TERRAPOD,
-            key_id=version.key_id if version is not None else None,
-            key=key,
-            waits_for=awaited(provider, version, version.platforms) if version is not None and provider.can_publish else (),
+            **vars(view),
+            platforms=[_platform(each) for each in version.platforms],
+            protocols=version.protocols or (),
+            signed_by_server=version.source == Source.TERRAPOD,
+            key_id=version.key_id,
+            key=await self.db.read(lambda session: _key_of(session, provider, version)),
+            waits_for=awaited(provider, version, version.platforms) if view.may_publish else (),
         )
-
-    async def act(self, actor: Actor, address: Sequence[str], number: str, action: RegistryAction, fields: Mapping[str, str]) -> None:
-        """Do it, by the same service as the API."""
-        namespace, name = address
-        match action:
-            case RegistryAction.RELEASE:
-                await self.releases.release(actor, namespace, name, number)
-            case RegistryAction.DELETE:
-                await self.releases.delete(actor, namespace, name, number)
-            case _:
-                await self.releases.update(actor, namespace, name, number, changes(action, fields))
-
-    async def delete(self, actor: Actor, address: Sequence[str]) -> None:
-        """Delete a provider with all of its versions."""
-        namespace, name = address
-        await self.providers.delete(actor, namespace, name)
 
 
 @dataclass(frozen=True)
@@ -115,16 +58,12 @@ class KeyDoor:
         return await self.db.read(_own)
 
 
-def _numbers(session: Session, providers: Sequence[RegistryProvider]) -> Mapping[str, Sequence[VersionLine]]:
-    return numbers(session, ProviderVersion.provider_id, providers, {each.id for each in providers if each.can_publish})
-
-
 def _platform(platform: ProviderPlatform) -> PlatformLine:
     return PlatformLine(platform.os, platform.arch, platform.filename, platform.size, platform.sha256, platform.h1)
 
 
-def _key_of(session: Session, provider: RegistryProvider, version: ProviderVersion | None) -> KeyLine | None:
-    if version is None or version.key_id is None:
+def _key_of(session: Session, provider: RegistryProvider, version: ProviderVersion) -> KeyLine | None:
+    if version.key_id is None:
         return None
     if version.source == Source.TERRAPOD:
         return _own(session)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from terrapod_core.accounts import User
-from terrapod_core.authz import Actor
+from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.db import Database
 from terrapod_core.jsonapi import Page, PageRequest, Query
 from terrapod_core.registry.lifecycle import Deprecation, Revocation, UpdateVersion
 from terrapod_core.registry.models import Item, Version, VersionStatus
 from terrapod_core.registry.uses.consumers import Consumers
 from terrapod_core.registry.uses.kinds import Kind
-from terrapod_core.ui.registry_views import LISTS, ItemRow, Mark, RegistryAction, Search, UsedBy, UseLine, VersionLine
+from terrapod_core.ui.registry_views import LISTS, ItemRow, ItemView, Mark, RegistryAction, Search, UsedBy, UseLine, VersionLine
 from terrapod_core.workspaces import queries as workspaces_queries
 
 T = TypeVar("T")
+ItemT = TypeVar("ItemT", bound=Item)
+VersionT = TypeVar("VersionT", bound=Version)
 USES: Final = 20
 """Workspaces that a page names; the API tells all."""
 
@@ -32,8 +34,8 @@ class UsesDoor:
     consumers: Consumers
     db: Database
 
-    async def of(self, actor: Actor, kind: Kind, address: Sequence[str]) -> UsedBy:
-        """The workspaces that use a module or provider that the actor may read."""
+    async def of(self, actor: Actor, kind: Kind, address: Any) -> UsedBy:
+        """The workspaces that use the item of this address, which the actor may read."""
         found = await self.consumers.list(actor, kind, address, Query.parse({"page[size]": str(USES)}))
         ids = [each.workspace_id for each in found.page.items]
         names = await self.db.read(lambda session: {each.id: each.name for each in workspaces_queries.by_ids(session, ids)})
@@ -43,6 +45,99 @@ class UsesDoor:
             if each.workspace_id in names
         ]
         return UsedBy(lines, found.total, found.hidden)
+
+
+class Items(Protocol[ItemT]):
+    """What a door asks of the service of its items; `wanted` is an address of their kind."""
+
+    async def list(self, actor: Actor, query: Query, /) -> Page[ItemT]: ...
+
+    async def read(self, actor: Actor, wanted: Any, /) -> ItemT: ...
+
+    async def delete(self, actor: Actor, wanted: Any, /) -> None: ...
+
+
+class Versions(Protocol[VersionT]):
+    """What it asks of the service of their versions."""
+
+    async def list(self, actor: Actor, wanted: Any, page: PageRequest, /) -> Page[VersionT]: ...
+
+    async def read(self, actor: Actor, wanted: Any, number: str, /) -> VersionT: ...
+
+    async def update(self, actor: Actor, wanted: Any, number: str, changes: UpdateVersion, /) -> VersionT: ...
+
+    async def release(self, actor: Actor, wanted: Any, number: str, /) -> VersionT: ...
+
+    async def delete(self, actor: Actor, wanted: Any, number: str, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class ItemDoor(Generic[ItemT, VersionT]):
+    """What the doors of modules and of providers do alike; addresses are the parts of a page's path."""
+
+    kind: ClassVar[Kind]
+    lists: ClassVar[str]
+    """What the path of their list ends in: `modules` or `providers`."""
+
+    items: Items[ItemT]
+    versions: Versions[VersionT]
+    uses: UsesDoor
+    db: Database
+    authz: Authorizer
+
+    async def list(self, actor: Actor, page: PageRequest, search: Search) -> Page[ItemRow]:
+        """Those the actor may see, in the order of the API."""
+        found = await self.items.list(actor, asked(page, search))
+        known = await self.db.read(lambda session: self._numbers(session, actor, found.items))
+        return paged(found, [row(each, self.lists, known.get(each.id, ())) for each in found.items])
+
+    async def act(self, actor: Actor, address: Sequence[str], number: str, action: RegistryAction, fields: Mapping[str, str]) -> None:
+        """Do it, by the same service as the API."""
+        wanted = self.kind.address(*address)
+        match action:
+            case RegistryAction.RELEASE:
+                await self.versions.release(actor, wanted, number)
+            case RegistryAction.DELETE:
+                await self.versions.delete(actor, wanted, number)
+            case _:
+                await self.versions.update(actor, wanted, number, changes(action, fields))
+
+    async def delete(self, actor: Actor, address: Sequence[str]) -> None:
+        """Delete an item with all of its versions."""
+        await self.items.delete(actor, self.kind.address(*address))
+
+    async def look(
+        self, actor: Actor, address: Sequence[str], number: str | None, versions: PageRequest
+    ) -> tuple[ItemView, ItemT, VersionT | None]:
+        """What every page of an item shows, the item, and the version that the page is about: that of this number, or one it chooses."""
+        wanted = self.kind.address(*address)
+        item = await self.items.read(actor, wanted)
+        page = await self.versions.list(actor, wanted, versions)
+        if number is None:
+            found = await self.db.read(lambda session: self._numbers(session, actor, [item]))
+            number = chosen_number(found.get(item.id, ()))
+        version = await self.versions.read(actor, wanted, number) if number is not None else None
+        known = await self.db.read(lambda session: names(session, [item.owner_id, *item.publishers]))
+        publishes = self.authz.allows(actor, Permission.REGISTRY_PUBLISH, item)
+        updates = self.authz.allows(actor, Permission.REGISTRY_UPDATE, item)
+        view = ItemView(
+            address=item.address,
+            kind=self.lists,
+            owner=known.get(item.owner_id or ""),
+            publishers=named(known, item.publishers),
+            labels=item.labels,
+            versions=paged(page, [line(each) for each in page.items]),
+            shown=line(version) if version is not None else None,
+            used_by=await self.uses.of(actor, self.kind, wanted),
+            offered=offered(actor, item, version, publishes=publishes, updates=updates),
+            may_publish=publishes,
+            may_delete=updates,
+        )
+        return view, item, version
+
+    def _numbers(self, session: Session, actor: Actor, items: Sequence[ItemT]) -> Mapping[str, Sequence[VersionLine]]:
+        publishes = {each.id for each in items if self.authz.allows(actor, Permission.REGISTRY_PUBLISH, each)}
+        return numbers(session, self.kind.item_id, items, publishes)
 
 
 def asked(page: PageRequest, search: Search) -> Query:

@@ -13,6 +13,7 @@ from quart import Blueprint, Response, request
 from terrapod_core import organizations
 from terrapod_core.authz import Actor
 from terrapod_core.errors import Invalid, NotFound
+from terrapod_core.registry.contents.usage import requirement
 from terrapod_core.ui import usage_form
 from terrapod_core.ui.pages import Pages, go, wanted_page
 from terrapod_core.ui.registry_views import LISTS, ItemPages, ModuleView, RegistryAction, RegistryPages, Search
@@ -113,17 +114,8 @@ def _providers(blueprint: Blueprint, pages: Pages, doors: RegistryPages) -> None
         actor = await pages.actor()
         organizations.check(org)
         view = await doors.providers.show(actor, (namespace, name), version, wanted_page("versions", VERSIONS), "")
-        block = _required(f"{_host(pages)}/{view.address}", name, view.shown.number) if view.shown is not None else ""
+        block = requirement(name, f"{_host(pages)}/{view.address}", view.shown.number) if view.shown is not None else ""
         return pages.show("provider.html", actor, item=view, block=block, **_around(pages))
-
-
-def _required(source: str, name: str, version: str) -> str:
-    """The block that requires a provider; all three are of letters that need no care."""
-    return (
-        "terraform {\n  required_providers {\n"
-        f'    {name} = {{\n      source  = "{source}"\n      version = "{version}"\n    }}\n'
-        "  }\n}\n"
-    )
 
 
 def _changes(blueprint: Blueprint, pages: Pages, door: ItemPages[Any], kind: str, path: str) -> None:

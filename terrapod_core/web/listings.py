@@ -11,6 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from sqlalchemy.orm import Session
+
+from terrapod_core.db import Database
+from terrapod_core.registry.models import Item
+
 MOST_BYTES: Final = 32 << 20
 """Kept by one process."""
 
@@ -50,6 +55,13 @@ class Listings:
             while self._bytes > self._most:
                 self._forget(next(iter(self._kept)))
         return document
+
+    async def of(self, db: Database, item: Item, make: Callable[[Session], bytes]) -> bytes:
+        """The document of an item as it was read just now; what is not kept is read and made in a thread that reads."""
+        found = self.get(item.id, item.revision)
+        if found is not None:
+            return found
+        return await db.read(lambda session: self.made(item.id, item.revision, lambda: make(session)))
 
     def _forget(self, item_id: str) -> None:
         old = self._kept.pop(item_id, None)

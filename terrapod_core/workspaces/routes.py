@@ -105,7 +105,7 @@ def routes(service: Workspaces, web: Web) -> Blueprint:
     @workspaces.post("/projects/<project_id>/relationships/workspaces")
     async def move_workspaces(project_id: str) -> Response:
         actor = await web.actor()
-        await service.move_to_project(actor, project_id, await web.refs())
+        await service.placing.move(actor, project_id, await web.refs())
         return web.empty()
 
     return workspaces

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,20 +16,20 @@ from terrapod_core import audit, ids
 from terrapod_core.accounts import User
 from terrapod_core.agents.use import unusable
 from terrapod_core.authz import EVERYONE, Actor, Authorizer, GuardKind, Permission, labels as label_rules, reserved, visibility
-from terrapod_core.authz.gate import missing
 from terrapod_core.authz.trust import check_labels, granted as roles_reaching
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, Problems
 from terrapod_core.jsonapi import Page, Query, Ref
 from terrapod_core.organizations import DEFAULT_PROJECT_ID
 from terrapod_core.plugin.events import UserDeleted, WorkspaceDeleted, WorkspaceLocked, WorkspaceUnlocked
-from terrapod_core.projects import Project, Projects, queries as project_queries
+from terrapod_core.projects import Projects
 from terrapod_core.workspaces import documents, execution, owners, pools, queries, tagging, trust
 from terrapod_core.workspaces.conditions import Acknowledging
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
 from terrapod_core.workspaces.door import Door, PendingState
 from terrapod_core.workspaces.locks import Locks
 from terrapod_core.workspaces.models import Label, LockKind, RemoteStateConsumer, Workspace
+from terrapod_core.workspaces.placing import Placing, no_project
 from terrapod_core.workspaces.queries import RunsWithStatus
 from terrapod_core.workspaces.seen import SeenLists
 from terrapod_core.workspaces.sharing import Sharing
@@ -75,8 +75,8 @@ class Limits:
 
 
 class Workspaces:
-    """go-tfe's `Workspaces`; locks, tags, remote-state consumers and conditions have services of their own, `locks`, `tagging`, `sharing`
-    and `acknowledging`.
+    """go-tfe's `Workspaces`; locks, tags, remote-state consumers, projects and conditions have services of their own, `locks`, `tagging`,
+    `sharing`, `placing` and `acknowledging`.
     """
 
     def __init__(
@@ -96,7 +96,6 @@ class Workspaces:
         """
         self._leftovers = leftovers
         self._door = Door(db, authz)
-        self._projects = projects
         self._pending = pending_state
         self._runs = runs_with_status
         self._limits = limits or Limits()
@@ -104,6 +103,7 @@ class Workspaces:
         self.locks = Locks(self._door, pending_state)
         self.tagging = Tagging(self._door)
         self.sharing = Sharing(self._door)
+        self.placing = Placing(self._door, projects)
         self.acknowledging = Acknowledging(self._door)
 
     # -- what people do
@@ -115,7 +115,7 @@ class Workspaces:
         said, labels = documents.execution(new), _labels(new, Problems())
         async with self._door.db.uow() as uow:
             await uow.run(lambda session: self._may_have(session, actor, new.name))
-            project = await uow.run(lambda session: self._project(session, actor, new.project))
+            project = await uow.run(lambda session: self.placing.project(session, actor, new.project))
             values |= await uow.run(lambda session: execution.chosen(session, self._door.authz, actor, said, project, None))
             now = uow.now()
             workspace = Workspace(
@@ -171,7 +171,7 @@ class Workspaces:
             wanted = _labels(changes, Problems()) if _says_labels(changes) else old_labels
             force = changes.force is True
             await uow.run(lambda session: check_labels(session, self._door.authz, actor, workspace, wanted, force=force))
-            values |= await uow.run(lambda session: self._placed(session, actor, workspace, changes))
+            values |= await uow.run(lambda session: self.placing.placed(session, actor, workspace, changes))
             changed = {name: value for name, value in values.items() if getattr(workspace, name) != value}
             of_trust = wanted != old_labels or not _OF_TRUST.isdisjoint(changed)
             granted = await uow.run(lambda session: roles_reaching(session, workspace)) if of_trust else {}
@@ -216,33 +216,6 @@ class Workspaces:
                     "destroy them first, or delete the workspace by force and keep them"
                 )
             await self._remove(uow, actor, workspace)
-
-    async def move_to_project(self, actor: Actor, project_id: str, moved: Sequence[Ref]) -> None:
-        """Put workspaces into a project, all or none; `Invalid` names one that is not there, `Forbidden` those the actor may not move."""
-        async with self._door.db.uow() as uow:
-            project = await uow.run(lambda session: self._projects.readable(session, actor, project_queries.by_id(session, project_id)))
-            if not self._projects.takes_workspaces_of(actor, project):
-                raise Forbidden("putting workspaces into this project needs its admin", code="level_too_low")
-            wanted = sorted({one.id or "" for one in moved})
-            found = {one.id: one for one in await uow.run(lambda session: queries.by_ids(session, wanted, locked=True))}
-            hidden = [one for one in wanted if one not in found or not self._allows(actor, Permission.WORKSPACE_READ, found[one])]
-            if hidden:
-                raise Invalid(f"there is no workspace {hidden[0]}, or you may not see it", pointer="/data")
-            refused = [one for one in wanted if not self._allows(actor, Permission.WORKSPACE_UPDATE, found[one])]
-            if refused:
-                raise Forbidden(f"moving these workspaces needs their admin: {', '.join(refused)}", code="level_too_low")
-            moving = [one for one in found.values() if one.project_id != project.id]
-            await uow.run(lambda session: self._leaves(session, actor, {one.project_id for one in moving}))
-            if await uow.run(lambda session: project_queries.for_share(session, project_id)) is None:  # after workspaces, as everywhere
-                raise missing("project")
-            for workspace in moving:
-                workspace.project_id, workspace.updated_at = project.id, uow.now()
-                detail = execution.inherit(workspace, project)
-                changed = ["project_id", *detail]
-                audit.record(uow, actor, "workspace.update", "workspaces", workspace.id, changed=changed, project_id=project.id, **detail)
-            if moving:
-                await visibility.changed(uow, GuardKind.WORKSPACE)
-            await uow.commit()
 
     # -- what other rooms do, with a row from `queries.for_update` in the same unit of work
 
@@ -318,9 +291,6 @@ class Workspaces:
 
     # -- inside
 
-    def _allows(self, actor: Actor, permission: Permission, workspace: Workspace) -> bool:
-        return self._door.authz.allows(actor, permission, workspace)
-
     def _may_have(self, session: Session, actor: Actor, name: str) -> None:
         """Refuse one workspace too many, and a name that is taken or was."""
         if actor.user_id is not None and not actor.is_platform_admin:
@@ -338,36 +308,6 @@ class Workspaces:
         roles = {rule.name for rule in actor.roles.rules}
         if not actor.is_platform_admin and roles.isdisjoint(self._limits.creators):
             raise Forbidden("only platform admins, and the roles that the settings name, create workspaces here", code="may_not_create")
-
-    def _project(self, session: Session, actor: Actor, ref: Any) -> Project:
-        """The project a document names; the default one when it names none."""
-        project = project_queries.for_share(session, (ref.id or "") if isinstance(ref, Ref) else DEFAULT_PROJECT_ID)
-        if project is None or not self._projects.takes_workspaces_of(actor, project):
-            raise _no_project()
-        return project
-
-    def _placed(self, session: Session, actor: Actor, workspace: Workspace, changes: UpdateWorkspace) -> dict[str, object]:
-        """The columns that say in which project it is, and where its runs are carried out; none when the document says nothing of these."""
-        said, wanted = documents.execution(changes), changes.project
-        if wanted is not UNSET and (wanted is None or wanted.id != workspace.project_id):
-            self._leaves(session, actor, {workspace.project_id})
-            project: Project | None = self._project(session, actor, wanted)
-        elif said.anything:
-            project = project_queries.for_share(session, workspace.project_id)
-        else:
-            return {}
-        if project is None:
-            raise missing("project")
-        return {"project_id": project.id, **execution.chosen(session, self._door.authz, actor, said, project, workspace)}
-
-    def _leaves(self, session: Session, actor: Actor, project_ids: Iterable[str]) -> None:
-        """Refuse to take workspaces away from those who look after the projects that they are in."""
-        for project_id in project_ids:
-            left = project_queries.by_id(session, project_id)
-            if left is None:
-                raise missing("project")
-            if not self._projects.takes_workspaces_of(actor, left):
-                raise Forbidden("moving a workspace out of its project needs that project's admin", code="level_too_low")
 
     async def _rename(self, uow: UnitOfWork, actor: Actor, workspace: Workspace, name: str) -> None:
         trust.check_rename(actor, workspace)
@@ -417,10 +357,6 @@ def _taken() -> Invalid:
     return Invalid("Name has already been taken", pointer="/data/attributes/name")
 
 
-def _no_project() -> Invalid:
-    return Invalid("there is no such project, or you may not put workspaces into it", pointer="/data/relationships/project")
-
-
 async def _flush(uow: UnitOfWork) -> None:
     """Send the row; a checked document can still offend three constraints, when somebody was quicker."""
     try:
@@ -429,7 +365,7 @@ async def _flush(uow: UnitOfWork) -> None:
         offended = str(error.orig).lower()
         if "agent_pool" in offended:
             raise unusable("/data/attributes/agent-pool-id") from error
-        raise (_no_project() if "foreign key" in offended else _taken()) from error
+        raise (no_project() if "foreign key" in offended else _taken()) from error
 
 
 def _says_labels(sent: UpdateWorkspace) -> bool:

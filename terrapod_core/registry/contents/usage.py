@@ -1,4 +1,6 @@
-"""A block that calls a module, from what its inputs are to be: formatted as `terraform fmt` formats, and ready to be copied."""
+"""Blocks ready to be copied, formatted as `terraform fmt` formats: one that calls a module, from what its inputs are to be, and one that
+requires a provider.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +43,12 @@ def block(label: str, source: str, version: str | None, inputs: Sequence[Input],
     parts = [aligned(head, INDENT), *(list(_lines(group, values)) for group in (required, chosen) if group)]
     body = "\n\n".join("\n".join(lines) for lines in parts)
     return f"module {quoted(label)} {{\n{body}\n}}\n"
+
+
+def requirement(name: str, source: str, version: str) -> str:
+    """A `terraform` block that requires a provider, which is called `name` there."""
+    entry = "\n".join(aligned([("source", quoted(source)), ("version", quoted(version))], 3 * INDENT))
+    return f"terraform {{\n  required_providers {{\n    {name} = {{\n{entry}\n    }}\n  }}\n}}\n"
 
 
 def _check(label: str, inputs: Sequence[Input], values: Mapping[str, Any]) -> None:

@@ -9,9 +9,8 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from terrapod_core.accounts import User
-from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.authz import Actor, Permission
 from terrapod_core.authz.gate import missing
-from terrapod_core.db import Database
 from terrapod_core.errors import NotFound
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry import lifecycle
@@ -31,31 +30,26 @@ DOWNLOAD_LIFE: Final = timedelta(minutes=15)
 class ModuleProtocol:
     """The module registry protocol. Who reads a module reads these: people, and the engines of runs for those who answer for them."""
 
-    def __init__(self, db: Database, authz: Authorizer, capabilities: Capabilities) -> None:
-        self._door = Door(db, authz)
+    def __init__(self, door: Door, capabilities: Capabilities, listings: Listings) -> None:
+        self._door = door
         self._capabilities = capabilities
-        self._listings = Listings()
+        self._listings = listings
 
-    async def versions(self, actor: Actor, address: Address) -> tuple[bytes, Module]:
-        """The document of a module's published versions, the newest number first, and the module: id and revision name the document.
+    async def versions(self, actor: Actor, address: Address) -> tuple[Module, bytes]:
+        """The module, and the document of its published versions, the newest number first: id and revision name the document.
 
         Revoked ones are among them: who asks for one is told why at its download, and not that there never was one.
         """
         look_up, values = queries.parameters(address)
         module = self._door.allowed(actor, Permission.REGISTRY_READ, await self._door.db.look_up(look_up, **values), noun=NOUN)
-        document = self._listings.get(module.id, module.revision)
-        if document is None:
-            document = await self._door.db.read(
-                lambda session: self._listings.made(module.id, module.revision, lambda: _document(session, module))
-            )
-        return document, module
+        return module, await self._listings.of(self._door.db, module, lambda session: _document(session, module))
 
     async def detail(self, actor: Actor, address: Address, version: str | None) -> bytes:
         """What is known of a published version, as the public registry tells it; of the newest that may be used, for no version."""
 
         def read(session: Session) -> bytes:
             module = self._door.allowed(actor, Permission.REGISTRY_READ, queries.module(session, address), noun=NOUN)
-            wanted = version if version is not None else queries.newest_usable(session, module.id)
+            wanted = version if version is not None else lifecycle.newest_usable(queries.published(session, module.id))
             found = _published(session, module, wanted or "")
             found.contents = queries.contents(session, found.id)
             owner = session.get(User, module.owner_id) if module.owner_id is not None else None
@@ -74,7 +68,7 @@ class ModuleProtocol:
             module = self._door.allowed(actor, Permission.REGISTRY_READ, queries.module(session, address), noun=NOUN)
             found = _published(session, module, version)
             if found.revocation is not None:
-                lifecycle.refuse_revoked(module, found, queries.newest_usable(session, module.id))
+                lifecycle.refuse_revoked(module, found, lifecycle.newest_usable(queries.published(session, module.id)))
             return found
 
         found = await self._door.db.read(read)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from terrapod_core import organizations
@@ -16,6 +16,7 @@ from terrapod_core.jsonapi import Page, PageRequest, Query, Tagged
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.modules.models import GUARD, Module, ModuleContents, ModuleLabel, ModuleVersion, Numbered
+from terrapod_core.registry.paging import page_of
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,8 @@ def readable(session: Session, authz: Authorizer, actor: Actor, module_ids: Sequ
 def listing(session: Session, authz: Authorizer, actor: Actor, query: Query) -> Page[Module]:
     """One page of the modules that the actor may read, with their versions."""
     found = authz.visible(select(Module), actor, GUARD).where(*_conditions(query))
-    rows = session.execute(found.order_by(*_order(query)).offset(query.page.offset).limit(query.page.size)).scalars().all()
-    page = Page(rows, query.page.number, query.page.size, _total(session, query.page, len(rows), found.with_only_columns(Module.id)))
-    with_versions(session, authz, actor, rows)
+    page: Page[Module] = page_of(session, found.order_by(*_order(query)), query.page)
+    with_versions(session, authz, actor, page.items)
     return page
 
 
@@ -107,22 +107,13 @@ def versions(session: Session, module_id: str, page: PageRequest, *, unpublished
     found = select(ModuleVersion).where(ModuleVersion.module_id == module_id)
     if not unpublished:
         found = found.where(ModuleVersion.status == VersionStatus.PUBLISHED)
-    ordered = found.order_by(ModuleVersion.version_order.desc()).offset(page.offset).limit(page.size)
-    rows = session.execute(ordered).scalars().all()
-    return Page(rows, page.number, page.size, _total(session, page, len(rows), found.with_only_columns(ModuleVersion.id)))
+    return page_of(session, found.order_by(ModuleVersion.version_order.desc()), page)
 
 
 def published(session: Session, module_id: str) -> Sequence[ModuleVersion]:
     """All of a module's versions that are published, the newest number first."""
     found = select(ModuleVersion).where(ModuleVersion.module_id == module_id, ModuleVersion.status == VersionStatus.PUBLISHED)
     return session.execute(found.order_by(ModuleVersion.version_order.desc())).scalars().all()
-
-
-def newest_usable(session: Session, module_id: str) -> str | None:
-    """The newest version that is published and not revoked; a pre-release only where there is nothing else."""
-    usable = [each.version for each in published(session, module_id) if each.revocation is None]
-    releases = (text for text in usable if "-" not in text.partition("+")[0])
-    return next(releases, usable[0] if usable else None)
 
 
 def version(session: Session, module_id: str, number: SemanticVersion) -> ModuleVersion | None:
@@ -140,11 +131,6 @@ def contents(session: Session, version_id: str) -> bytes | None:
     """What is known of the archive of a version, as JSON; `None` while it has none."""
     found = session.execute(select(ModuleContents.contents).where(ModuleContents.version_id == version_id)).scalar_one_or_none()
     return found.encode() if found is not None else None
-
-
-def labels(session: Session, module_id: str) -> Sequence[ModuleLabel]:
-    """A module's labels, by key."""
-    return session.execute(select(ModuleLabel).where(ModuleLabel.item_id == module_id).order_by(ModuleLabel.key)).scalars().all()
 
 
 def _conditions(query: Query) -> list[ColumnElement[bool]]:
@@ -172,9 +158,3 @@ def _order(query: Query) -> list[ColumnElement[Any]]:
     chosen = [(_SORTS[sort.name], sort.descending) for sort in query.sort if sort.name in _SORTS]
     ordered = [column.desc() if descending else column.asc() for column, descending in chosen]
     return [*ordered, Module.name.asc(), Module.provider.asc(), Module.namespace.asc(), Module.id.asc()]
-
-
-def _total(session: Session, page: PageRequest, rows: int, found: Select[Any]) -> int:
-    if page.number == 1 and rows < page.size:
-        return rows
-    return session.execute(select(func.count()).select_from(found.order_by(None).subquery())).scalar_one()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,10 +10,10 @@ import msgspec
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.jsonapi import ABSENT, Includes, Rendering, Resource, attr, to_many, to_one
 from terrapod_core.organizations import NAME
-from terrapod_core.registry.lifecycle import DEPRECATED, REVOKED
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.modules import queries
 from terrapod_core.registry.modules.models import Module, ModuleVersion
+from terrapod_core.registry.resources import BELONGS, MARKS
 
 _AUTHZ: Final = Authorizer()
 _STATUS: Final = {VersionStatus.PENDING: "pending", VersionStatus.HELD: "pending", VersionStatus.PUBLISHED: "ok"}
@@ -61,19 +61,11 @@ MODULE: Final = Resource(
         attr("permissions", from_=_permissions),
     ],
     relationships=[
-        to_one("organization", "organizations", id_from=lambda _module: NAME, related=f"/api/v2/organizations/{NAME}"),
-        to_one("owner", "users", writable=True),
-        to_many("publishers", "users", ids_from="publishers", writable=True),
+        *BELONGS,
         to_many("versions", "registry-module-versions", ids_from=lambda _module: ABSENT, related="/api/v2/registry-modules/{id}/versions"),
     ],
     links={"self": f"/api/v2/organizations/{NAME}/registry-modules/private/{{namespace}}/{{name}}/{{provider}}"},
 )
-
-
-def _marked(mark: Mapping[str, Any] | None, status: str, when: str) -> dict[str, Any] | None:
-    if mark is None:
-        return None
-    return {f"{when}-status": status, "reason": mark["reason"], "link": mark["link"], f"{when}-at": mark["at"]}
 
 
 def _upload(version: ModuleVersion, rendering: Rendering) -> Any:
@@ -91,8 +83,7 @@ VERSION: Final = Resource(
         attr("size"),
         attr("sha256"),
         attr("download_count"),
-        attr("deprecation", writable=True, from_=lambda version: _marked(version.deprecation, DEPRECATED, "deprecated")),
-        attr("revocation", writable=True, from_=lambda version: _marked(version.revocation, REVOKED, "revoked")),
+        *MARKS,
         attr("created_at"),
         attr("updated_at"),
         attr("published_at"),
@@ -104,10 +95,6 @@ VERSION: Final = Resource(
         to_one("created_by", "users"),
     ],
     links={"upload": _upload},
-)
-
-TAG_BINDING: Final = Resource(
-    type="tag-bindings", attributes=[attr("key"), attr("value", from_=lambda label: label.value or "")], id_from=lambda label: label.key
 )
 
 

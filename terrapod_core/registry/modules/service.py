@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit, ids
-from terrapod_core.authz import Actor, Authorizer, Permission
+from terrapod_core.authz import Actor, Permission
 from terrapod_core.authz.gate import missing
-from terrapod_core.db import Database, UnitOfWork
+from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Forbidden, Invalid
 from terrapod_core.jsonapi import Page, Query
 from terrapod_core.plugin.events import UserDeleted
@@ -31,8 +31,8 @@ TYPE: Final = "registry-modules"
 class Modules:
     """go-tfe's `RegistryModules`, as far as they are about modules."""
 
-    def __init__(self, db: Database, authz: Authorizer) -> None:
-        self._door = Door(db, authz)
+    def __init__(self, door: Door) -> None:
+        self._door = door
 
     async def create(self, actor: Actor, new: CreateModule) -> Module:
         """Make a module without a version, which belongs to the actor, its first publisher.
@@ -83,7 +83,7 @@ class Modules:
 
         def read(session: Session) -> Sequence[ModuleLabel]:
             module = self._door.allowed(actor, Permission.REGISTRY_READ, queries.module(session, wanted), noun=NOUN)
-            return queries.labels(session, module.id)
+            return item_changes.labels_of(ModuleLabel, module)
 
         return await self._door.db.read(read)
 

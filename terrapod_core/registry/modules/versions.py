@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -12,10 +12,10 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit, ids
-from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission
+from terrapod_core.authz import Actor, Permission
 from terrapod_core.authz.gate import missing
-from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Conflict, Forbidden, NotFound
+from terrapod_core.db import UnitOfWork
+from terrapod_core.errors import Conflict, NotFound
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.packages import versions as numbers
 from terrapod_core.packages.versions import SemanticVersion
@@ -40,27 +40,22 @@ UPLOAD_LIFE: Final = timedelta(hours=1)
 """How long an upload may begin after its link was given; reading the version gives another."""
 
 
-ActorOf = Callable[[Session, str], Actor | None]
-"""A user as they are now; `None` when disabled or gone."""
-
-
 class ModuleVersions:
     """go-tfe's `RegistryModules`, as far as they are about versions."""
 
     def __init__(
         self,
-        db: Database,
-        authz: Authorizer,
+        door: Door,
         archives: Archives,
         objects: Objects,
         capabilities: Capabilities,
         *,
         limit: int,
         reader: ModuleReader,
-        actor_of: ActorOf,
+        actor_of: publishing.ActorOf,
     ) -> None:
         """`limit` is of an archive, in bytes."""
-        self._door = Door(db, authz)
+        self._door = door
         self._archives = archives
         self._claims = Claims(objects)
         self._capabilities = capabilities
@@ -78,7 +73,8 @@ class ModuleVersions:
         async with self._door.db.uow() as uow:
             module = await self._taken(uow, actor, Permission.REGISTRY_PUBLISH, wanted)
             number = numbers.checked(new.version)
-            await uow.run(lambda session: _check_free(session, module, number))
+            there = await uow.run(lambda session: queries.version(session, module.id, number))
+            await uow.run(lambda session: publishing.check_number_free(session, KIND, module, number, there))
             now = uow.now()
             version = ModuleVersion(
                 id=ids.new("modver"),
@@ -129,7 +125,7 @@ class ModuleVersions:
             changes.check()
             detail = lifecycle.change(found, changes, uow.now())
             if detail:
-                _told(module, uow.now())
+                module.tell(uow.now())
                 self._record(uow, actor, "update", module, found, **detail)
             await uow.commit()
         return found
@@ -141,7 +137,7 @@ class ModuleVersions:
             found = await uow.run(lambda session: self._found(session, actor, module, version))
             publishing.check_release(module, found, actor)
             found.release(uow.now())
-            _told(module, uow.now())
+            module.tell(uow.now())
             self._record(uow, actor, "release", module, found, created_by=found.created_by_name)
             await uow.commit()
         return found
@@ -153,7 +149,7 @@ class ModuleVersions:
             found = await uow.run(lambda session: self._found(session, actor, module, version))
             if found.is_published:
                 self._door.allowed(actor, Permission.REGISTRY_UPDATE, module, noun=NOUN)
-                _told(module, uow.now())
+                module.tell(uow.now())
             discard(uow, [found.object_key])
             publishing.burn_number(uow, KIND, module, found)
             await uow.session.execute(delete(ModuleVersion).where(ModuleVersion.id == found.id))
@@ -194,23 +190,16 @@ class ModuleVersions:
             version.object_key, version.size, version.sha256 = stored.key, stored.size, stored.sha256
             version.wrapper = contents.wrapper
             uow.add(ModuleContents(version_id=version.id, contents=msgspec.json.encode(contents).decode()))
-            maker = await uow.run(lambda session: self._maker(session, module, version))
+            maker = await uow.run(lambda session: publishing.maker(session, self._door.authz, self._actor_of, module, version))
             version.is_held = version.is_held or publishing.holds_back(module, maker)
             version.complete(uow.now())
             if version.is_published:
-                _told(module, uow.now())
+                module.tell(uow.now())
             self._record(uow, maker, "upload", module, version, status=version.status, size=stored.size, sha256=stored.sha256)
             claim.make()
             await uow.commit()
 
     # -- inside
-
-    def _maker(self, session: Session, module: Module, version: ModuleVersion) -> Actor:
-        """Who made the version, as they are now. An hour may have passed since: `Forbidden` when they may not publish it any more."""
-        maker = self._actor_of(session, version.created_by_id) if version.created_by_id is not None else SYSTEM
-        if maker is None or not self._publishes(maker, module):
-            raise Forbidden(f"{version.created_by_name}, who made this version, may not publish it any more", code="level_too_low")
-        return maker
 
     async def _taken(self, uow: UnitOfWork, actor: Actor, permission: Permission, wanted: str | Address) -> Module:
         """The module with its row locked: whatever becomes of its versions, one thing at a time."""
@@ -238,19 +227,6 @@ class ModuleVersions:
     def _record(self, uow: UnitOfWork, actor: Actor, action: str, module: Module, version: ModuleVersion, **detail: object) -> None:
         named = {"module": module.address, "version": version.version}
         audit.record(uow, actor, f"registry-module-version.{action}", TYPE, version.id, **named, **detail)
-
-
-def _told(module: Module, now: datetime) -> None:
-    """What terraform is told of the module changes with this transaction."""
-    module.revision += 1
-    module.updated_at = now
-
-
-def _check_free(session: Session, module: Module, number: SemanticVersion) -> None:
-    there = queries.version(session, module.id, number)
-    if there is not None:
-        raise publishing.number_taken(module, there)
-    publishing.check_number_unburnt(session, KIND, module, number)
 
 
 def _gone() -> NotFound:

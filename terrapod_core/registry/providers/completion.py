@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from terrapod_core import audit
 from terrapod_core.authz import Actor
@@ -61,7 +60,7 @@ def complete(
     version.protocols = version.protocols or list(DEFAULT_PROTOCOLS)
     version.complete(uow.now())
     if version.is_published:
-        told(provider, uow.now())
+        provider.tell(uow.now())
     audit.record(
         uow,
         actor,
@@ -74,12 +73,6 @@ def complete(
         key=version.key_id,
         platforms={f"{each.os}_{each.arch}": each.sha256 for each in platforms},
     )
-
-
-def told(provider: RegistryProvider, now: datetime) -> None:
-    """What terraform is told of the provider changes with this transaction."""
-    provider.revision += 1
-    provider.updated_at = now
 
 
 def check_pending(version: ProviderVersion) -> None:

@@ -15,11 +15,12 @@ from sqlalchemy.orm import Session
 from terrapod_core.authz import Actor, Permission
 from terrapod_core.errors import Conflict, NotFound
 from terrapod_core.registry.door import Door
-from terrapod_core.registry.lifecycle import refuse_revoked
+from terrapod_core.registry.lifecycle import newest_usable, refuse_revoked
 from terrapod_core.registry.models import Version
 from terrapod_core.registry.providers import queries, server_key
 from terrapod_core.registry.providers.links import Links
 from terrapod_core.registry.providers.models import ProviderPlatform, ProviderVersion, RegistryProvider, Source
+from terrapod_core.registry.providers.queries import Address
 from terrapod_core.registry.providers.service import NOUN
 from terrapod_core.registry.subjects import subject_of
 from terrapod_core.web.listings import Listings
@@ -88,30 +89,25 @@ class Installs:
         self._links = links
         self._listings = listings
 
-    async def versions(self, actor: Actor, namespace: str, name: str) -> tuple[RegistryProvider, bytes]:
+    async def versions(self, actor: Actor, address: Address) -> tuple[RegistryProvider, bytes]:
         """The provider, and the document of its versions: published ones that are not revoked, the highest first.
 
         `warnings` tells of those that are deprecated, and of those that are missing because they were revoked.
         """
-        provider = await self._door.db.look_up(queries.BY_ADDRESS, namespace=namespace, name=name)
-        provider = self._door.allowed(actor, Permission.REGISTRY_READ, provider, noun=NOUN)
-        document = self._listings.get(provider.id, provider.revision)
-        if document is None:
-            document = await self._door.db.read(
-                lambda session: self._listings.made(provider.id, provider.revision, lambda: _document(session, provider))
-            )
-        return provider, document
+        look_up, values = queries.parameters(address)
+        provider = self._door.allowed(actor, Permission.REGISTRY_READ, await self._door.db.look_up(look_up, **values), noun=NOUN)
+        return provider, await self._listings.of(self._door.db, provider, lambda session: _document(session, provider))
 
-    async def find(self, actor: Actor, namespace: str, name: str, number: str, os: str, arch: str) -> Found:
+    async def find(self, actor: Actor, address: Address, number: str, os: str, arch: str) -> Found:
         """The zip of a platform. Raises `NotFound`, which terraform explains itself, and `Gone` for a version that is revoked."""
 
         def look(session: Session) -> Found:
-            provider = self._door.allowed(actor, Permission.REGISTRY_READ, queries.provider(session, namespace, name), noun=NOUN)
+            provider = self._door.allowed(actor, Permission.REGISTRY_READ, queries.provider(session, address), noun=NOUN)
             version = queries.version(session, provider.id, number)
             if version is None or not version.is_published:
                 raise NotFound(f"{provider.address} has no version {number}")
             if version.revocation is not None:
-                refuse_revoked(provider, version, queries.newest_good(session, provider.id))
+                refuse_revoked(provider, version, newest_usable(queries.installable(session, provider.id)))
             platform = queries.platform(session, version.id, os, arch)
             if platform is None:
                 there = queries.platforms(session, [version.id]).get(version.id, ())

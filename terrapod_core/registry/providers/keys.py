@@ -23,7 +23,7 @@ from terrapod_core.registry.providers.documents import CreateGPGKey, UpdateGPGKe
 from terrapod_core.registry.providers.models import GPGKey, GPGKeyProvider, RegistryProvider
 
 NOUN: Final = "GPG key"
-RESOURCE: Final = "gpg-keys"
+TYPE: Final = "gpg-keys"
 WHOLE: Final = "change GPG keys of a whole namespace"
 
 
@@ -98,7 +98,7 @@ class GPGKeys:
             key, bound = await uow.run(lambda session: self._found(session, actor, namespace, key_id))
             self._check_admin(actor, key, bound)
             for each in bound:
-                await uow.run(lambda session, each=each: queries.provider_for_update(session, each.id))  # type: ignore[misc]
+                await uow.run(lambda session, each=each: queries.for_update(session, each.id))  # type: ignore[misc]
             needed = await uow.run(lambda session: queries.signed_with(session, key))
             if needed:
                 provider, version = needed[0]
@@ -169,7 +169,7 @@ def _record(uow: UnitOfWork, actor: Actor, action: str, key: GPGKey, bound: Sequ
         uow,
         actor,
         action,
-        RESOURCE,
+        TYPE,
         key.id,
         key=key.key_id,
         fingerprint=key.fingerprint,

@@ -20,11 +20,12 @@ from terrapod_core.registry.providers.completion import check_pending, named_by
 from terrapod_core.registry.providers.documents import CreatePlatform
 from terrapod_core.registry.providers.links import Links
 from terrapod_core.registry.providers.models import ProviderPlatform, ProviderVersion, RegistryProvider
+from terrapod_core.registry.providers.queries import Address
 from terrapod_core.registry.providers.releases import Releases
 from terrapod_core.registry.providers.service import check_maker, placed
 from terrapod_core.storage.discards import discard
 
-RESOURCE: Final = "registry-provider-platforms"
+TYPE: Final = "registry-provider-platforms"
 PLATFORM: Final = "platform of this version"
 MOST: Final = 100
 
@@ -37,13 +38,13 @@ class Platforms:
         self._releases = releases
         self._links = links
 
-    async def create(self, actor: Actor, namespace: str, name: str, number: str, new: CreatePlatform) -> ProviderPlatform:
+    async def create(self, actor: Actor, address: Address, number: str, new: CreatePlatform) -> ProviderPlatform:
         """Announce the zip of one more platform; needs the level write, and a version that is not whole.
 
         Raises `Invalid` for a platform that is there, or that `SHA256SUMS` does not name so.
         """
         async with self._door.db.uow() as uow:
-            provider, version = await self._locked(uow, actor, namespace, name, number)
+            provider, version = await self._locked(uow, actor, address, number)
             new.check(provider.name, version.version)
             await uow.run(lambda session: _check_new(session, version, new))
             platform = ProviderPlatform(
@@ -61,11 +62,11 @@ class Platforms:
         placed(actor, provider, version, [platform])
         return self._links.of_platform(platform, version)
 
-    async def read(self, actor: Actor, namespace: str, name: str, number: str, os: str, arch: str) -> ProviderPlatform:
+    async def read(self, actor: Actor, address: Address, number: str, os: str, arch: str) -> ProviderPlatform:
         """One platform."""
 
         def read(session: Session) -> ProviderPlatform:
-            provider, version = self._releases.found(session, actor, namespace, name, number)
+            provider, version = self._releases.found(session, actor, address, number)
             platform = queries.platform(session, version.id, os, arch)
             if platform is None:
                 raise missing(PLATFORM)
@@ -74,11 +75,11 @@ class Platforms:
 
         return await self._door.db.read(read)
 
-    async def list(self, actor: Actor, namespace: str, name: str, number: str, page: PageRequest) -> Page[ProviderPlatform]:
+    async def list(self, actor: Actor, address: Address, number: str, page: PageRequest) -> Page[ProviderPlatform]:
         """One page of a version's platforms."""
 
         def read(session: Session) -> Page[ProviderPlatform]:
-            provider, version = self._releases.found(session, actor, namespace, name, number)
+            provider, version = self._releases.found(session, actor, address, number)
             found = queries.platform_page(session, version.id, page)
             placed(actor, provider, version, found.items)
             for platform in found.items:
@@ -87,10 +88,10 @@ class Platforms:
 
         return await self._door.db.read(read)
 
-    async def delete(self, actor: Actor, namespace: str, name: str, number: str, os: str, arch: str) -> None:
+    async def delete(self, actor: Actor, address: Address, number: str, os: str, arch: str) -> None:
         """Take a platform back while its version is not whole; needs the level write."""
         async with self._door.db.uow() as uow:
-            provider, version = await self._locked(uow, actor, namespace, name, number)
+            provider, version = await self._locked(uow, actor, address, number)
             platform = await uow.run(lambda session: queries.platform(session, version.id, os, arch))
             if platform is None:
                 raise missing(PLATFORM)
@@ -99,11 +100,9 @@ class Platforms:
             _record(uow, actor, "delete", provider, version, platform)
             await uow.commit()
 
-    async def _locked(
-        self, uow: UnitOfWork, actor: Actor, namespace: str, name: str, number: str
-    ) -> tuple[RegistryProvider, ProviderVersion]:
+    async def _locked(self, uow: UnitOfWork, actor: Actor, address: Address, number: str) -> tuple[RegistryProvider, ProviderVersion]:
         """The version and its provider, both rows locked, while it takes something of this actor."""
-        provider, version = await self._releases.locked(uow, actor, namespace, name, number, Permission.REGISTRY_PUBLISH)
+        provider, version = await self._releases.locked(uow, actor, address, number, Permission.REGISTRY_PUBLISH)
         check_pending(version)
         check_maker(actor, version)
         return provider, version
@@ -134,4 +133,4 @@ def _record(
     uow: UnitOfWork, actor: Actor, action: str, provider: RegistryProvider, version: ProviderVersion, platform: ProviderPlatform
 ) -> None:
     what = {"provider": provider.address, "version": version.version, "platform": f"{platform.os}_{platform.arch}"}
-    audit.record(uow, actor, f"registry-provider-platform.{action}", RESOURCE, platform.id, **what)
+    audit.record(uow, actor, f"registry-provider-platform.{action}", TYPE, platform.id, **what)

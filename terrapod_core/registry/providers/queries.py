@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Select, bindparam, false, func, or_, select
 from sqlalchemy.orm import Session, defer
@@ -13,6 +14,7 @@ from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, PageRequest, Query
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry.models import VersionStatus
+from terrapod_core.registry.paging import page_of
 from terrapod_core.registry.providers.models import (
     GUARD,
     GPGKey,
@@ -23,6 +25,16 @@ from terrapod_core.registry.providers.models import (
     RegistryProvider,
 )
 
+
+@dataclass(frozen=True)
+class Address:
+    """How paths name a provider."""
+
+    namespace: str
+    name: str
+
+
+BY_ID: Final = LookUp(RegistryProvider, select(RegistryProvider).where(RegistryProvider.id == bindparam("provider_id")))
 BY_ADDRESS: Final = LookUp(
     RegistryProvider,
     select(RegistryProvider).where(RegistryProvider.namespace == bindparam("namespace"), RegistryProvider.name == bindparam("name")),
@@ -31,20 +43,24 @@ BY_ADDRESS: Final = LookUp(
 NEWEST: Final = (ProviderVersion.version_order.desc(),)
 
 
-def provider(session: Session, namespace: str, name: str) -> RegistryProvider | None:
-    """The provider of this address, or `None`; says nothing about who may see it."""
-    return BY_ADDRESS.over(session, {"namespace": namespace, "name": name})
+def parameters(wanted: str | Address) -> tuple[LookUp[RegistryProvider], dict[str, str]]:
+    """The look-up of a provider by its id or its address, and what it is given."""
+    if isinstance(wanted, str):
+        return BY_ID, {"provider_id": wanted}
+    return BY_ADDRESS, {"namespace": wanted.namespace, "name": wanted.name}
 
 
-def provider_by_id(session: Session, provider_id: str) -> RegistryProvider | None:
-    """The provider, or `None`."""
-    return session.execute(select(RegistryProvider).where(RegistryProvider.id == provider_id)).scalar_one_or_none()
+def provider(session: Session, wanted: str | Address) -> RegistryProvider | None:
+    """The provider, or `None`; says nothing about who may see it."""
+    look_up, values = parameters(wanted)
+    return look_up.over(session, values)
 
 
-def provider_for_update(session: Session, provider_id: str) -> RegistryProvider | None:
+def for_update(session: Session, wanted: str | Address) -> RegistryProvider | None:
     """The same with its row locked until the transaction ends: whoever changes it or one of its versions starts here."""
-    query = select(RegistryProvider).where(RegistryProvider.id == provider_id).with_for_update().execution_options(populate_existing=True)
-    return session.execute(query).scalar_one_or_none()
+    look_up, values = parameters(wanted)
+    query = look_up.query.with_for_update().execution_options(populate_existing=True)
+    return session.execute(query, values).scalar_one_or_none()
 
 
 def providers(session: Session, authz: Authorizer, actor: Actor, query: Query) -> Page[RegistryProvider]:
@@ -64,7 +80,7 @@ def providers(session: Session, authz: Authorizer, actor: Actor, query: Query) -
         if tag.value is not None:
             labelled = labelled.where(func.coalesce(ProviderLabel.value, "") == tag.value)
         found = found.where(RegistryProvider.id.in_(labelled))
-    return _page(session, found.order_by(RegistryProvider.namespace, RegistryProvider.name), query.page)
+    return page_of(session, found.order_by(RegistryProvider.namespace, RegistryProvider.name), query.page)
 
 
 def named(session: Session, namespace: str, names: Sequence[str]) -> Sequence[RegistryProvider]:
@@ -93,7 +109,7 @@ def version_by_id(session: Session, version_id: str) -> ProviderVersion | None:
 def version_for_update(session: Session, version_id: str) -> tuple[RegistryProvider, ProviderVersion] | None:
     """The version and its provider, both rows locked, the provider's first."""
     found = version_by_id(session, version_id)
-    provider = provider_for_update(session, found.provider_id) if found is not None else None
+    provider = for_update(session, found.provider_id) if found is not None else None
     if provider is None:
         return None
     query = select(ProviderVersion).where(ProviderVersion.id == version_id).with_for_update().execution_options(populate_existing=True)
@@ -106,7 +122,7 @@ def versions(session: Session, provider_id: str, page: PageRequest, *, all_of_th
     found = select(ProviderVersion).where(ProviderVersion.provider_id == provider_id)
     if not all_of_them:
         found = found.where(ProviderVersion.status == VersionStatus.PUBLISHED.value)
-    return _page(session, found.order_by(*NEWEST), page)
+    return page_of(session, found.order_by(*NEWEST), page)
 
 
 def published(session: Session, provider_ids: Sequence[str]) -> Sequence[ProviderVersion]:
@@ -125,19 +141,6 @@ def _published(provider_ids: Sequence[str]) -> Select[ProviderVersion]:
         ProviderVersion.provider_id.in_(provider_ids), ProviderVersion.status == VersionStatus.PUBLISHED.value
     )
     return query.order_by(ProviderVersion.provider_id, *NEWEST)
-
-
-def newest_good(session: Session, provider_id: str) -> str | None:
-    """The highest version that is published and not revoked; a pre-release only where there is nothing else."""
-    good = [each for each in installable(session, provider_id) if each.revocation is None]
-    releases = [each.version for each in good if "-" not in each.version.partition("+")[0]]
-    return next(iter([*releases, *(each.version for each in good)]), None)
-
-
-def versions_by_ids(session: Session, version_ids: Sequence[str]) -> Sequence[tuple[ProviderVersion, RegistryProvider]]:
-    """Those of the versions that there are, each with its provider."""
-    query = select(ProviderVersion, RegistryProvider).join(RegistryProvider, RegistryProvider.id == ProviderVersion.provider_id)
-    return [(row[0], row[1]) for row in session.execute(query.where(ProviderVersion.id.in_(version_ids)))]
 
 
 # -- platforms
@@ -169,7 +172,7 @@ def platform_by_id(session: Session, platform_id: str) -> ProviderPlatform | Non
 def platform_page(session: Session, version_id: str, page: PageRequest) -> Page[ProviderPlatform]:
     """One page of a version's platforms."""
     found = select(ProviderPlatform).where(ProviderPlatform.version_id == version_id)
-    return _page(session, found.order_by(ProviderPlatform.os, ProviderPlatform.arch), page)
+    return page_of(session, found.order_by(ProviderPlatform.os, ProviderPlatform.arch), page)
 
 
 def keys_of_provider(session: Session, provider_id: str) -> Sequence[str]:
@@ -208,7 +211,7 @@ def gpg_keys(session: Session, authz: Authorizer, actor: Actor, namespaces: Sequ
     found = select(GPGKey).where(or_(GPGKey.whole_namespace, GPGKey.id.in_(bound)))
     if namespaces:
         found = found.where(GPGKey.namespace.in_(namespaces))
-    return _page(session, found.order_by(GPGKey.namespace, GPGKey.created_at, GPGKey.id), page)
+    return page_of(session, found.order_by(GPGKey.namespace, GPGKey.created_at, GPGKey.id), page)
 
 
 def bound_providers(session: Session, key_ids: Sequence[str]) -> Mapping[str, Sequence[RegistryProvider]]:
@@ -230,9 +233,3 @@ def signed_with(session: Session, key: GPGKey) -> Sequence[tuple[RegistryProvide
         .order_by(RegistryProvider.name, *NEWEST)
     )
     return [(row[0], row[1]) for row in session.execute(query) if row[1].revocation is None]
-
-
-def _page(session: Session, found: Select[Any], page: PageRequest) -> Page[Any]:
-    total = session.execute(select(func.count()).select_from(found.order_by(None).subquery())).scalar_one()
-    rows = session.execute(found.limit(page.size).offset(page.offset)).scalars().all()
-    return Page(rows, page.number, page.size, total)

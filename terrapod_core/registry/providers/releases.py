@@ -20,15 +20,16 @@ from terrapod_core.registry.door import Door
 from terrapod_core.registry.lifecycle import UpdateVersion
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.providers import queries
-from terrapod_core.registry.providers.completion import awaited, complete, told
+from terrapod_core.registry.providers.completion import awaited, complete
 from terrapod_core.registry.providers.documents import CreateProviderVersion
 from terrapod_core.registry.providers.links import Links
 from terrapod_core.registry.providers.models import KIND, ProviderPlatform, ProviderVersion, RegistryProvider, Source
+from terrapod_core.registry.providers.queries import Address
 from terrapod_core.registry.providers.server_key import ServerKey
 from terrapod_core.registry.providers.service import NOUN, VERSION_NOUN, Providers, check_maker, placed, visible
 from terrapod_core.storage.discards import discard
 
-RESOURCE: Final = "registry-provider-versions"
+TYPE: Final = "registry-provider-versions"
 KEY: Final = "/data/attributes/key-id"
 
 
@@ -41,20 +42,18 @@ class Releases:
         self._links = links
         self._server_key = server_key
 
-    async def create(self, actor: Actor, namespace: str, name: str, new: CreateProviderVersion) -> ProviderVersion:
+    async def create(self, actor: Actor, address: Address, new: CreateProviderVersion) -> ProviderVersion:
         """Make a version that waits for its files; needs the level write. With a key its publisher signs it, else the server.
 
         Raises `Conflict` for a number that is taken, or was, `Invalid` for a key that is not for this provider, or verifies no more.
         """
         async with self._door.db.uow() as uow:
-            provider = await self._changeable(uow, actor, namespace, name)
+            provider = await self._changeable(uow, actor, address)
             number, protocols = new.number(), new.checked_protocols()
             if new.key_id:
                 await uow.run(lambda session: self._check_key(session, provider, str(new.key_id)))
-            await uow.run(lambda session: publishing.check_number_unburnt(session, KIND, provider, number))
             there = await uow.run(lambda session: queries.version(session, provider.id, new.version))
-            if there is not None:
-                raise publishing.number_taken(provider, there)
+            await uow.run(lambda session: publishing.check_number_free(session, KIND, provider, number, there))
             version = ProviderVersion(
                 id=ids.new("provver"),
                 provider_id=provider.id,
@@ -75,20 +74,20 @@ class Releases:
             await uow.commit()
         return self._links.of_version(placed(actor, self._providers.shown(actor, provider), version, ()))
 
-    async def read(self, actor: Actor, namespace: str, name: str, number: str) -> ProviderVersion:
+    async def read(self, actor: Actor, address: Address, number: str) -> ProviderVersion:
         """One version with its platforms; those that are not published only for who may publish."""
 
         def read(session: Session) -> ProviderVersion:
-            provider, version = self.found(session, actor, namespace, name, number)
+            provider, version = self.found(session, actor, address, number)
             return self._links.of_version(placed(actor, provider, version, _platforms(session, version)))
 
         return await self._door.db.read(read)
 
-    async def list(self, actor: Actor, namespace: str, name: str, page: PageRequest) -> Page[ProviderVersion]:
+    async def list(self, actor: Actor, address: Address, page: PageRequest) -> Page[ProviderVersion]:
         """One page of the versions, the highest first."""
 
         def read(session: Session) -> Page[ProviderVersion]:
-            provider = self._readable(session, actor, namespace, name)
+            provider = self._readable(session, actor, address)
             found = queries.versions(session, provider.id, page, all_of_them=provider.can_publish)
             platforms = queries.platforms(session, [each.id for each in found.items])
             for version in found.items:
@@ -97,29 +96,29 @@ class Releases:
 
         return await self._door.db.read(read)
 
-    async def update(self, actor: Actor, namespace: str, name: str, number: str, changes: UpdateVersion) -> ProviderVersion:
+    async def update(self, actor: Actor, address: Address, number: str, changes: UpdateVersion) -> ProviderVersion:
         """Deprecate a published version, revoke it, or take that back. Revoking needs the level admin, deprecating write."""
         needed = Permission.REGISTRY_PUBLISH if changes.revocation is UNSET else Permission.REGISTRY_UPDATE
         async with self._door.db.uow() as uow:
-            provider, version = await self.locked(uow, actor, namespace, name, number, needed)
+            provider, version = await self.locked(uow, actor, address, number, needed)
             changes.check()
             was_revoked = version.revocation is not None
             detail = lifecycle.change(version, changes, uow.now())
             if was_revoked and version.revocation is None:
                 await uow.run(lambda session: self._check_key_is_there(session, provider, version))
             if detail:
-                told(provider, uow.now())
+                provider.tell(uow.now())
                 self._record(uow, actor, "update", provider, version, **detail)
             await uow.commit()
-        return await self.read(actor, namespace, name, number)
+        return await self.read(actor, address, number)
 
-    async def delete(self, actor: Actor, namespace: str, name: str, number: str) -> None:
+    async def delete(self, actor: Actor, address: Address, number: str) -> None:
         """Remove a version: the level write for one that nobody could see yet, else admin. A published number is never given away again."""
         async with self._door.db.uow() as uow:
-            provider, version = await self.locked(uow, actor, namespace, name, number, Permission.REGISTRY_PUBLISH)
+            provider, version = await self.locked(uow, actor, address, number, Permission.REGISTRY_PUBLISH)
             if version.is_published:
                 self._door.allowed(actor, Permission.REGISTRY_UPDATE, provider, noun=NOUN)
-                told(provider, uow.now())
+                provider.tell(uow.now())
             publishing.burn_number(uow, KIND, provider, version)
             platforms = await uow.run(lambda session: _platforms(session, version))
             discard(uow, [each.object_key for each in platforms])
@@ -127,14 +126,14 @@ class Releases:
             self._record(uow, actor, "delete", provider, version)
             await uow.commit()
 
-    async def publish(self, actor: Actor, namespace: str, name: str, number: str) -> ProviderVersion:
+    async def publish(self, actor: Actor, address: Address, number: str) -> ProviderVersion:
         """Sign a version with the server's key and let it be seen, when all of its zips are there; for who made it.
 
         Raises `InvalidTransition` for one that is not pending, or waits for files, or that its publisher signs.
         """
 
         def look(session: Session) -> bytes:
-            provider, version = self.found(session, actor, namespace, name, number)
+            provider, version = self.found(session, actor, address, number)
             self._door.allowed(actor, Permission.REGISTRY_PUBLISH, provider, noun=NOUN)
             sums = _to_sign(provider, version, _platforms(session, version))
             check_maker(actor, version)
@@ -143,7 +142,7 @@ class Releases:
         sums = await self._door.db.read(look)
         signature, key_id = await self._server_key.sign(sums)
         async with self._door.db.uow() as uow:
-            provider, version = await self.locked(uow, actor, namespace, name, number, Permission.REGISTRY_PUBLISH)
+            provider, version = await self.locked(uow, actor, address, number, Permission.REGISTRY_PUBLISH)
             platforms = await uow.run(lambda session: _platforms(session, version))
             if _to_sign(provider, version, platforms) != sums:
                 raise Conflict("the zips of this version changed just now; publish it again")
@@ -151,49 +150,45 @@ class Releases:
             version.is_held = version.is_held or publishing.holds_back(provider, actor)
             complete(uow, actor, provider, version, platforms)
             await uow.commit()
-        return await self.read(actor, namespace, name, number)
+        return await self.read(actor, address, number)
 
-    async def release(self, actor: Actor, namespace: str, name: str, number: str) -> ProviderVersion:
+    async def release(self, actor: Actor, address: Address, number: str) -> ProviderVersion:
         """Let a version be seen that is held; for publishers."""
         async with self._door.db.uow() as uow:
-            provider, version = await self.locked(uow, actor, namespace, name, number, Permission.REGISTRY_PUBLISH)
+            provider, version = await self.locked(uow, actor, address, number, Permission.REGISTRY_PUBLISH)
             publishing.check_release(provider, version, actor)
             await uow.run(lambda session: self._check_key_is_there(session, provider, version))
             version.release(uow.now())
-            told(provider, uow.now())
+            provider.tell(uow.now())
             self._record(uow, actor, "release", provider, version, made_by=version.created_by_name)
             await uow.commit()
-        return await self.read(actor, namespace, name, number)
+        return await self.read(actor, address, number)
 
     # -- for the rest of the room
 
-    def found(self, session: Session, actor: Actor, namespace: str, name: str, number: str) -> tuple[RegistryProvider, ProviderVersion]:
+    def found(self, session: Session, actor: Actor, address: Address, number: str) -> tuple[RegistryProvider, ProviderVersion]:
         """The version and its provider, for an actor who may see it; else `NotFound`."""
-        provider = self._readable(session, actor, namespace, name)
+        provider = self._readable(session, actor, address)
         return provider, visible(provider, queries.version(session, provider.id, number))
 
     # -- inside
 
-    def _readable(self, session: Session, actor: Actor, namespace: str, name: str) -> RegistryProvider:
-        provider = self._door.allowed(actor, Permission.REGISTRY_READ, queries.provider(session, namespace, name), noun=NOUN)
+    def _readable(self, session: Session, actor: Actor, address: Address) -> RegistryProvider:
+        provider = self._door.allowed(actor, Permission.REGISTRY_READ, queries.provider(session, address), noun=NOUN)
         return self._providers.shown(actor, provider)
 
-    async def _changeable(self, uow: UnitOfWork, actor: Actor, namespace: str, name: str) -> RegistryProvider:
+    async def _changeable(self, uow: UnitOfWork, actor: Actor, address: Address) -> RegistryProvider:
         """The provider with its row locked, for an actor with the level write."""
-
-        def find(session: Session) -> RegistryProvider | None:
-            found = queries.provider(session, namespace, name)
-            return queries.provider_for_update(session, found.id) if found is not None else None
-
-        return self._door.allowed(actor, Permission.REGISTRY_PUBLISH, await uow.run(find), noun=NOUN)
+        provider = await uow.run(lambda session: queries.for_update(session, address))
+        return self._door.allowed(actor, Permission.REGISTRY_PUBLISH, provider, noun=NOUN)
 
     async def locked(
-        self, uow: UnitOfWork, actor: Actor, namespace: str, name: str, number: str, permission: Permission
+        self, uow: UnitOfWork, actor: Actor, address: Address, number: str, permission: Permission
     ) -> tuple[RegistryProvider, ProviderVersion]:
         """The version and its provider, both rows locked, for an actor with this permission."""
 
         def find(session: Session) -> tuple[RegistryProvider, ProviderVersion]:
-            provider, version = self.found(session, actor, namespace, name, number)
+            provider, version = self.found(session, actor, address, number)
             self._door.allowed(actor, permission, provider, noun=NOUN)
             locked = queries.version_for_update(session, version.id)
             if locked is None:  # it was deleted while we waited
@@ -217,7 +212,7 @@ class Releases:
         self, uow: UnitOfWork, actor: Actor, action: str, provider: RegistryProvider, version: ProviderVersion, **detail: object
     ) -> None:
         what = {"provider": provider.address, "version": version.version, **detail}
-        audit.record(uow, actor, f"registry-provider-version.{action}", RESOURCE, version.id, **what)
+        audit.record(uow, actor, f"registry-provider-version.{action}", TYPE, version.id, **what)
 
 
 def _platforms(session: Session, version: ProviderVersion) -> list[ProviderPlatform]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from terrapod_core.jsonapi import ABSENT, Includes, Rendering, Resource, attr, to_many, to_one
 from terrapod_core.organizations import NAME
-from terrapod_core.registry.lifecycle import DEPRECATED, REVOKED
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.providers.completion import awaited
 from terrapod_core.registry.providers.models import ProviderPlatform, ProviderVersion, RegistryProvider
 from terrapod_core.registry.providers.service import Providers
+from terrapod_core.registry.resources import BELONGS, MARKS
 
 _BASE: Final = f"/api/v2/organizations/{NAME}/registry-providers/private"
 _OF_VERSION: Final = f"{_BASE}/{{provider_namespace}}/{{provider_name}}/versions/{{version}}"
@@ -36,9 +36,7 @@ PROVIDER: Final = Resource(
         ),
     ],
     relationships=[
-        to_one("organization", "organizations", id_from=lambda _provider: NAME, related=f"/api/v2/organizations/{NAME}"),
-        to_one("owner", "users", writable=True),
-        to_many("publishers", "users", writable=True, ids_from="publishers"),
+        *BELONGS,
         to_many(
             "registry_provider_versions",
             "registry-provider-versions",
@@ -61,12 +59,6 @@ def _linked(path: str) -> Callable[[Any, Rendering], Any]:
     return link
 
 
-def _marked(mark: Mapping[str, Any] | None, status: str, word: str) -> dict[str, Any] | None:
-    if mark is None:
-        return None
-    return {f"{word}-status": status, "reason": mark["reason"], "link": mark["link"], f"{word}-at": mark["at"]}
-
-
 def _waits_for(version: ProviderVersion) -> list[str]:
     provider = RegistryProvider(name=version.provider_name, namespace=version.provider_namespace)
     return awaited(provider, version, version.platforms) if version.can_publish else []
@@ -82,8 +74,7 @@ VERSION: Final = Resource(
         attr("source"),
         attr("status"),
         attr("waits_for", from_=_waits_for),
-        attr("deprecation", writable=True, from_=lambda version: _marked(version.deprecation, DEPRECATED, "deprecated")),
-        attr("revocation", writable=True, from_=lambda version: _marked(version.revocation, REVOKED, "revoked")),
+        *MARKS,
         attr("shasums_uploaded", from_=lambda version: version.sums is not None),
         attr("shasums_sig_uploaded", from_=lambda version: version.signature is not None),
         attr("download_count"),
@@ -174,11 +165,6 @@ GPG_KEY: Final = Resource(
         attr("updated_at", from_=lambda key: key.created_at),
     ],
     links={"self": "/api/registry/private/v2/gpg-keys/{namespace}/{key_id}"},
-)
-
-
-TAG_BINDING: Final = Resource(
-    type="tag-bindings", attributes=[attr("key"), attr("value", from_=lambda label: label.value or "")], id_from=lambda label: label.key
 )
 
 

@@ -6,27 +6,24 @@ from typing import Final
 
 from quart import Blueprint, Response, request
 
-from terrapod_core import organizations
+from terrapod_core.authz import Actor
 from terrapod_core.packages.openpgp import SIGNATURE_BYTES
 from terrapod_core.packages.sums import SUMS_BYTES
 from terrapod_core.registry.documents import UpdateItem
+from terrapod_core.registry.item_routes import ItemPaths, paths, sent, taken
 from terrapod_core.registry.lifecycle import UpdateVersion
 from terrapod_core.registry.providers.documents import CreatePlatform, CreateProvider, CreateProviderVersion
 from terrapod_core.registry.providers.platforms import Platforms
+from terrapod_core.registry.providers.queries import Address
 from terrapod_core.registry.providers.releases import Releases
-from terrapod_core.registry.providers.resources import PLATFORM, PROVIDER, TAG_BINDING, VERSION
-from terrapod_core.registry.providers.service import Providers
+from terrapod_core.registry.providers.resources import PLATFORM, PROVIDER, VERSION
+from terrapod_core.registry.providers.service import TYPE, Providers
 from terrapod_core.registry.providers.uploads import Uploads
+from terrapod_core.registry.resources import TAG_BINDING
 from terrapod_core.registry.subjects import Downloaded
 from terrapod_core.storage import Archives, Capability, Purpose
 from terrapod_core.web import CapabilityRoutes, Web
-from terrapod_core.web.archives import Archive, answer, begins
-
-ALL: Final = "/organizations/<org>/registry-providers"
-SHORT: Final = f"{ALL}/<namespace>/<name>"
-"""The contract's; its namespaces are never `private` or `public`."""
-LONG: Final = f"{ALL}/private/<namespace>/<name>"
-"""The clients'."""
+from terrapod_core.web.archives import Archive
 
 ZIP: Final = "application/zip"
 PLAIN: Final = "text/plain; charset=utf-8"
@@ -36,146 +33,101 @@ BINARY: Final = "application/octet-stream"
 def routes(providers: Providers, releases: Releases, platforms: Platforms, web: Web) -> Blueprint:
     """Mounted at `/api/v2`."""
     registry = Blueprint("registry_providers", __name__)
-    _providers(registry, providers, web)
+    at = paths(registry, web, TYPE, Address)
+    _providers(at, providers, web)
     _by_id(registry, providers, web)
-    _versions(registry, releases, web)
-    _actions(registry, releases, web)
-    _platforms(registry, platforms, web)
+    _versions(at, releases, web)
+    _actions(at, releases, web)
+    _platforms(at, platforms, web)
     return registry
 
 
-def _providers(registry: Blueprint, providers: Providers, web: Web) -> None:
-    @registry.get(ALL)
-    async def list_providers(org: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
+def _providers(at: ItemPaths, providers: Providers, web: Web) -> None:
+    @at.all.get()
+    async def list_providers(actor: Actor) -> Response:
         return await web.listing(PROVIDER, await providers.list(actor, web.query()))
 
-    @registry.post(ALL)
-    async def create_provider(org: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
+    @at.all.post()
+    async def create_provider(actor: Actor) -> Response:
         return await web.document(PROVIDER, await providers.create(actor, await web.body(CreateProvider)), status=201)
 
-    @registry.get(SHORT)
-    @registry.get(LONG)
-    async def show_provider(org: str, namespace: str, name: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        return await web.document(PROVIDER, await providers.read(actor, namespace, name))
+    @at.one.get()
+    async def show_provider(actor: Actor, address: Address) -> Response:
+        return await web.document(PROVIDER, await providers.read(actor, address))
 
-    @registry.patch(SHORT)
-    @registry.patch(LONG)
-    async def update_provider(org: str, namespace: str, name: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
+    @at.one.patch()
+    async def update_provider(actor: Actor, address: Address) -> Response:
         changes = await web.body(UpdateItem)
-        return await web.document(PROVIDER, await providers.update(actor, namespace, name, changes))
+        return await web.document(PROVIDER, await providers.update(actor, address, changes))
 
-    @registry.delete(SHORT)
-    @registry.delete(LONG)
-    async def delete_provider(org: str, namespace: str, name: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        await providers.delete(actor, namespace, name)
+    @at.one.delete()
+    async def delete_provider(actor: Actor, address: Address) -> Response:
+        await providers.delete(actor, address)
         return web.empty()
 
 
 def _by_id(registry: Blueprint, providers: Providers, web: Web) -> None:
-    @registry.get("/registry-providers/<provider_id>")
+    @registry.get(f"/{TYPE}/<provider_id>")
     async def show_provider_by_id(provider_id: str) -> Response:
-        return await web.document(PROVIDER, await providers.read_by_id(await web.actor(), provider_id))
+        return await web.document(PROVIDER, await providers.read(await web.actor(), provider_id))
 
-    @registry.get("/registry-providers/<provider_id>/tag-bindings")
+    @registry.get(f"/{TYPE}/<provider_id>/tag-bindings")
     async def list_provider_tag_bindings(provider_id: str) -> Response:
         return await web.unpaged(TAG_BINDING, await providers.labels(await web.actor(), provider_id))
 
 
-def _versions(registry: Blueprint, releases: Releases, web: Web) -> None:
-    @registry.get(f"{SHORT}/versions")
-    @registry.get(f"{LONG}/versions")
-    async def list_versions(org: str, namespace: str, name: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        return await web.listing(VERSION, await releases.list(actor, namespace, name, web.query().page))
+def _versions(at: ItemPaths, releases: Releases, web: Web) -> None:
+    @at.one.get("/versions")
+    async def list_versions(actor: Actor, address: Address) -> Response:
+        return await web.listing(VERSION, await releases.list(actor, address, web.query().page))
 
-    @registry.post(f"{SHORT}/versions")
-    @registry.post(f"{LONG}/versions")
-    async def create_version(org: str, namespace: str, name: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
+    @at.one.post("/versions")
+    async def create_version(actor: Actor, address: Address) -> Response:
         new = await web.body(CreateProviderVersion)
-        return await web.document(VERSION, await releases.create(actor, namespace, name, new), status=201)
+        return await web.document(VERSION, await releases.create(actor, address, new), status=201)
 
-    @registry.get(f"{SHORT}/versions/<version>")
-    @registry.get(f"{LONG}/versions/<version>")
-    async def show_version(org: str, namespace: str, name: str, version: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        return await web.document(VERSION, await releases.read(actor, namespace, name, version))
+    @at.one.get("/versions/<version>")
+    async def show_version(actor: Actor, address: Address, version: str) -> Response:
+        return await web.document(VERSION, await releases.read(actor, address, version))
 
-    @registry.patch(f"{SHORT}/versions/<version>")
-    @registry.patch(f"{LONG}/versions/<version>")
-    async def update_version(org: str, namespace: str, name: str, version: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
+    @at.one.patch("/versions/<version>")
+    async def update_version(actor: Actor, address: Address, version: str) -> Response:
         changes = await web.body(UpdateVersion)
-        return await web.document(VERSION, await releases.update(actor, namespace, name, version, changes))
+        return await web.document(VERSION, await releases.update(actor, address, version, changes))
 
-    @registry.delete(f"{SHORT}/versions/<version>")
-    @registry.delete(f"{LONG}/versions/<version>")
-    async def delete_version(org: str, namespace: str, name: str, version: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        await releases.delete(actor, namespace, name, version)
+    @at.one.delete("/versions/<version>")
+    async def delete_version(actor: Actor, address: Address, version: str) -> Response:
+        await releases.delete(actor, address, version)
         return web.empty()
 
 
-def _actions(registry: Blueprint, releases: Releases, web: Web) -> None:
-    @registry.post(f"{SHORT}/versions/<version>/actions/publish")
-    @registry.post(f"{LONG}/versions/<version>/actions/publish")
-    async def publish_version(org: str, namespace: str, name: str, version: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        return await web.document(VERSION, await releases.publish(actor, namespace, name, version))
+def _actions(at: ItemPaths, releases: Releases, web: Web) -> None:
+    @at.one.post("/versions/<version>/actions/publish")
+    async def publish_version(actor: Actor, address: Address, version: str) -> Response:
+        return await web.document(VERSION, await releases.publish(actor, address, version))
 
-    @registry.post(f"{SHORT}/versions/<version>/actions/release")
-    @registry.post(f"{LONG}/versions/<version>/actions/release")
-    async def release_version(org: str, namespace: str, name: str, version: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        return await web.document(VERSION, await releases.release(actor, namespace, name, version))
+    @at.one.post("/versions/<version>/actions/release")
+    async def release_version(actor: Actor, address: Address, version: str) -> Response:
+        return await web.document(VERSION, await releases.release(actor, address, version))
 
 
-def _platforms(registry: Blueprint, platforms: Platforms, web: Web) -> None:
-    @registry.get(f"{SHORT}/versions/<version>/platforms")
-    @registry.get(f"{LONG}/versions/<version>/platforms")
-    async def list_platforms(org: str, namespace: str, name: str, version: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        return await web.listing(PLATFORM, await platforms.list(actor, namespace, name, version, web.query().page))
+def _platforms(at: ItemPaths, platforms: Platforms, web: Web) -> None:
+    @at.one.get("/versions/<version>/platforms")
+    async def list_platforms(actor: Actor, address: Address, version: str) -> Response:
+        return await web.listing(PLATFORM, await platforms.list(actor, address, version, web.query().page))
 
-    @registry.post(f"{SHORT}/versions/<version>/platforms")
-    @registry.post(f"{LONG}/versions/<version>/platforms")
-    async def create_platform(org: str, namespace: str, name: str, version: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
+    @at.one.post("/versions/<version>/platforms")
+    async def create_platform(actor: Actor, address: Address, version: str) -> Response:
         new = await web.body(CreatePlatform)
-        return await web.document(PLATFORM, await platforms.create(actor, namespace, name, version, new), status=201)
+        return await web.document(PLATFORM, await platforms.create(actor, address, version, new), status=201)
 
-    @registry.get(f"{SHORT}/versions/<version>/platforms/<os>/<arch>")
-    @registry.get(f"{LONG}/versions/<version>/platforms/<os>/<arch>")
-    async def show_platform(org: str, namespace: str, name: str, version: str, os: str, arch: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        return await web.document(PLATFORM, await platforms.read(actor, namespace, name, version, os, arch))
+    @at.one.get("/versions/<version>/platforms/<os>/<arch>")
+    async def show_platform(actor: Actor, address: Address, version: str, os: str, arch: str) -> Response:
+        return await web.document(PLATFORM, await platforms.read(actor, address, version, os, arch))
 
-    @registry.delete(f"{SHORT}/versions/<version>/platforms/<os>/<arch>")
-    @registry.delete(f"{LONG}/versions/<version>/platforms/<os>/<arch>")
-    async def delete_platform(org: str, namespace: str, name: str, version: str, os: str, arch: str) -> Response:
-        actor = await web.actor()
-        organizations.check(org)
-        await platforms.delete(actor, namespace, name, version, os, arch)
+    @at.one.delete("/versions/<version>/platforms/<os>/<arch>")
+    async def delete_platform(actor: Actor, address: Address, version: str, os: str, arch: str) -> Response:
+        await platforms.delete(actor, address, version, os, arch)
         return web.empty()
 
 
@@ -187,16 +139,16 @@ def links(uploads: Uploads, archives: Archives, web: Web, capabilities: Capabili
 
     async def upload_sums(capability: Capability) -> Response:
         await uploads.sums(capability.object_id, await whole(SUMS_BYTES, "file SHA256SUMS"))
-        return Response(b"", content_type="application/json")
+        return taken()
 
     async def upload_signature(capability: Capability) -> Response:
         await uploads.signature(capability.object_id, await whole(SIGNATURE_BYTES, "signature"))
-        return Response(b"", content_type="application/json")
+        return taken()
 
     async def upload_zip(capability: Capability) -> Response:
         body = web.upload(web.settings.limits.provider_bytes, "zip of the provider")
         await uploads.zip(capability.object_id, body, request.content_length)
-        return Response(b"", content_type="application/json")
+        return taken()
 
     async def sums(capability: Capability) -> Response:
         version = await uploads.files_of(capability.object_id)
@@ -208,10 +160,8 @@ def links(uploads: Uploads, archives: Archives, web: Web, capabilities: Capabili
 
     async def archive(capability: Capability) -> Response:
         platform = await uploads.zip_of(capability.object_id)
-        response = await answer(archives, Archive(platform.object_key or "", platform.size or 0, platform.sha256 or "", ZIP))
-        if begins(response):
-            downloaded(platform.version_id, capability.subject)
-        return response
+        zipped = Archive(platform.object_key or "", platform.size or 0, platform.sha256 or "", ZIP)
+        return await sent(archives, zipped, downloaded, platform.version_id, capability.subject)
 
     capabilities.on(Purpose.PROVIDER_SUMS_UPLOAD, upload_sums)
     capabilities.on(Purpose.PROVIDER_SIGNATURE_UPLOAD, upload_signature)

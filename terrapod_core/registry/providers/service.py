@@ -23,11 +23,12 @@ from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.providers import queries
 from terrapod_core.registry.providers.documents import CreateProvider
 from terrapod_core.registry.providers.models import KIND, ProviderLabel, ProviderPlatform, ProviderVersion, RegistryProvider
+from terrapod_core.registry.providers.queries import Address
 from terrapod_core.storage.discards import discard
 
 NOUN: Final = "provider"
 VERSION_NOUN: Final = "version of this provider"
-RESOURCE: Final = "registry-providers"
+TYPE: Final = "registry-providers"
 
 
 class Providers:
@@ -63,19 +64,15 @@ class Providers:
             await changes.label(uow, ProviderLabel, provider, labels)
             more = UpdateItem(publishers=new.publishers, owner=new.owner)
             await changes.update_item(uow, self._door.authz, actor, ProviderLabel, provider, more, noun=NOUN)
-            audit.record(uow, actor, "registry-provider.create", RESOURCE, provider.id, provider=provider.address)
+            audit.record(uow, actor, "registry-provider.create", TYPE, provider.id, provider=provider.address)
             await changes.seen(uow)
             await uow.commit()
         return self.shown(actor, provider)
 
-    async def read(self, actor: Actor, namespace: str, name: str) -> RegistryProvider:
-        """The provider; `NotFound` when it is not there or not for this actor."""
-        provider = await self._door.db.look_up(queries.BY_ADDRESS, namespace=namespace, name=name)
-        return self.shown(actor, self._door.allowed(actor, Permission.REGISTRY_READ, provider, noun=NOUN))
-
-    async def read_by_id(self, actor: Actor, provider_id: str) -> RegistryProvider:
-        """The same by its id."""
-        provider = await self._door.db.read(lambda session: queries.provider_by_id(session, provider_id))
+    async def read(self, actor: Actor, wanted: str | Address) -> RegistryProvider:
+        """The provider of this id or address; `NotFound` when it is not there or not for this actor."""
+        look_up, values = queries.parameters(wanted)
+        provider = await self._door.db.look_up(look_up, **values)
         return self.shown(actor, self._door.allowed(actor, Permission.REGISTRY_READ, provider, noun=NOUN))
 
     async def list(self, actor: Actor, query: Query) -> Page[RegistryProvider]:
@@ -85,25 +82,34 @@ class Providers:
             self.shown(actor, provider)
         return page
 
-    async def update(self, actor: Actor, namespace: str, name: str, changed: UpdateItem) -> RegistryProvider:
+    async def labels(self, actor: Actor, wanted: str | Address) -> Sequence[ProviderLabel]:
+        """The labels of a provider, as tag bindings."""
+
+        def read(session: Session) -> Sequence[ProviderLabel]:
+            provider = self._door.allowed(actor, Permission.REGISTRY_READ, queries.provider(session, wanted), noun=NOUN)
+            return changes.labels_of(ProviderLabel, provider)
+
+        return await self._door.db.read(read)
+
+    async def update(self, actor: Actor, address: Address, changed: UpdateItem) -> RegistryProvider:
         """Change labels, publishers, owner; needs the level admin."""
         async with self._door.db.uow() as uow:
-            provider = await self._locked(uow, actor, namespace, name)
+            provider = await self._locked(uow, actor, address)
             detail = await changes.update_item(uow, self._door.authz, actor, ProviderLabel, provider, changed, noun=NOUN)
             if detail:
-                audit.record(uow, actor, "registry-provider.update", RESOURCE, provider.id, provider=provider.address, **detail)
+                audit.record(uow, actor, "registry-provider.update", TYPE, provider.id, provider=provider.address, **detail)
                 await changes.seen(uow)
             await uow.commit()
         return self.shown(actor, provider)
 
-    async def delete(self, actor: Actor, namespace: str, name: str) -> None:
+    async def delete(self, actor: Actor, address: Address) -> None:
         """Remove a provider with all of its versions; needs the level admin. Nobody ever has its address again."""
         async with self._door.db.uow() as uow:
-            provider = await self._locked(uow, actor, namespace, name)
+            provider = await self._locked(uow, actor, address)
             discard(uow, await uow.run(lambda session: queries.keys_of_provider(session, provider.id)))
             publishing.burn_name(uow, KIND, provider)
             await uow.session.execute(delete(RegistryProvider).where(RegistryProvider.id == provider.id))
-            audit.record(uow, actor, "registry-provider.delete", RESOURCE, provider.id, provider=provider.address)
+            audit.record(uow, actor, "registry-provider.delete", TYPE, provider.id, provider=provider.address)
             await uow.flush()
             await changes.seen(uow)
             await uow.commit()
@@ -121,15 +127,6 @@ class Providers:
         provider.can_update = allows(actor, Permission.REGISTRY_UPDATE, provider)
         return provider
 
-    async def labels(self, actor: Actor, provider_id: str) -> Sequence[ProviderLabel]:
-        """The labels of a provider, as tag bindings."""
-
-        def read(session: Session) -> Sequence[ProviderLabel]:
-            provider = self._door.allowed(actor, Permission.REGISTRY_READ, queries.provider_by_id(session, provider_id), noun=NOUN)
-            return [ProviderLabel(item_id=provider.id, key=key, value=value) for key, value in provider.labels.items()]
-
-        return await self._door.db.read(read)
-
     def load_versions(self, session: Session, actor: Any, providers: Sequence[RegistryProvider]) -> Sequence[ProviderVersion]:
         """The published versions of providers, for `include`; each provider knows their ids from then on."""
         found = queries.published(session, [each.id for each in providers])
@@ -139,14 +136,10 @@ class Providers:
             provider.version_ids = [each.id for each in found if each.provider_id == provider.id]
         return [placed(actor, by_id[each.provider_id], each, platforms.get(each.id, ())) for each in found]
 
-    async def _locked(self, uow: UnitOfWork, actor: Actor, namespace: str, name: str) -> RegistryProvider:
+    async def _locked(self, uow: UnitOfWork, actor: Actor, address: Address) -> RegistryProvider:
         """The provider with its row locked, for an actor with the level admin."""
-
-        def find(session: Session) -> RegistryProvider | None:
-            found = queries.provider(session, namespace, name)
-            return queries.provider_for_update(session, found.id) if found is not None else None
-
-        return self._door.allowed(actor, Permission.REGISTRY_UPDATE, await uow.run(find), noun=NOUN)
+        provider = await uow.run(lambda session: queries.for_update(session, address))
+        return self._door.allowed(actor, Permission.REGISTRY_UPDATE, provider, noun=NOUN)
 
     async def _flush(self, uow: UnitOfWork, address: str) -> None:
         try:

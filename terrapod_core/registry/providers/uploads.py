@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Final
 
 from sqlalchemy.orm import Session
 
 from terrapod_core import audit
-from terrapod_core.authz import SYSTEM, Actor, Permission
+from terrapod_core.authz import Actor
 from terrapod_core.db import UnitOfWork
-from terrapod_core.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from terrapod_core.errors import Conflict, Gone, Invalid, NotFound
 from terrapod_core.packages import openpgp
 from terrapod_core.packages.sums import read_sums
 from terrapod_core.packages.zips import Expected, Package, PackageInspector, PackageLimits
+from terrapod_core.registry import publishing
 from terrapod_core.registry.door import Door
 from terrapod_core.registry.providers import queries
 from terrapod_core.registry.providers.completion import check_pending, complete_if_whole
@@ -26,14 +27,11 @@ from terrapod_core.storage.streams import inspected, is_same
 
 _GONE: Final = "the version that this link is of is gone"
 
-ActorOf = Callable[[Session, str], Actor | None]
-"""A user as they are now; `None` when disabled or gone."""
-
 
 class Uploads:
     """For whoever has shown the link. A version that these uploads make whole is seen, or held, when they return."""
 
-    def __init__(self, door: Door, archives: Archives, objects: Objects, actor_of: ActorOf, *, limit: int) -> None:
+    def __init__(self, door: Door, archives: Archives, objects: Objects, actor_of: publishing.ActorOf, *, limit: int) -> None:
         """`limit` is of a zip, in bytes."""
         self._db = door.db
         self._authz = door.authz
@@ -73,7 +71,7 @@ class Uploads:
 
         def look(session: Session) -> tuple[bytes, str]:
             version = queries.version_by_id(session, version_id)
-            provider = queries.provider_by_id(session, version.provider_id) if version is not None else None
+            provider = queries.provider(session, version.provider_id) if version is not None else None
             if version is None or provider is None:
                 raise NotFound(_GONE)
             if version.source != Source.PUBLISHER:
@@ -165,14 +163,7 @@ class Uploads:
         return found
 
     async def _maker(self, uow: UnitOfWork, provider: RegistryProvider, version: ProviderVersion) -> Actor:
-        """Who made the version, as they are now. An hour may have passed since: `Forbidden` when they may not publish it any more."""
-        if version.created_by_id is None:
-            return SYSTEM
-        maker_id = version.created_by_id
-        maker = await uow.run(lambda session: self._actor_of(session, maker_id))
-        if maker is None or not self._authz.allows(maker, Permission.REGISTRY_PUBLISH, provider):
-            raise Forbidden(f"{version.created_by_name}, who made this version, may not publish it any more", code="level_too_low")
-        return maker
+        return await uow.run(lambda session: publishing.maker(session, self._authz, self._actor_of, provider, version))
 
     def _record(
         self, uow: UnitOfWork, maker: Actor, action: str, provider: RegistryProvider, version: ProviderVersion, **detail: object
@@ -192,7 +183,7 @@ def _given(version: ProviderVersion | None) -> ProviderVersion:
 def _of_platform(session: Session, platform_id: str) -> tuple[ProviderPlatform, ProviderVersion, RegistryProvider]:
     platform = queries.platform_by_id(session, platform_id)
     version = queries.version_by_id(session, platform.version_id) if platform is not None else None
-    provider = queries.provider_by_id(session, version.provider_id) if version is not None else None
+    provider = queries.provider(session, version.provider_id) if version is not None else None
     if platform is None or version is None or provider is None:
         raise NotFound(_GONE)
     return platform, version, provider

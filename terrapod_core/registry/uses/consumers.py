@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
@@ -58,10 +58,10 @@ class Consumers:
             )
             await _replace(uow, kind, using, await uow.run(look))
 
-    async def list(self, actor: Actor, kind: Kind, address: Sequence[str], query: Query) -> Listed:
+    async def list(self, actor: Actor, kind: Kind, address: Any, query: Query) -> Listed:
         """One page of the consumers of an item that the actor may read, of `filter[version]` alone where it says one.
 
-        Workspaces that they may not read are counted and not named.
+        `address` is one of the kind's. Workspaces that they may not read are counted and not named.
         """
 
         def read(session: Session) -> Listed:
@@ -70,7 +70,7 @@ class Consumers:
 
         return await self._door.db.read(read)
 
-    async def downloads(self, actor: Actor, kind: Kind, address: Sequence[str], query: Query) -> Listed:
+    async def downloads(self, actor: Actor, kind: Kind, address: Any, query: Query) -> Listed:
         """The same of its downloads, by those who were given the links; for who has the item's admin."""
 
         def read(session: Session) -> Listed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,11 +11,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from terrapod_core.registry.models import Item
 from terrapod_core.registry.modules import queries as modules_queries
 from terrapod_core.registry.modules.models import Module, ModuleVersion
-from terrapod_core.registry.modules.queries import Address
-from terrapod_core.registry.modules.service import NOUN as MODULE_NOUN
+from terrapod_core.registry.modules.service import NOUN as MODULE_NOUN, TYPE as MODULE_TYPE
 from terrapod_core.registry.providers import queries as providers_queries
 from terrapod_core.registry.providers.models import ProviderVersion, RegistryProvider
-from terrapod_core.registry.providers.service import NOUN as PROVIDER_NOUN
+from terrapod_core.registry.providers.service import NOUN as PROVIDER_NOUN, TYPE as PROVIDER_TYPE
 from terrapod_core.registry.uses.models import ModuleConsumer, ModuleDownload, ProviderConsumer, ProviderDownload
 
 
@@ -24,6 +23,9 @@ class Kind:
     """One kind of item. The tables are `Any`: what each of them adds to its mixin has the same name in all."""
 
     noun: str
+    """As people call it."""
+    collection: str
+    """As JSON:API and paths call all of them."""
     item: Any
     version: Any
     item_id: InstrumentedAttribute[str]
@@ -32,36 +34,34 @@ class Kind:
     download: Any
     parts: tuple[InstrumentedAttribute[str], ...]
     """The columns of an address, in its order."""
-    find: Callable[[Session, Sequence[str]], Item | None]
-    """The item of an address, by those parts."""
-
-
-def _module(session: Session, parts: Sequence[str]) -> Item | None:
-    return modules_queries.module(session, Address(*parts))
-
-
-def _provider(session: Session, parts: Sequence[str]) -> Item | None:
-    return providers_queries.provider(session, *parts)
+    address: type[Any]
+    """What paths name it by: a dataclass with a field for each of these."""
+    find: Callable[[Session, Any], Item | None]
+    """The item of an address; `None` when there is none."""
 
 
 MODULES: Final = Kind(
-    MODULE_NOUN,
-    Module,
-    ModuleVersion,
-    ModuleVersion.module_id,
-    ModuleConsumer,
-    ModuleDownload,
-    (Module.namespace, Module.name, Module.provider),
-    _module,
+    noun=MODULE_NOUN,
+    collection=MODULE_TYPE,
+    item=Module,
+    version=ModuleVersion,
+    item_id=ModuleVersion.module_id,
+    consumer=ModuleConsumer,
+    download=ModuleDownload,
+    parts=(Module.namespace, Module.name, Module.provider),
+    address=modules_queries.Address,
+    find=modules_queries.module,
 )
 PROVIDERS: Final = Kind(
-    PROVIDER_NOUN,
-    RegistryProvider,
-    ProviderVersion,
-    ProviderVersion.provider_id,
-    ProviderConsumer,
-    ProviderDownload,
-    (RegistryProvider.namespace, RegistryProvider.name),
-    _provider,
+    noun=PROVIDER_NOUN,
+    collection=PROVIDER_TYPE,
+    item=RegistryProvider,
+    version=ProviderVersion,
+    item_id=ProviderVersion.provider_id,
+    consumer=ProviderConsumer,
+    download=ProviderDownload,
+    parts=(RegistryProvider.namespace, RegistryProvider.name),
+    address=providers_queries.Address,
+    find=providers_queries.provider,
 )
 KINDS: Final = (MODULES, PROVIDERS)

@@ -49,7 +49,7 @@ async def test_a_backup_brings_modules_their_archives_and_what_is_burnt(
     assert b'"cidr"' in version.contents
     found = await there.module_protocol.archived(version.id)
     assert b"".join([piece async for piece in there.archives.read(found.object_key or "")]) == PACKED
-    document, _ = await there.module_protocol.versions(actor, VPC)
+    _, document = await there.module_protocol.versions(actor, VPC)
     assert document == b'{"modules":[{"source":"default/vpc/aws","versions":[{"version":"1.1.0"}]}]}'
     with pytest.raises(Conflict, match="its number is not given away again"):
         await there.module_versions.create(actor, VPC, CreateVersion(version="1.0.0"))

@@ -159,12 +159,12 @@ async def test_many_workspaces_move_all_or_none(house: House) -> None:
     mine, theirs = await house.workspace(ALICE, "mine"), await house.workspace(BOB, "theirs")
     both = [Ref("workspaces", mine.id), Ref("workspaces", theirs.id)]
     with pytest.raises(Invalid, match=theirs.id):
-        await house.workspaces.move_to_project(ALICE, project.id, both)
+        await house.workspaces.placing.move(ALICE, project.id, both)
     watcher = Actor(ActorKind.USER, ALICE.id, "alice", platform=frozenset({PlatformRole.AUDIT}))
     with pytest.raises(Forbidden, match=theirs.id):
-        await house.workspaces.move_to_project(watcher, project.id, both)
+        await house.workspaces.placing.move(watcher, project.id, both)
     assert (await house.workspaces.read(ALICE, mine.id)).project_id == DEFAULT_PROJECT_ID
-    await house.workspaces.move_to_project(ALICE, project.id, [Ref("workspaces", mine.id)])
+    await house.workspaces.placing.move(ALICE, project.id, [Ref("workspaces", mine.id)])
     assert (await house.workspaces.read(ALICE, mine.id)).project_id == project.id
 
 
@@ -193,8 +193,8 @@ async def test_reading_a_workspace_is_one_statement(house: House) -> None:
 async def test_nobody_takes_workspaces_out_of_a_project_that_another_looks_after(house: House) -> None:
     theirs, mine = [await house.projects.create(who, CreateProject(name=f"of {who.name}")) for who in (BOB, ALICE)]
     workspace = await house.workspace(ALICE)
-    await house.workspaces.move_to_project(ROOT, theirs.id, [Ref("workspaces", workspace.id)])
+    await house.workspaces.placing.move(ROOT, theirs.id, [Ref("workspaces", workspace.id)])
     for project_id in (mine.id, DEFAULT_PROJECT_ID):
         with pytest.raises(Forbidden, match="that project's admin"):
-            await house.workspaces.move_to_project(ALICE, project_id, [Ref("workspaces", workspace.id)])
+            await house.workspaces.placing.move(ALICE, project_id, [Ref("workspaces", workspace.id)])
     assert (await house.workspaces.read(ALICE, workspace.id)).project_id == theirs.id

@@ -16,6 +16,13 @@ TIME = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     """Private modules, their labels and their versions"""
+    _modules()
+    _labels()
+    _versions()
+    _contents()
+
+
+def _modules() -> None:
     op.create_table(
         "registry_modules",
         sa.Column("id", sa.String(), nullable=False),
@@ -33,6 +40,9 @@ def upgrade() -> None:
     op.create_index("uq_registry_modules_address", "registry_modules", ["namespace", "name", "provider"], unique=True)
     op.create_index("ix_registry_modules_listed", "registry_modules", ["name", "provider", "namespace", "id"])
     op.create_index("ix_registry_modules_owner_id", "registry_modules", ["owner_id"])
+
+
+def _labels() -> None:
     op.create_table(
         "registry_module_labels",
         sa.Column("item_id", sa.String(), nullable=False),
@@ -42,6 +52,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_id", "key", name=op.f("pk_registry_module_labels")),
     )
     op.create_index("ix_registry_module_labels_key_value", "registry_module_labels", ["key", "value"])
+
+
+def _versions() -> None:
     op.create_table(
         "registry_module_versions",
         sa.Column("id", sa.String(), nullable=False),
@@ -65,6 +78,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_registry_module_versions")),
     )
     op.create_index("uq_registry_module_versions_order", "registry_module_versions", ["module_id", "version_order"], unique=True)
+
+
+def _contents() -> None:
     op.create_table(
         "registry_module_contents",
         sa.Column("version_id", sa.String(), nullable=False),
