@@ -9,15 +9,28 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database
-from terrapod_core.registry.models import Item
 
 MOST_BYTES: Final = 32 << 20
 """Kept by one process."""
+
+
+class Listed(Protocol):
+    """What has a document."""
+
+    @property
+    def id(self) -> str:
+        """Never another's."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """Raised with every change of the document."""
+        ...
 
 
 class Listings:
@@ -56,7 +69,7 @@ class Listings:
                 self._forget(next(iter(self._kept)))
         return document
 
-    async def of(self, db: Database, item: Item, make: Callable[[Session], bytes]) -> bytes:
+    async def of(self, db: Database, item: Listed, make: Callable[[Session], bytes]) -> bytes:
         """The document of an item as it was read just now; what is not kept is read and made in a thread that reads."""
         found = self.get(item.id, item.revision)
         if found is not None:
