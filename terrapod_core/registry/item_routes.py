@@ -23,7 +23,7 @@ Handler: TypeAlias = Callable[..., Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Paths:
-    """Routes that stand at each of `bases`, whose first part is `<org>`.
+    """Routes that stand at each of `bases`, which all have a part `<org>`.
 
     A handler is given the actor, the address that the path names where there is an `address`, and by name what else the path names.
     """
