@@ -268,4 +268,6 @@ def test_labels_are_tag_bindings_and_narrow_the_list(api: httpx.Client, provider
     assert [each["attributes"] for each in found] == [{"key": "team", "value": provider}]
     tagged = {"filter[tagged][0][key]": "team", "filter[tagged][0][value]": provider}
     assert [each["id"] for each in data(api.get(PROVIDERS, params=tagged))] == [shown["id"]]
+    any_value = {"filter[tagged][0][key]": "team", "filter[tagged][0][value]": ""}
+    assert shown["id"] in [each["id"] for each in data(api.get(PROVIDERS, params=any_value))]
     assert [each["id"] for each in data(api.get(PROVIDERS, params={"q": provider}))] == [shown["id"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,8 +11,8 @@ from terrapod_core.registry.contents.structs import Configuration, ModuleContent
 from terrapod_core.registry.modules.models import Module, ModuleVersion
 
 
-def document(module: Module, version: ModuleVersion, owner: str | None, numbers: list[str]) -> bytes:
-    """The document of a published version; `numbers` are all that are published, and `owner` is what people call that user."""
+def document(module: Module, version: ModuleVersion, owner: str | None, published: Sequence[ModuleVersion]) -> bytes:
+    """The document of a published version; `published` are all that are, and `owner` is what people call that user."""
     contents = msgspec.json.decode(version.contents or b"", type=ModuleContents)
     shown = {
         "id": f"{module.address}/{version.version}",
@@ -25,13 +26,13 @@ def document(module: Module, version: ModuleVersion, owner: str | None, numbers:
         "source": "",
         "tag": "",
         "published_at": version.published_at,
-        "downloads": 0,
+        "downloads": sum(each.download_count for each in published),
         "verified": False,
         "root": _part(contents.module),
         "submodules": [_part(each) for each in contents.submodules],
         "examples": [_part(each) for each in contents.examples],
         "providers": [module.provider],
-        "versions": numbers,
+        "versions": [each.version for each in published],
         "deprecation": version.deprecation and {name: version.deprecation[name] for name in ("reason", "link")},
     }
     return msgspec.json.encode(shown)

@@ -49,12 +49,12 @@ class ModuleProtocol:
 
         def read(session: Session) -> bytes:
             module = self._door.allowed(actor, Permission.REGISTRY_READ, queries.module(session, address), noun=NOUN)
-            wanted = version if version is not None else lifecycle.newest_usable(queries.published(session, module.id))
+            published = queries.published(session, module.id)
+            wanted = version if version is not None else lifecycle.newest_usable(published)
             found = _published(session, module, wanted or "")
             found.contents = queries.contents(session, found.id)
             owner = session.get(User, module.owner_id) if module.owner_id is not None else None
-            numbers = [each.version for each in queries.published(session, module.id)]
-            return detail.document(module, found, owner.username if owner is not None else None, numbers)
+            return detail.document(module, found, owner.username if owner is not None else None, published)
 
         return await self._door.db.read(read)
 

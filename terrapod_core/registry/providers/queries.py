@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Select, bindparam, false, func, or_, select
+from sqlalchemy import Select, bindparam, false, or_, select
 from sqlalchemy.orm import Session, defer
 
 from terrapod_core.authz import Actor, Authorizer
@@ -77,8 +77,8 @@ def providers(session: Session, authz: Authorizer, actor: Actor, query: Query) -
         found = found.where(RegistryProvider.namespace == namespace)
     for tag in query.tagged:
         labelled = select(ProviderLabel.item_id).where(ProviderLabel.key == tag.key)
-        if tag.value is not None:
-            labelled = labelled.where(func.coalesce(ProviderLabel.value, "") == tag.value)
+        if tag.value:
+            labelled = labelled.where(ProviderLabel.value == tag.value)
         found = found.where(RegistryProvider.id.in_(labelled))
     return page_of(session, found.order_by(RegistryProvider.namespace, RegistryProvider.name), query.page)
 

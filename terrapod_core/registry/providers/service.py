@@ -61,10 +61,12 @@ class Providers:
             uow.add(provider)
             await self._flush(uow, provider.address)
             await uow.run(lambda session: publishing.check_name_unburnt(session, KIND, provider))
-            await changes.label(uow, ProviderLabel, provider, labels)
+            labelled = await changes.label(uow, ProviderLabel, provider, labels)
             more = UpdateItem(publishers=new.publishers, owner=new.owner)
-            await changes.update_item(uow, self._door.authz, actor, ProviderLabel, provider, more, noun=NOUN)
-            audit.record(uow, actor, "registry-provider.create", TYPE, provider.id, provider=provider.address)
+            detail = await changes.update_item(uow, self._door.authz, actor, ProviderLabel, provider, more, noun=NOUN)
+            if labelled:
+                detail |= {"old_labels": {}, "new_labels": provider.labels}
+            audit.record(uow, actor, "registry-provider.create", TYPE, provider.id, provider=provider.address, **detail)
             await changes.seen(uow)
             await uow.commit()
         return self.shown(actor, provider)

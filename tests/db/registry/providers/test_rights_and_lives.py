@@ -246,3 +246,9 @@ async def test_what_a_user_owned_belongs_to_nobody_when_they_are_deleted(registr
     await registry.site.terrapod.providers.disown(UserDeleted(user_id=carol))
     shown = await registry.ask("root", "GET", FAKE)
     assert shown.body["data"]["relationships"]["owner"]["data"] is None
+
+
+async def test_the_entry_of_a_new_provider_says_which_labels_it_was_made_with(registry: Registry) -> None:
+    await registry.provider("labelled", labels={"team": "net"})
+    (told,) = await registry.audited("registry-provider.create")
+    assert (told["provider"], told["new_labels"]) == ("default/labelled", {"team": "net"})

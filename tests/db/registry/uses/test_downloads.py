@@ -46,6 +46,9 @@ async def test_a_download_is_counted_for_the_token_that_was_given_the_link(runs:
     assert shown["meta"]["pagination"]["total-count"] == 3
     assert shown["data"][0]["relationships"]["user"]["data"]["id"] == await runs.registry.user("bob")
     assert runs.registry.site.tokens["bob"] not in str(shown)
+    client, bearer = runs.registry.site.terrapod.app.test_client(), {"Authorization": f"Bearer {runs.registry.site.tokens['bob']}"}
+    described = await (await client.get("/api/registry/v1/modules/default/vpc/aws", headers=bearer)).get_json()
+    assert (described["downloads"], described["versions"]) == (4, ["1.1.0", "1.0.0"])
     await runs.follow(await runs.link("bob"))
     await runs.engine.terrapod.downloads.flush()
     assert (await counts(runs))["1.0.0"] == 4, "counts are added to those that are there"
