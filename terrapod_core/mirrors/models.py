@@ -79,6 +79,8 @@ class MirrorRelease(Base):
     ascii_armor: Mapped[str | None]
     """The key that made it."""
     created_at: Mapped[datetime]
+    revision: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """Raised with every change of what clients are told of its files."""
 
 
 class MirrorPackage(Base):
