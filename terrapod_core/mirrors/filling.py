@@ -104,7 +104,7 @@ class Packages:
             try:
                 return await opened(self._archives.read(wanted.package.object_key))
             except NotFound:
-                await self._lost(wanted.package)
+                await self.lost(wanted.package)
         filling = self._fill(wanted)
         begun = asyncio.ensure_future(filling.begun.wait())
         await asyncio.wait([begun, filling.task], return_when=asyncio.FIRST_COMPLETED)
@@ -114,6 +114,10 @@ class Packages:
         package = await asyncio.shield(filling.task)
         assert package.object_key is not None
         return await opened(self._archives.read(package.object_key))
+
+    def given(self, package: MirrorPackage) -> None:
+        """Note that somebody is given a file that is here by another way than `read`."""
+        self._used(package.id, True)
 
     async def close(self) -> None:
         """Give up downloads that go on."""
@@ -200,13 +204,15 @@ class Packages:
                 raise UpstreamTrouble(f"{wanted.name} came twice, and not the same; the first is kept", code="package_refused")
             if row.object_key is None:
                 row.object_key, row.size, row.sha256 = stored.key, stored.size, stored.sha256
+                if row.h1 is None and found.h1 is not None:
+                    await uow.run(lambda session: queries.raise_revision(session, row.release_id))
                 row.h1, row.fetched_at = row.h1 or found.h1, uow.now()
                 uow.wake(MIRRORS, row.id)
                 claim.make()
             await uow.commit()
             return row
 
-    async def _lost(self, package: MirrorPackage) -> None:
+    async def lost(self, package: MirrorPackage) -> None:
         """The store does not have what the row says: fetch it anew."""
         async with self._db.uow() as uow:
             row = await uow.run(lambda session: session.get(MirrorPackage, package.id, with_for_update=True))

@@ -83,6 +83,31 @@ class MirrorRelease(Base):
     """Raised with every change of what clients are told of its files."""
 
 
+class IndexState(Base):
+    """What every request for a list of versions looks at: the row without the list."""
+
+    __table__ = MirrorIndex.__table__
+    __mapper_args__ = {"include_properties": ["source", "revision", "checked_at", "is_missing", "failed_at"]}
+
+    source: Mapped[str]
+    revision: Mapped[int]
+    checked_at: Mapped[datetime]
+    is_missing: Mapped[bool]
+    failed_at: Mapped[datetime | None]
+
+
+class ReleaseState(Base):
+    """Likewise of a version: the row without sums and key."""
+
+    __table__ = MirrorRelease.__table__
+    __mapper_args__ = {"include_properties": ["id", "source", "version", "revision"]}
+
+    id: Mapped[str]
+    source: Mapped[str]
+    version: Mapped[str]
+    revision: Mapped[int]
+
+
 class MirrorPackage(Base):
     """One file of a release, whether its bytes are here or not. The row stays when they go: its digests are pinned."""
 
