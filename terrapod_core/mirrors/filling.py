@@ -18,7 +18,7 @@ from terrapod_core.coordination import MIRRORS
 from terrapod_core.db import Database
 from terrapod_core.errors import NotFound, TerrapodError, TooLarge, Unavailable
 from terrapod_core.mirrors import queries
-from terrapod_core.mirrors.inspecting import Found, inspected
+from terrapod_core.mirrors.inspecting import Found, inspected, rooted
 from terrapod_core.mirrors.models import MirrorPackage
 from terrapod_core.mirrors.releases import Release
 from terrapod_core.mirrors.spool import Spool
@@ -174,6 +174,7 @@ class Packages:
             filling.begun.set()
             await self._spooled(wanted, chunks, spool, lease)
             found = await inspected(wanted.source, wanted.package, spool, wanted.name)
+            root = rooted(wanted.package.root, found, wanted.name)
             spool.release()
             stored = await self._archives.put(ArchiveKind.MIRRORED, wanted.package.id, spool.read(), limit=None)
         except BaseException as error:
@@ -182,7 +183,7 @@ class Packages:
         finally:
             filling.spool = None
             spool.let_go()
-        return await self._claims.settle(stored, lambda claim: self._kept(wanted, stored, found, claim))
+        return await self._claims.settle(stored, lambda claim: self._kept(wanted, stored, found, root, claim))
 
     async def _spooled(self, wanted: Wanted, chunks: AsyncIterator[bytes], spool: Spool, lease: Lease | None) -> None:
         renew = asyncio.get_running_loop().time() + LEASE_SECONDS / 3
@@ -195,7 +196,7 @@ class Packages:
                 with contextlib.suppress(CoordinationAway):
                     await self._db.wakeups.backend.renew(lease, LEASE_SECONDS)
 
-    async def _kept(self, wanted: Wanted, stored: Stored, found: Found, claim: Claim) -> MirrorPackage:
+    async def _kept(self, wanted: Wanted, stored: Stored, found: Found, root: str, claim: Claim) -> MirrorPackage:
         async with self._db.uow() as uow:
             row = await uow.run(lambda session: session.get(MirrorPackage, wanted.package.id, with_for_update=True))
             if row is None:
@@ -206,7 +207,7 @@ class Packages:
                 row.object_key, row.size, row.sha256 = stored.key, stored.size, stored.sha256
                 if row.h1 is None and found.h1 is not None:
                     await uow.run(lambda session: queries.raise_revision(session, row.release_id))
-                row.h1, row.fetched_at = row.h1 or found.h1, uow.now()
+                row.h1, row.root, row.fetched_at = row.h1 or found.h1, root, uow.now()
                 uow.wake(MIRRORS, row.id)
                 claim.make()
             await uow.commit()

@@ -129,7 +129,7 @@ class MirrorPackage(Base):
     h1: Mapped[str | None]
     """Of a provider, once its zip was here; likewise for ever."""
     root: Mapped[str] = mapped_column(default="")
-    """`Package.root` of a module."""
+    """`Package.root` of a module, a `*` replaced by the folder's name once it is known."""
     size: Mapped[int | None] = mapped_column(BigInteger)
     object_key: Mapped[str | None]
     """Where its bytes lie; `None` while they are not here."""

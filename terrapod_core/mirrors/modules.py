@@ -55,10 +55,12 @@ class ModuleMirror:
         package = release.package(None)
         assert package is not None
         if package.object_key is None:
+            # Where the module is in a folder whose name is not known, all of the archive has to be here first.
+            patience = None if package.root.startswith("*") else PATIENCE_SECONDS
             fetching = asyncio.ensure_future(self.packages.whole(release, None))
-            done, _ = await asyncio.wait([fetching], timeout=PATIENCE_SECONDS)
+            done, _ = await asyncio.wait([fetching], timeout=patience)
             if done:
-                fetching.result()
+                package = fetching.result()
             else:
                 fetching.cancel()  # who waits for it; it goes on
         path = self.links.archive(package.id, actor.id if actor.engine is not None else "")

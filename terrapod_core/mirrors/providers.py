@@ -33,6 +33,7 @@ from terrapod_core.packages.protocol import (
 from terrapod_core.plugin import Platform, ProviderSource
 from terrapod_core.web.listings import Listings, etag
 
+USUAL: Final = ("linux_amd64",)
 ASKED_AT_ONCE: Final = 4
 """Platforms of one version, where each has to be asked for by itself."""
 
@@ -171,10 +172,11 @@ class ProviderMirror:
         return known
 
     async def _platforms(self, source: ProviderSource, version: str) -> list[Platform]:
-        """Those that the index names, else those that people have."""
+        """Those that the index names, else those of its newest version that has any, else those that people have."""
         row = await self.indexes.of(source)
-        offered = next((each["platforms"] for each in row.versions if each["version"] == version), None)
-        return [Platform(*each.split("_", 1)) for each in offered or self.ahead.names]
+        by_version = {each["version"]: each["platforms"] for each in row.versions if each["platforms"]}
+        named = by_version.get(version) or next(iter(by_version.values()), None) or self.ahead.names or USUAL
+        return [Platform(*each.split("_", 1)) for each in named]
 
 
 def _versions(source: ProviderSource, row: MirrorIndex) -> bytes:

@@ -89,7 +89,7 @@ def mirror_version(archives: Mapping[str, MirroredArchive]) -> bytes:
 
 def archive_address(path: str, kind: str, root: str) -> str:
     """A module archive's address in go-getter's words: the query says what comes from `path`, `kind` as `tar.gz` or `zip`; behind two
-    slashes stands where in it the module is, `*` for the one folder at its top; nothing when the archive is the module.
+    slashes stands where in it the module is; nothing when the archive is the module.
     """
     return f"{path}//{root}?archive={kind}" if root else f"{path}?archive={kind}"
 

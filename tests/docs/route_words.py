@@ -291,7 +291,8 @@ SECTIONS: Final = (
     Section(
         "Mirrors",
         "/v1",
-        f"{TOKEN} What terraform asks at `init`, and a run's terraform may too. [How it is set up](../how-to/mirror-providers-and-modules.md).",
+        f"{TOKEN} What terraform asks at `init`, and a run's terraform may too. "
+        "[How it is set up](../how-to/mirror-providers-and-modules.md).",
         {
             "GET /providers/{hostname}/{namespace}/{type_name}/index.json": "The versions, by the network mirror protocol.",
             "GET /providers/{hostname}/{namespace}/{type_name}/{version}.json": (

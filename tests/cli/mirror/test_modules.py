@@ -53,8 +53,8 @@ def test_a_module_of_a_forge_is_found_in_the_one_folder_at_the_top(mirroring: Mi
     [
         ({"tampered": True}, "is refused"),
         ({"cut": 100}, "broke the connection off"),
-        ({"html": True}, "is refused"),
-        ({"location": "https://elsewhere.example/x.tar.gz"}, "elsewhere.example is not on the list of hosts that may be asked"),
+        ({"html": True}, "answered with a page for people in the place of a file"),
+        ({"location": "https://elsewhere.example/x.tar.gz"}, "elsewhere.example: is not on the list of hosts that may be asked"),
         ({"status": 503}, "503"),
     ],
     ids=["tampered", "truncated", "html", "elsewhere", "unavailable"],
