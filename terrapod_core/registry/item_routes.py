@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from terrapod_core import organizations
 from terrapod_core.registry.models import Item
 from terrapod_core.registry.subjects import Downloaded
 from terrapod_core.storage import Archives
-from terrapod_core.web import Web
+from terrapod_core.web import Web, documents
 from terrapod_core.web.archives import Archive, answer, begins
+from terrapod_core.web.documents import JSON
 from terrapod_core.web.listings import etag
-
-JSON: Final = "application/json"
 
 Handler: TypeAlias = Callable[..., Awaitable[Response]]
 
@@ -88,11 +87,7 @@ def paths(blueprint: Blueprint, web: Web, collection: str, address: type[Any]) -
 
 def listed(item: Item, document: bytes) -> Response:
     """The document of an item's versions, which the protocol asks for; 304 for who has it."""
-    tag = etag(item.id, item.revision)
-    headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
-    if request.if_none_match.contains_weak(tag):
-        return Response(b"", status=304, headers=headers, content_type=JSON)
-    return Response(document, headers=headers, content_type=JSON)
+    return documents.listed(document, etag(item.id, item.revision))
 
 
 def taken() -> Response:

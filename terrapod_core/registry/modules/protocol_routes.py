@@ -10,10 +10,11 @@ from typing import Final
 from quart import Blueprint, Response
 
 from terrapod_core.errors import Gone
-from terrapod_core.registry.item_routes import JSON, listed
+from terrapod_core.registry.item_routes import listed
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.web import Web
+from terrapod_core.web.documents import JSON
 
 TEXT: Final = "text/plain; charset=utf-8"
 BASE: Final = "/registry/modules/<namespace>/<name>/<provider>"

@@ -6,10 +6,11 @@ from typing import Final
 
 from quart import Blueprint, Response
 
-from terrapod_core.registry.item_routes import JSON, listed
+from terrapod_core.registry.item_routes import listed
 from terrapod_core.registry.providers.installs import Installs
 from terrapod_core.registry.providers.queries import Address
 from terrapod_core.web import Web
+from terrapod_core.web.documents import JSON
 
 BASE: Final = "/registry/providers/<namespace>/<name>"
 

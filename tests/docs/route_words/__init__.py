@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.docs.route_words import accounts, agents, pages, registry, roles, runs, service, states, variables, workspaces
+from tests.docs.route_words import accounts, agents, mirrors, pages, registry, roles, runs, service, states, variables, workspaces
 from tests.docs.route_words.section import Section
 
 __all__ = ["SECTIONS", "Section"]
@@ -29,6 +29,7 @@ SECTIONS: Final = (
     registry.CONTENTS,
     registry.PROVIDERS,
     registry.GPG_KEYS,
+    mirrors.MIRRORS,
     agents.AGENT_POOLS,
     agents.LISTENERS,
     variables.VARIABLE_SETS,
