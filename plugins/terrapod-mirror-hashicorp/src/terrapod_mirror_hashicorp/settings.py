@@ -11,7 +11,9 @@ from typing import Final
 from terrapod_core.plugin import UpstreamSettings, check_address, read_keys, setting
 
 FINGERPRINT: Final = "C874011F0AB405110D02105534365D9472D7468F"
-"""Of the key in `hashicorp.asc`, as hashicorp.com/trust/security shows it. That copy is of February 2026, and ends on 2030-03-01."""
+"""Of the key in `hashicorp.asc`, as hashicorp.com/trust/security shows it. The copy holds what was said of the key in 2021, and in
+February 2026, when it was renewed until 2030-03-01.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
