@@ -127,23 +127,22 @@ async def test_too_many_versions_are_too_many(up: Upstream, mirror: HashiCorpRel
         await mirror.index(TERRAFORM, None)
 
 
-async def test_an_upstream_that_stands_still_has_failed(up: Upstream, key: Path) -> None:
-    mirror = made(up, key, document_seconds=0.3, idle_seconds=0.3)
+async def test_an_upstream_that_stands_still_has_failed(up: Upstream, mirror: HashiCorpReleases, key: Path) -> None:
     package = await mirror.package(TERRAFORM, "1.9.8", HERE)
+    hasty = made(up, key, document_seconds=0.3, idle_seconds=0.3)
     gate = up.gate("*", after=10)
     with pytest.raises(UpstreamFailed, match=r"did not answer within 0\.3 s"):
-        await mirror.index(TERRAFORM, None)
+        await hasty.index(TERRAFORM, None)
     with pytest.raises(UpstreamFailed, match=r"sent nothing for 0\.3 s"):
-        await fetched(mirror, package)
+        await fetched(hasty, package)
     gate.open()
 
 
-async def test_a_slow_download_arrives(up: Upstream, key: Path) -> None:
+async def test_a_download_may_take_longer_than_a_document(up: Upstream, mirror: HashiCorpReleases, key: Path) -> None:
     release = up.engines["terraform"].add("1.8.0", size=100_000)
-    mirror = made(up, key, document_seconds=0.5, idle_seconds=5)
     package = await mirror.package(TERRAFORM, "1.8.0", HERE)
     up.twist("*.zip", bytes_per_second=100_000)
-    assert await fetched(mirror, package) == release.files[PLATFORMS[0]]
+    assert await fetched(made(up, key, document_seconds=0.5), package) == release.files[PLATFORMS[0]]
 
 
 async def test_a_file_that_is_too_large_is_not_fetched(up: Upstream, key: Path) -> None:
