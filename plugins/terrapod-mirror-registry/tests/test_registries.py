@@ -339,6 +339,13 @@ async def test_one_host_that_is_away_does_not_touch_another(up: Upstream) -> Non
         assert await mirror.index(fake(other), None) is not None
 
 
+async def test_a_host_may_be_an_address(up: Upstream) -> None:
+    mirror = made(up, hosts=("[::1]:1", f"127.0.0.1:{up.port}"))
+    with pytest.raises(UpstreamFailed, match=r"::1: refuses the connection|::1: cannot be reached"):
+        await mirror.index(ProviderSource("[::1]:1", "acme", "fake"), None)
+    assert await mirror.index(ProviderSource(up.dotted, "acme", "fake"), None) is not None
+
+
 # -- modules
 
 
