@@ -14,6 +14,7 @@ from pysequoia import Cert, CipherSuite, Profile, Sig, SignatureMode, Tsk
 from pysequoia.packet import PacketPile, SignatureType, Tag
 
 from terrapod_core.errors import Invalid
+from terrapod_core.packages.renewed import is_made_by
 
 ARMOR_BYTES: Final = 256 * 1024
 """The longest key that is read; one with many certifications has some ten thousand bytes."""
@@ -84,7 +85,8 @@ def verify(document: bytes, signature: bytes, armor: str, now: datetime) -> byte
     try:
         pysequoia.verify(document, store=lambda _wanted: [Cert.from_bytes(armor.encode())], signature=read)
     except RuntimeError:
-        raise _no_signature(f"the key {key.key_id} did not sign these bytes; sign SHA256SUMS as it was uploaded") from None
+        if not is_made_by(document, bytes(read), armor, now):
+            raise _no_signature(f"the key {key.key_id} did not sign these bytes; sign SHA256SUMS as it was uploaded") from None
     return bytes(read)
 
 

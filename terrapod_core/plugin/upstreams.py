@@ -43,11 +43,10 @@ LONGEST_VERSION: Final = 128
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _VERSION: Final = re.compile(
-    r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(-[0-9A-Za-z]+([.-]+[0-9A-Za-z]+)*)?(\+[0-9A-Za-z]+([.-]+[0-9A-Za-z]+)*)?"
+    r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9A-Za-z]+([.-]+[0-9A-Za-z]+)*)?(\+[0-9A-Za-z]+([.-]+[0-9A-Za-z]+)*)?"
 )
 _HARMLESS: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_~-]{0,127}")
 _PLATFORM_WORD: Final = re.compile(r"[a-z0-9]{1,32}")
-_NAME: Final = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z_-]{0,126}[0-9A-Za-z])?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +94,12 @@ class Document(Generic[T]):
     value: T
     answer: Answer
 
-    def link(self, to: str) -> str:
-        """An absolute URL of one that may be relative."""
-        return urljoin(self.answer.url, to)
+    def link(self, to: str, base: str | None = None) -> str:
+        """An absolute URL of one that may be relative: to `base`, or else to where this came from. Raises `UpstreamFailed`."""
+        try:
+            return urljoin(self.answer.url if base is None else base, to)
+        except ValueError:
+            raise self.odd("names an address that cannot be read") from None
 
     def odd(self, what: str) -> UpstreamFailed:
         """To raise: `what` says what the host does wrong, as `names no version`."""
@@ -127,11 +129,12 @@ class Upstream:
     """Asks hosts of a list, by https."""
 
     def __init__(self, http: HTTPClients, urls: Iterable[str], section: str, settings: UpstreamSettings) -> None:
-        """`urls` are the upstream's own; `section` is where its settings are, as `mirror.registry`."""
+        """`urls` are the upstream's own; `section` is where its settings are, as `mirror.registry`. Raises `ValueError` for no URLs."""
         self._http = http
         self._hosts = (*map(host_of, urls), *settings.archive_hosts)
         self._setting = f"{section}.archive_hosts"
         self._settings = settings
+        HostList.of(self._hosts, self._setting)
 
     async def get(
         self, url: str, *, most: int, missing: str, validator: str | None = None, headers: Mapping[str, str] = _NONE
@@ -210,13 +213,14 @@ def host_of(url: str) -> str:
         return "the upstream"
     if parts.scheme == "file":
         return unquote(parts.path)
-    return (parts.hostname or "the upstream") + (f":{port}" if port not in (None, 443) else "")
+    host = parts.hostname or "the upstream"
+    return (f"[{host}]" if ":" in host else host) + (f":{port}" if port not in (None, 443) else "")
 
 
 def segments(*names: str) -> str:
     """Names as a part of a path; raises `UpstreamMissing` for one that could lead elsewhere."""
     for name in names:
-        if not (_NAME.fullmatch(name) or _HARMLESS.fullmatch(name)):
+        if not _HARMLESS.fullmatch(name):
             raise UpstreamMissing(f"There can be nothing called {name[:64]!r}.")
     return "/".join(each.replace("+", "%2B") for each in names)
 

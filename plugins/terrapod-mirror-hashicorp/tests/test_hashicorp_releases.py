@@ -37,7 +37,7 @@ def mirror(up: Upstream, key: Path) -> HashiCorpReleases:
 
 
 def made(up: Upstream, key: Path, **settings: Any) -> HashiCorpReleases:
-    return HashiCorpReleases(HashiCorpSettings(url=f"{up.url}/", key_file=key, **settings), http_clients(up.ca_file))
+    return HashiCorpReleases(HashiCorpSettings(url=f"{up.url}/", signed_by=key, **settings), http_clients(up.ca_file))
 
 
 def edited(change: Callable[[Any], None]) -> Callable[[bytes], bytes]:
@@ -127,23 +127,22 @@ async def test_too_many_versions_are_too_many(up: Upstream, mirror: HashiCorpRel
         await mirror.index(TERRAFORM, None)
 
 
-async def test_an_upstream_that_stands_still_has_failed(up: Upstream, key: Path) -> None:
-    mirror = made(up, key, document_seconds=0.3, idle_seconds=0.3)
+async def test_an_upstream_that_stands_still_has_failed(up: Upstream, mirror: HashiCorpReleases, key: Path) -> None:
     package = await mirror.package(TERRAFORM, "1.9.8", HERE)
+    hasty = made(up, key, document_seconds=0.3, idle_seconds=0.3)
     gate = up.gate("*", after=10)
     with pytest.raises(UpstreamFailed, match=r"did not answer within 0\.3 s"):
-        await mirror.index(TERRAFORM, None)
+        await hasty.index(TERRAFORM, None)
     with pytest.raises(UpstreamFailed, match=r"sent nothing for 0\.3 s"):
-        await fetched(mirror, package)
+        await fetched(hasty, package)
     gate.open()
 
 
-async def test_a_slow_download_arrives(up: Upstream, key: Path) -> None:
+async def test_a_download_may_take_longer_than_a_document(up: Upstream, mirror: HashiCorpReleases, key: Path) -> None:
     release = up.engines["terraform"].add("1.8.0", size=100_000)
-    mirror = made(up, key, document_seconds=0.5, idle_seconds=5)
     package = await mirror.package(TERRAFORM, "1.8.0", HERE)
     up.twist("*.zip", bytes_per_second=100_000)
-    assert await fetched(mirror, package) == release.files[PLATFORMS[0]]
+    assert await fetched(made(up, key, document_seconds=0.5), package) == release.files[PLATFORMS[0]]
 
 
 async def test_a_file_that_is_too_large_is_not_fetched(up: Upstream, key: Path) -> None:
@@ -238,7 +237,7 @@ def test_the_key_that_comes_along_is_hashicorps() -> None:
 
 def test_another_key_takes_its_place(key: Path) -> None:
     key.write_text(publisher().armor + "\nand\n" + HashiCorpSettings().keys[0])
-    assert len(HashiCorpSettings(key_file=key).keys) == 2
+    assert len(HashiCorpSettings(signed_by=key).keys) == 2
 
 
 @pytest.mark.parametrize(
@@ -248,8 +247,8 @@ def test_another_key_takes_its_place(key: Path) -> None:
         ({"url": "https://user:hunter2@releases.hashicorp.com"}, "url must be an https:// address"),
         ({"url": "releases.hashicorp.com"}, "url must be an https:// address"),
         ({"archive_hosts": ("https://x",)}, "is no host"),
-        ({"key_file": Path("/nowhere/key.asc")}, "cannot be read: No such file"),
-        ({"key_file": Path(__file__)}, "holds no public key"),
+        ({"signed_by": Path("/nowhere/key.asc")}, "cannot be read: No such file"),
+        ({"signed_by": Path(__file__)}, "holds no public key"),
     ],
     ids=str,
 )

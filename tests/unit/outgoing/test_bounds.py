@@ -175,13 +175,13 @@ async def test_the_proxy_gets_the_name_and_its_own_credentials(internet: Interne
     internet.plain_port = internet.tls_port = server.sockets[0].getsockname()[1]
     async with server:
         clients = internet.clients(proxy="http://user:pass@proxy.internal:3128", allowed_hosts=("example.com",))
-        for made in (clients.guarded(), clients.trusted()):
+        for made in (clients.guarded(), clients.trusted(), clients.listed(["example.com"], "a.setting")):
             async with made as http:
                 with pytest.raises(OutgoingUnreachable, match=r"^example\.com: is not reached through the proxy$"):
                     await http.get("https://example.com/x?token=hunter2")
     assert internet.resolved == []
     assert all(each.startswith("CONNECT example.com:443 ") and "dXNlcjpwYXNz" in each and "hunter2" not in each for each in tunnelled)
-    assert len(tunnelled) == 2
+    assert len(tunnelled) == 3
 
 
 @pytest.mark.parametrize("proxy", ["proxy:3128", "socks5://proxy", "http://proxy/path", "http://pro xy"])

@@ -27,7 +27,7 @@ MOST_WARNINGS: Final = 20
 WARNING_CHARACTERS: Final = 1000
 
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
-_PROTOCOL: Final = re.compile(r"\d{1,3}\.\d{1,3}")
+_PROTOCOL: Final = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 
 
 class _Platform(msgspec.Struct):
