@@ -115,7 +115,7 @@ class Releases:
         """The key that made the signature. Raises `UpstreamTrouble`."""
         pinned = list(self._upstreams.of(source).keys(source))
         known = [] if pinned else await self._db.read(lambda session: _armors(session, source))
-        offered = pinned or (list(sums.keys) if self._new_keys or not known else known)
+        offered = pinned or (list(sums.keys) if self._new_keys or not known else [*known, *_renewed(known, sums.keys)])
         now = self._db.clock.now()
         armor, why = await asyncio.to_thread(_signer, sums, offered, now)
         if armor is None:
@@ -138,11 +138,16 @@ class Releases:
         if key is None or self._upstreams.of(source).keys(source):
             return
         scope = scope_of(source)
-        if all(each.fingerprint != key.fingerprint for each in await uow.run(lambda session: queries.keys(session, scope))):
-            pin = MirrorKey(scope=scope, fingerprint=key.fingerprint, key_id=key.key_id, ascii_armor=key.armor)
-            pin.pinned_at, pin.pinned_by = uow.now(), FIRST_SEEN
-            uow.add(pin)
-            log.info("a key is pinned", scope=scope, key=key.key_id, user=key.user)
+        known = {each.fingerprint: each for each in await uow.run(lambda session: queries.keys(session, scope))}
+        if key.fingerprint in known:
+            known[key.fingerprint].ascii_armor = key.armor  # the copy that made it valid: its publisher may have renewed it
+            return
+        if known and not self._new_keys:
+            raise UpstreamTrouble(f"{scope} was seen with another key just now; ask again", code="signature_refused")
+        pin = MirrorKey(scope=scope, fingerprint=key.fingerprint, key_id=key.key_id, ascii_armor=key.armor)
+        pin.pinned_at, pin.pinned_by = uow.now(), FIRST_SEEN
+        uow.add(pin)
+        log.info("a key is pinned", scope=scope, key=key.key_id, user=key.user)
 
 
 def scope_of(source: Source) -> str:
@@ -164,6 +169,12 @@ def _read(session: Session, source: Source, version: str) -> Release | None:
 
 def _armors(session: Session, source: Source) -> list[str]:
     return [each.ascii_armor for each in queries.keys(session, scope_of(source))]
+
+
+def _renewed(known: Sequence[str], named: Sequence[str]) -> list[str]:
+    """Those of the named keys that are known, in copies that may be newer: only a key itself says until when it is good."""
+    fingerprints = {openpgp.fingerprint_of(each) for each in known}
+    return [each for each in named if each not in known and openpgp.fingerprint_of(each) in fingerprints]
 
 
 def _signer(sums: Sums, armors: Sequence[str], now: datetime) -> tuple[openpgp.PublicKey | None, str]:

@@ -90,6 +90,14 @@ def verify(document: bytes, signature: bytes, armor: str, now: datetime) -> byte
     return bytes(read)
 
 
+def fingerprint_of(armor: str) -> str | None:
+    """Of the key in this armour, whatever else is to be said of it; `None` when it holds none that can be read."""
+    try:
+        return str(Cert.from_bytes(armor.encode()).fingerprint.upper())
+    except (RuntimeError, UnicodeEncodeError):
+        return None
+
+
 def made_at(signature: bytes) -> datetime:
     """When a signature says that it was made: the moment at which a key that has expired since was still good. Raises `Invalid`."""
     try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from terrapod_core.db import Database
 from terrapod_core.errors import NotFound
+from terrapod_core.mirrors import queries
 from terrapod_core.mirrors.spool import HELD
 from terrapod_core.mirrors.upstreams import Sealed, UpstreamTrouble
 from terrapod_core.plugin import ProviderSource
@@ -118,3 +120,17 @@ async def test_a_package_that_the_store_lost_is_fetched_anew_and_must_be_the_sam
 
 async def _all(stream: object) -> bytes:
     return b"".join([piece async for piece in stream])  # type: ignore[attr-defined]
+
+
+async def test_a_key_that_its_publisher_renewed_is_the_same_key(cache: Cache) -> None:
+    publisher, now = cache.mirror.publisher, cache.db.clock.now()
+    cache.mirror.named_keys = [publisher.expired(now + timedelta(seconds=1))]
+    await got(cache, "1.0.0")
+    cache.mirror.named_keys = [publisher.expired(now + timedelta(days=365))]
+    async with cache.db.uow() as uow:  # as if a year had passed: the copy that was pinned ended before this release was signed
+        (pin,) = await uow.run(lambda session: queries.keys(session, "registry.test/acme"))
+        pin.ascii_armor = publisher.expired(now - timedelta(seconds=1))
+        await uow.commit()
+    assert await got(cache, "1.1.0") == cache.mirror.zip("1.1.0")
+    (pin,) = await cache.db.read(lambda session: queries.keys(session, "registry.test/acme"))
+    assert pin.ascii_armor == cache.mirror.named_keys[0]
