@@ -26,6 +26,7 @@ PREFIXES: Final[dict[str, str]] = {
     "job": "jobs",
     "mirpkg": "packages in the cache",
     "mirrel": "releases in the cache",
+    "mirwarm": "warmings of the binary cache",
     "mod": "registry-modules",
     "modver": "registry-module-versions",
     "org": "organizations (attribute external-id)",
