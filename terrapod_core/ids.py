@@ -24,6 +24,7 @@ PREFIXES: Final[dict[str, str]] = {
     "event": "events in the outbox",
     "gpgkey": "gpg-keys",
     "job": "jobs",
+    "mirkey": "keys that sign what is in the cache",
     "mirpkg": "packages in the cache",
     "mirrel": "releases in the cache",
     "mirwarm": "warmings of the binary cache",

@@ -26,10 +26,13 @@ from terrapod_core.db import Bounds, Database
 from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
+from terrapod_core.mirrors.engines import EngineCache
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
+from terrapod_core.mirrors.keys import MirrorKeys
 from terrapod_core.mirrors.releases import Releases as MirrorReleases
 from terrapod_core.mirrors.upstreams import Upstreams
+from terrapod_core.mirrors.warming import EngineCare
 from terrapod_core.outgoing import HTTPClients, own_servers
 from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsMetering
 from terrapod_core.projects import (
@@ -59,6 +62,7 @@ from terrapod_core.runs import (
     queries as runs_queries,
 )
 from terrapod_core.runs.engine import ENGINE_PREFIX, Engines
+from terrapod_core.runs.engines_offered import EnginesOffered
 from terrapod_core.runs.handlers import Handlers as RunHandlers
 from terrapod_core.runs.isolation import Holding, RunnerTrial
 from terrapod_core.runs.links import Links
@@ -184,6 +188,17 @@ class Services:
         self.mirror_indexes = Indexes(self.db, self.upstreams, settings)
         self.mirror_releases = MirrorReleases(self.db, self.upstreams, new_keys=settings.new_keys)
         self.mirror_packages = Packages(self.db, self.upstreams, self.archives, self.objects, limit=settings.package_bytes)
+        self.mirror_keys = MirrorKeys(self.db, self.authz, self.upstreams)
+        self.engine_cache = EngineCache(
+            self.db,
+            self.upstreams,
+            self.mirror_indexes,
+            self.mirror_releases,
+            self.mirror_packages,
+            self.archives,
+            self.capabilities,
+        )
+        self.engine_care = EngineCare(self.db, self.authz, self.engine_cache, self.mirror_packages, runs_queries.working_with_engine)
 
     def _open_rooms(self) -> None:
         settings, limits = self.settings, self.settings.limits
@@ -271,7 +286,10 @@ class Services:
         self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring)
         self.comments = runs.Comments(self.db, self.authz)
         self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
-        materials = Materials(self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens)
+        offered = EnginesOffered(self.engine_cache, enabled=self.settings.mirrors.engines)
+        materials = Materials(
+            self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens, offered
+        )
         self.phases = Phases(
             self.db,
             self.objects,
@@ -281,6 +299,7 @@ class Services:
             materials,
             self.outcomes,
             RegistryUses(self.consumers, self._actor),
+            offered,
             limits.log_bytes + LOG_MARGIN,
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
@@ -331,6 +350,7 @@ class Services:
         modules_handlers.register(self.jobs, self.modules)
         providers_handlers.register(self.jobs, self.providers)
         uses_handlers.register(self.jobs, self.consumers)
+        self.engine_care.register(self.jobs)
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)

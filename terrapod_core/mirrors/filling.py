@@ -115,6 +115,15 @@ class Packages:
         assert package.object_key is not None
         return await opened(self._archives.read(package.object_key))
 
+    def given(self, package_id: str) -> None:
+        """Somebody was given a file that is here, and not by way of this object: by a link to the store, say."""
+        self._used(package_id, True)
+
+    def received(self, package_id: str) -> int | None:
+        """Bytes that this process has of a file that it fetches now; `None` when it fetches none."""
+        going = self._going.get(package_id)
+        return going.spool.size if going is not None and going.spool is not None else None
+
     async def close(self) -> None:
         """Give up downloads that go on."""
         tasks = [each.task for each in self._going.values()]

@@ -12,6 +12,7 @@ from terrapod_core import traces
 from terrapod_core.configurations import queries as configurations
 from terrapod_core.configurations.models import ConfigurationStatus
 from terrapod_core.db import UnitOfWork
+from terrapod_core.runs.engines_offered import EnginesOffered
 from terrapod_core.runs.freshness import state_moved
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.requests import variables_of
@@ -33,7 +34,14 @@ class Materials:
     """Gathers it from the rooms that have it."""
 
     def __init__(
-        self, variables: Variables, states: States, keyring: Keyring, settings: Settings, project_name: ProjectName, tokens: PhaseTokens
+        self,
+        variables: Variables,
+        states: States,
+        keyring: Keyring,
+        settings: Settings,
+        project_name: ProjectName,
+        tokens: PhaseTokens,
+        engines: EnginesOffered,
     ) -> None:
         self._variables = variables
         self._states = states
@@ -41,6 +49,7 @@ class Materials:
         self._settings = settings
         self._project_name = project_name
         self._tokens = tokens
+        self._engines = engines
 
     async def refusal(self, uow: UnitOfWork, run: Run, workspace: Workspace, phase: Phase) -> str | None:
         """Why a phase must not begin: its configuration or its plan is gone, or the state has moved since; `None` when it may."""
@@ -75,6 +84,7 @@ class Materials:
             phase.structured_output = plan.structured_output
         variables, environment = await uow.run(lambda session: self._inputs(session, workspace, run))
         parent = traces.phase_parent(run.id, phase.id, phase.epoch)
+        tool = run.engine or workspace.execution_backend
         return {
             "phase": phase.kind,
             "run-id": run.id,
@@ -83,7 +93,7 @@ class Materials:
             "organization": "default",
             "project-name": await uow.run(lambda session: self._project_name(session, workspace.project_id)),
             "renew-seconds": RENEW_SECONDS,
-            "engine": {"tool": run.engine or workspace.execution_backend, "version": run.terraform_version},
+            "engine": {"tool": tool, "version": run.terraform_version, "cached": self._engines.to(tool)},
             "working-directory": workspace.working_directory or "",
             "vendored-providers": workspace.vendored_providers,
             "operation": {

@@ -24,9 +24,7 @@ def upgrade() -> None:
         sa.Column("message", sa.String(), nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("finished_at", TIME, nullable=True),
-        sa.ForeignKeyConstraint(
-            ["package_id"], ["mirror_packages.id"], name=op.f("fk_mirror_warmings_package_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["package_id"], ["mirror_packages.id"], name=op.f("fk_mirror_warmings_package_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mirror_warmings")),
     )
     op.create_index("ix_mirror_warmings_created_at", "mirror_warmings", ["created_at"])
