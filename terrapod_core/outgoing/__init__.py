@@ -4,6 +4,7 @@ HTTPClients    `guarded` for addresses that users chose, `trusted` for those tha
                hosts of the operator's list
 HostList       such a list
 OutgoingError  and what is under it: refused, unreachable, out of time, too large
+plain_host     a host as addresses of providers and modules have it
 own_servers    what is this installation's own, and never asked for a user
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from terrapod_core.outgoing.clients import HTTPClients
 from terrapod_core.outgoing.errors import OutgoingError, OutgoingRefused, OutgoingTimeout, OutgoingTooLarge, OutgoingUnreachable
-from terrapod_core.outgoing.listed import HostList
+from terrapod_core.outgoing.listed import HostList, plain_host
 from terrapod_core.outgoing.own import own_servers
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "OutgoingTooLarge",
     "OutgoingUnreachable",
     "own_servers",
+    "plain_host",
 ]

@@ -49,6 +49,17 @@ class HostList:
         return any(at == allowed and (host.endswith(f".{name}") if below else host == name) for below, name, allowed in self.entries)
 
 
+def plain_host(text: str) -> str:
+    """A host as addresses of providers and modules have it: lower case, ASCII, `:port` when that is not 443.
+
+    Raises `ValueError`, with a sentence, for what is no host.
+    """
+    below, host, port = _read(text)
+    if below:
+        raise ValueError(f"{text!r} is many hosts, and here one is named")
+    return (f"[{host}]" if ":" in host else host) + ("" if port == HTTPS_PORT else f":{port}")
+
+
 def _read(text: str) -> tuple[bool, str, int]:
     match = _ENTRY.fullmatch(_ascii(text.lower()))
     port = int(match["port"] or HTTPS_PORT) if match else 0

@@ -210,6 +210,8 @@ class Body(httpx.AsyncByteStream):
                     piece = await in_time(anext(pieces), self._bounds.next_by(self._deadline))
                 except StopAsyncIteration:
                     return
+                except httpcore.RemoteProtocolError:
+                    raise Unreachable(self._host, "broke its answer off") from None
                 seen += len(piece)
                 if seen > self._bounds.max_bytes:
                     raise OutgoingTooLarge(self._host, f"answers with more than {self._bounds.max_bytes} bytes")
