@@ -286,7 +286,7 @@ class Services:
         self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring)
         self.comments = runs.Comments(self.db, self.authz)
         self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
-        offered = EnginesOffered(self.engine_cache, enabled=self.settings.mirrors.engines)
+        offered = EnginesOffered(self.engine_cache, self.clock, self.settings.mirrors)
         materials = Materials(
             self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens, offered
         )

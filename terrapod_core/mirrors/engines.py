@@ -94,6 +94,12 @@ class EngineCache:
         assert package is not None, "`Releases.of` refuses a version that is not made for the platform"
         return Engine(release, package)
 
+    async def here(self, tool: str, version: str, platform: Platform) -> Engine | None:
+        """The same of what is in the cache alone, without asking anybody; `None` when nothing there fits. Raises `NotFound`, `Invalid`."""
+        release = await self._here(EngineSource(checked_tool(tool)), _wanted(version), platform)
+        package = release.package(platform) if release is not None else None
+        return Engine(release, package) if release is not None and package is not None else None
+
     async def whole(self, engine: Engine) -> MirrorPackage:
         """Its zip's row once the bytes are here and verified. Raises as `Packages.whole`."""
         return await self._packages.whole(engine.release, engine.platform)

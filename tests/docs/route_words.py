@@ -144,6 +144,34 @@ SECTIONS: Final = (
         },
     ),
     Section(
+        "Binary cache",
+        API,
+        TOKEN + " Everything but the download is for platform admins; platform auditors may look.",
+        {
+            "GET /binary-cache/{tool}/{version}/{os}/{arch}": (
+                "302 to the zip of terraform or tofu. `version` is exact, `latest`, `1.11` or constraints (`%3E%3D%201.9%2C%20%3C%202.0`)."
+            ),
+            "GET /admin/binary-cache": "The zips that are here, the last used first.",
+            "POST /admin/binary-cache/warm": (
+                "Bring a `tool` and `version` here, for `os` and `arch` or for `platforms`; answers with a warming for each. "
+                "202 while some are still to come, 200 when all are here."
+            ),
+            "GET /admin/binary-cache/warm/{warming_id}": "How far a warming is: `status`, `received` bytes, and a `message` when it failed.",
+            "DELETE /admin/binary-cache/{tool}/{version}/{os}/{arch}": "Remove a zip; its digest stays pinned. 409 while a run works with it.",
+        },
+    ),
+    Section(
+        "Keys of mirrors",
+        API,
+        "Needs a platform admin; a platform auditor may see the list.",
+        {
+            "GET /admin/mirror-keys": "The keys that may sign what is mirrored, by what they are for.",
+            "GET /admin/mirror-keys/offered": "The keys that the upstream of `filter[scope]` names, asked for now.",
+            "POST /admin/mirror-keys": "Let a key (`scope`, `fingerprint`) sign that its upstream names now.",
+            "DELETE /admin/mirror-keys/{key_id}": "Let a key sign nothing new.",
+        },
+    ),
+    Section(
         "Tokens of organizations and teams",
         API,
         "There are none here; every request is answered 404 with a sentence that says to use a service account.",
@@ -490,6 +518,7 @@ SECTIONS: Final = (
         "Needs the token of the phase. The whole protocol: [The phase protocol](phase-protocol.md).",
         {
             "POST /claim": "Take the phase.",
+            "GET /engine": "An engine of the binary cache (`tool`, `version`, `os`, `arch`), or why there is none.",
             "POST /started": "Say which engine was chosen.",
             "GET /configuration": "The archive to unpack.",
             "GET /state": "The state to start from.",

@@ -320,6 +320,9 @@ _OF_A_VERSION: Final = {
     "unrevoke": P.REGISTRY_UPDATE,
     "delete": P.REGISTRY_UPDATE,
 }
+_WARM = wire.document("binary-cache-warmings", tool="packer", version="1.0.0", platforms=["linux_amd64"])
+"""Of which there is none: the walk asks no upstream."""
+_MIRROR_KEY = wire.document("mirror-keys", scope="registry.example.com/acme", fingerprint="0" * 40)
 _OF_VARSET = wire.document("vars", key="never_made", value="text", category="terraform")
 
 _LOGIN = {
@@ -626,6 +629,15 @@ TABLE: Final[dict[str, Row]] = {
     "GET /api/v2/role-assignments": Row(Platform(admin=False)),
     "PUT /api/v2/role-assignments": Row(Platform(admin=True), _ASSIGNMENT),
     "DELETE /api/v2/role-assignments/<provider>/<email>/<role>": Row(Platform(admin=True)),
+    "GET /api/v2/binary-cache/<tool>/<version>/<os>/<arch>": Row(SignedIn("programs that their publishers give to everybody", engine=True)),
+    "GET /api/v2/admin/binary-cache": Row(Platform(admin=False)),
+    "POST /api/v2/admin/binary-cache/warm": Row(Platform(admin=True), _WARM),
+    "GET /api/v2/admin/binary-cache/warm/<warming_id>": Row(Platform(admin=False)),
+    "DELETE /api/v2/admin/binary-cache/<tool>/<version>/<os>/<arch>": Row(Platform(admin=True)),
+    "GET /api/v2/admin/mirror-keys": Row(Platform(admin=False)),
+    "GET /api/v2/admin/mirror-keys/offered": Row(Platform(admin=True), query={"filter[scope]": "registry.example.com/acme"}),
+    "POST /api/v2/admin/mirror-keys": Row(Platform(admin=True), _MIRROR_KEY),
+    "DELETE /api/v2/admin/mirror-keys/<key_id>": Row(Platform(admin=True)),
     "GET /api/v2/admin/audit-log": Row(Platform(admin=False)),
     "GET /api/v2/admin/users": Row(Platform(admin=False)),
     "GET /api/v2/admin/users/<user_id>": Row(Platform(admin=False)),
@@ -643,6 +655,7 @@ TABLE: Final[dict[str, Row]] = {
         f"{method} /api/runner/v1/phases/<phase_id>/{name}": Row(Runner(), body={})
         for name, methods in {
             "claim": ("POST",),
+            "engine": ("GET",),
             "started": ("POST",),
             "renew": ("POST",),
             "report": ("POST",),
@@ -762,6 +775,7 @@ _PHASE = "/api/runner/v1/phases/<phase_id>"
 
 LATER: Final[dict[str, str]] = {
     f"GET {_PHASE}/configuration": _STOP,
+    f"GET {_PHASE}/engine": _STOP,
     f"GET {_PHASE}/plan-file": _STOP,
     f"GET {_PHASE}/state": _STOP,
     f"POST {_PHASE}/renew": _STOP,
@@ -771,6 +785,13 @@ LATER: Final[dict[str, str]] = {
     f"POST {_PHASE}/started": "tool is required",
     f"PUT {_PHASE}/log": "offset must be a number",
     f"PUT {_PHASE}/state": "serial must be a number",
+    "GET /api/v2/binary-cache/<tool>/<version>/<os>/<arch>": "there is no engine 'packer'",
+    "POST /api/v2/admin/binary-cache/warm": "there is no engine 'packer'",
+    "GET /api/v2/admin/binary-cache/warm/<warming_id>": "there is no warming",
+    "DELETE /api/v2/admin/binary-cache/<tool>/<version>/<os>/<arch>": "there is no engine 'packer'",
+    "GET /api/v2/admin/mirror-keys/offered": "nothing of registry.example.com/acme was ever asked for",
+    "POST /api/v2/admin/mirror-keys": "nothing of registry.example.com/acme was ever asked for",
+    "DELETE /api/v2/admin/mirror-keys/<key_id>": "there is no key",
     "GET /api/v2/auth/callback": "begun in another browser or too long ago",
     "POST /api/v2/auth/callback": "begun in another browser or too long ago",
     "POST /api/v2/auth/logout": "you show an API token, not a session",
