@@ -32,8 +32,8 @@ class EnginesOffered:
         """By tool: until when its upstream is not asked again, and why it could not be."""
 
     def to(self, tool: str | None) -> bool:
-        """Whether a runner shall ask for this tool (`None`: for either)."""
-        return self._settings.engines and any(self._cache.offers(each) for each in TOOLS if tool in (each, None))
+        """Whether a runner shall ask for this tool; for either when it is none of them."""
+        return self._settings.engines and any(self._cache.offers(each) for each in TOOLS if tool == each or tool not in TOOLS)
 
     async def find(self, tool: str, version: str, os: str, arch: str) -> dict[str, Any]:
         """The document of `GET …/engine`. Raises `Unavailable` alone: for the time that a part of the server is away."""

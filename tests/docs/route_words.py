@@ -156,8 +156,8 @@ SECTIONS: Final = (
                 "Bring a `tool` and `version` here, for `os` and `arch` or for `platforms`; answers with a warming for each. "
                 "202 while some are still to come, 200 when all are here."
             ),
-            "GET /admin/binary-cache/warm/{warming_id}": "How far a warming is: `status`, `received` bytes, and a `message` when it failed.",
-            "DELETE /admin/binary-cache/{tool}/{version}/{os}/{arch}": "Remove a zip; its digest stays pinned. 409 while a run works with it.",
+            "GET /admin/binary-cache/warm/{warming_id}": "How far a warming is: `status`, `received` bytes; `message` when it failed.",
+            "DELETE /admin/binary-cache/{tool}/{version}/{os}/{arch}": "Remove a zip; its digest stays known. 409 while a run needs it.",
         },
     ),
     Section(
