@@ -95,9 +95,12 @@ class Document(Generic[T]):
     value: T
     answer: Answer
 
-    def link(self, to: str) -> str:
-        """An absolute URL of one that may be relative."""
-        return urljoin(self.answer.url, to)
+    def link(self, to: str, base: str | None = None) -> str:
+        """An absolute URL of one that may be relative: to `base`, or else to where this came from. Raises `UpstreamFailed`."""
+        try:
+            return urljoin(self.answer.url if base is None else base, to)
+        except ValueError:
+            raise self.odd("names an address that cannot be read") from None
 
     def odd(self, what: str) -> UpstreamFailed:
         """To raise: `what` says what the host does wrong, as `names no version`."""

@@ -54,7 +54,7 @@ class Providers(Kit):
 class TestEnginesBehindAnAddress(Engines):
     @pytest.fixture
     def mirror(self, up: Upstream, key: Path) -> RegistryMirror:
-        return Directory(DirectorySettings(engines_at=f"{up.url}/directory", key_file=key), http_clients(up.ca_file))
+        return Directory(DirectorySettings(engines_at=f"{up.url}/directory", signed_by=key), http_clients(up.ca_file))
 
     @pytest.fixture
     def cut(self, up: Upstream) -> Trouble:
@@ -98,7 +98,7 @@ class TestEnginesOnThisMachine(OnThisMachine, Engines):
     @pytest.fixture
     def mirror(self, up: Upstream, folder: Path, key: Path) -> RegistryMirror:
         up.write_directory(folder)
-        return Directory(DirectorySettings(engines_at=str(folder), key_file=key), http_clients())
+        return Directory(DirectorySettings(engines_at=str(folder), signed_by=key), http_clients())
 
 
 class TestUnsignedEnginesOnThisMachine(OnThisMachine, Engines):

@@ -24,7 +24,7 @@ class TestHashiCorpReleases(RegistryMirrorKit):
     def mirror(self, up: Upstream, tmp_path: Path) -> RegistryMirror:
         key = tmp_path / "key.asc"
         key.write_text(publisher().armor)
-        return HashiCorpReleases(HashiCorpSettings(url=up.url, key_file=key), http_clients(up.ca_file))
+        return HashiCorpReleases(HashiCorpSettings(url=up.url, signed_by=key), http_clients(up.ca_file))
 
     @pytest.fixture
     def offer(self, up: Upstream) -> Offer:

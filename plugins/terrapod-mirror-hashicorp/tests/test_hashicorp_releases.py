@@ -37,7 +37,7 @@ def mirror(up: Upstream, key: Path) -> HashiCorpReleases:
 
 
 def made(up: Upstream, key: Path, **settings: Any) -> HashiCorpReleases:
-    return HashiCorpReleases(HashiCorpSettings(url=f"{up.url}/", key_file=key, **settings), http_clients(up.ca_file))
+    return HashiCorpReleases(HashiCorpSettings(url=f"{up.url}/", signed_by=key, **settings), http_clients(up.ca_file))
 
 
 def edited(change: Callable[[Any], None]) -> Callable[[bytes], bytes]:
@@ -238,7 +238,7 @@ def test_the_key_that_comes_along_is_hashicorps() -> None:
 
 def test_another_key_takes_its_place(key: Path) -> None:
     key.write_text(publisher().armor + "\nand\n" + HashiCorpSettings().keys[0])
-    assert len(HashiCorpSettings(key_file=key).keys) == 2
+    assert len(HashiCorpSettings(signed_by=key).keys) == 2
 
 
 @pytest.mark.parametrize(
@@ -248,8 +248,8 @@ def test_another_key_takes_its_place(key: Path) -> None:
         ({"url": "https://user:hunter2@releases.hashicorp.com"}, "url must be an https:// address"),
         ({"url": "releases.hashicorp.com"}, "url must be an https:// address"),
         ({"archive_hosts": ("https://x",)}, "is no host"),
-        ({"key_file": Path("/nowhere/key.asc")}, "cannot be read: No such file"),
-        ({"key_file": Path(__file__)}, "holds no public key"),
+        ({"signed_by": Path("/nowhere/key.asc")}, "cannot be read: No such file"),
+        ({"signed_by": Path(__file__)}, "holds no public key"),
     ],
     ids=str,
 )

@@ -25,7 +25,7 @@ class TestOpenTofuReleases(RegistryMirrorKit):
         key = tmp_path / "key.asc"
         key.write_text(publisher().armor)
         settings = OpenTofuSettings(
-            index_url=f"{up.url}/tofu/api.json", download_url=f"{up.url}/opentofu/opentofu/releases/download", key_file=key
+            index_url=f"{up.url}/tofu/api.json", download_url=f"{up.url}/opentofu/opentofu/releases/download", signed_by=key
         )
         return OpenTofuReleases(settings, http_clients(up.ca_file))
 

@@ -18,7 +18,7 @@ class DirectorySettings(UpstreamSettings):
         "", "An https:// address or an absolute path of a directory with zips of engines, `SHA256SUMS` and its `.sig`."
     )
     engines: tuple[Literal["terraform", "tofu"], ...] = setting(("terraform", "tofu"), "Which engines are taken from there.")
-    key_file: Path | None = setting(None, "A file with the public keys, in ASCII armour, one of which must have signed `SHA256SUMS`.")
+    signed_by: Path | None = setting(None, "A file with the public keys, in ASCII armour, one of which must have signed `SHA256SUMS`.")
     unsigned: bool = setting(False, "Take engines from there although nobody signed them: whoever can write there can run code.")
     providers_at: str = setting("", "An https:// address or an absolute path of a tree that `terraform providers mirror` made.")
     provider_hosts: tuple[str, ...] = setting(
@@ -29,8 +29,8 @@ class DirectorySettings(UpstreamSettings):
         super().__post_init__()
         for name in ("engines_at", "providers_at"):
             _check_place(name, getattr(self, name))
-        if self.engines_at and (self.key_file is None) != self.unsigned:
-            raise ValueError("engines_at needs either key_file, with the key that signs them, or unsigned = true")
+        if self.engines_at and (self.signed_by is None) != self.unsigned:
+            raise ValueError("engines_at needs either signed_by, with the key that signs them, or unsigned = true")
         if bool(self.providers_at) != bool(self.host_names):
             raise ValueError("providers_at and provider_hosts go together: the tree, and the registries whose providers are taken from it")
         assert self.keys is not None
@@ -38,7 +38,7 @@ class DirectorySettings(UpstreamSettings):
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """Public keys in ASCII armour; none for engines that are not signed."""
-        return read_keys(self.key_file) if self.key_file is not None else ()
+        return read_keys(self.signed_by) if self.signed_by is not None else ()
 
     @cached_property
     def host_names(self) -> tuple[str, ...]:

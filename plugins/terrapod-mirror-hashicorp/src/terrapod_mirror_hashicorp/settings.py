@@ -19,7 +19,7 @@ class HashiCorpSettings(UpstreamSettings):
     """`[mirror.hashicorp]`."""
 
     url: str = setting("https://releases.hashicorp.com", "Where HashiCorp's releases are, or a mirror of them with the same paths.")
-    key_file: Path | None = setting(
+    signed_by: Path | None = setting(
         None,
         "A file with the public keys, in ASCII armour, one of which must have signed a release.",
         shown_default="HashiCorp's key 34365D9472D7468F",
@@ -33,6 +33,6 @@ class HashiCorpSettings(UpstreamSettings):
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """Public keys in ASCII armour."""
-        if self.key_file is not None:
-            return read_keys(self.key_file)
+        if self.signed_by is not None:
+            return read_keys(self.signed_by)
         return (files(__package__).joinpath("hashicorp.asc").read_text("ascii"),)

@@ -26,7 +26,7 @@ class OpenTofuSettings(UpstreamSettings):
         ("github.com", "objects.githubusercontent.com", "release-assets.githubusercontent.com"),
         "Hosts besides its own that it may lead to by a redirect: `example.com`, `example.com:8443`, `*.x.org`.",
     )
-    key_file: Path | None = setting(
+    signed_by: Path | None = setting(
         None,
         "A file with the public keys, in ASCII armour, one of which must have signed a release.",
         shown_default="OpenTofu's key 0C0AF313E5FD9F80",
@@ -41,6 +41,6 @@ class OpenTofuSettings(UpstreamSettings):
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """Public keys in ASCII armour."""
-        if self.key_file is not None:
-            return read_keys(self.key_file)
+        if self.signed_by is not None:
+            return read_keys(self.signed_by)
         return (files(__package__).joinpath("opentofu.asc").read_text("ascii"),)

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -36,8 +36,8 @@ class Found(Document[T]):
 
     base: str
 
-    def link(self, to: str) -> str:
-        return urljoin(self.base, to)
+    def link(self, to: str, base: str | None = None) -> str:
+        return super().link(to, self.base if base is None else base)
 
 
 class Registry:
@@ -112,10 +112,10 @@ class Registry:
 
     def _at(self, url: str) -> str:
         """Where this URL is asked."""
-        parts = urlsplit(url)
         address = self._addresses.get(_host_of(url))
         if address is None:
             return url
+        parts = urlsplit(url)
         return f"{address.rstrip('/')}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
     def _base(self, url: str, asked: str, answer: Answer) -> str:

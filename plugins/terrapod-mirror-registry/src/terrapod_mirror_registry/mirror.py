@@ -77,11 +77,12 @@ class Registries:
 
     def _registry_of(self, location: str) -> Registry:
         """A location is the URL of the document that names the archive; behind `#` stands the registry's host where that is another."""
-        parts = urlsplit(location)
         try:
+            parts = urlsplit(location)
             return self._registries[parts.fragment or plain_host(parts.netloc)]
         except (KeyError, ValueError):
-            raise UpstreamFailed(f"{parts.netloc or 'the upstream'}: is no registry that may be asked (mirror.registry.hosts)") from None
+            shown = location.partition("://")[2].partition("/")[0][:100]
+            raise UpstreamFailed(f"{shown or 'the upstream'}: is no registry that may be asked (mirror.registry.hosts)") from None
 
     def _remember(self, location: str, archive: str) -> None:
         self._said.pop(location, None)

@@ -41,6 +41,13 @@ class Archive:
 
 def archive_of(get: str, base: str) -> Archive:
     """Raises `Unusable`. `base` is the URL that said so."""
+    try:
+        return _archive_of(get, base)
+    except ValueError:  # of urllib, for brackets and ports that are none
+        raise Unusable("has a source that cannot be read") from None
+
+
+def _archive_of(get: str, base: str) -> Archive:
     if not get or len(get) > 4096 or not get.isprintable() or not get.isascii() or " " in get:
         raise Unusable("has a source that cannot be read")
     if get.startswith(("/", "./", "../")):
