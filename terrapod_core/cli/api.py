@@ -128,6 +128,10 @@ class API:
         body = msgspec.json.encode({"data": {"type": type_, "attributes": sent}}) if type_ else b""
         return await self._asked("POST", path, body)
 
+    async def delete(self, path: str) -> None:
+        """Delete what is there."""
+        await self._asked("DELETE", path)
+
     async def put_file(self, link: str, file: Path, sent: Callable[[int], None]) -> None:
         """Upload a file to a link that needs no token, and so gets none; `sent` hears of the bytes as they go.
 

@@ -77,7 +77,11 @@ class Releases:
 
     async def _ask(self, source: Source, version: str, platform: Platform | None) -> Release:
         package = await self._upstreams.package(source, version, platform)
-        key = None if package.sums is None else await self._verified(source, version, package.sums)
+        try:
+            key = None if package.sums is None else await self._verified(source, version, package.sums)
+        except UpstreamTrouble:
+            self._upstreams.forget(source, version, platform)
+            raise
         try:
             async with self._db.uow() as uow:
                 now = uow.now()

@@ -13,22 +13,19 @@ from tests.support.upstream import Upstream, publisher
 
 
 def engine_settings(up: Upstream, directory: Path) -> dict[str, str]:
-    """With which a server that starts in this directory takes engines from the upstream; its publisher's key is the one that may sign."""
+    """With which a server takes engines from the upstream; its publisher's key is the one that may sign."""
     directory.mkdir(parents=True, exist_ok=True)
     key = directory / "publisher.asc"
     key.write_text(publisher().armor)
-    # Not as a variable: one whose name ends in FILE names a file that holds a value.
-    (directory / "terrapod.toml").write_text(f"""
-[mirror.hashicorp]
-url = "{up.url}"
-key_file = "{key}"
-
-[mirror.opentofu]
-index_url = "{up.url}/tofu/api.json"
-download_url = "{up.url}/opentofu/opentofu/releases/download"
-key_file = "{key}"
-""")
-    return {**up.settings, "MIRRORS__ENGINES": "true"}
+    return {
+        **up.settings,
+        "MIRRORS__ENGINES": "true",
+        "MIRROR__HASHICORP__URL": up.url,
+        "MIRROR__HASHICORP__SIGNED_BY": str(key),
+        "MIRROR__OPENTOFU__INDEX_URL": f"{up.url}/tofu/api.json",
+        "MIRROR__OPENTOFU__DOWNLOAD_URL": f"{up.url}/opentofu/opentofu/releases/download",
+        "MIRROR__OPENTOFU__SIGNED_BY": str(key),
+    }
 
 
 @contextmanager
