@@ -6,6 +6,7 @@ appears there with its program in it or not at all, so phases that fetch the sam
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -75,12 +76,12 @@ class CachedEngines:
         """The program of an earlier phase, as it was then; one that is not any more is removed."""
         place = self._place(offered)
         program = place / str(offered["tool"])
-        try:
+        if not place.is_dir():
+            return None
+        with contextlib.suppress(FileNotFoundError):
             if (place / DIGEST).read_text() == _digest(program):
                 os.utime(place)
                 return program
-        except FileNotFoundError:
-            return None
         note(f"{program} is not what it was, and is fetched again")
         shutil.rmtree(place, ignore_errors=True)
         return None
