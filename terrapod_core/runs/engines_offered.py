@@ -28,8 +28,8 @@ class EnginesOffered:
         self._cache = cache
         self._clock = clock
         self._settings = settings
-        self._away: dict[str, tuple[datetime, str]] = {}
-        """By tool: until when its upstream is not asked again, and why it could not be."""
+        self._away: dict[tuple[str, str], tuple[datetime, str]] = {}
+        """By tool and version: until when the upstream is not asked for it again, and why it could not be."""
 
     def to(self, tool: str | None) -> bool:
         """Whether a runner shall ask for this tool; for either when it is none of them."""
@@ -39,7 +39,7 @@ class EnginesOffered:
         """The document of `GET …/engine`. Raises `Unavailable` alone: for the time that a part of the server is away."""
         if not self.to(tool):
             return _nothing("this server has no binary cache for it")
-        away = self._reason(tool)
+        away = self._reason(tool, version)
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 platform = addresses.platform(os, arch)
@@ -54,7 +54,7 @@ class EnginesOffered:
         except TerrapodError as error:
             log.warning("the binary cache has no engine for a runner", tool=tool, version=version, reason=error.detail)
             if isinstance(error, UpstreamTrouble) and error.code == "upstream_failed":
-                self._away[tool] = self._clock.now() + timedelta(seconds=self._settings.missing_seconds), error.detail
+                self._note(tool, version, error.detail)
             return _nothing(error.detail)
         found = {
             "tool": engine.tool,
@@ -66,9 +66,14 @@ class EnginesOffered:
         }
         return {"engine": found, "reason": None, "waiting": False}
 
-    def _reason(self, tool: str) -> str | None:
-        """Why the upstream is not asked; so that without the internet, say, only the first runner waits to find out."""
-        until, reason = self._away.get(tool, (None, None))
+    def _note(self, tool: str, version: str, reason: str) -> None:
+        """The upstream could not be asked: without the internet, say, only the first runner waits to find that out."""
+        now = self._clock.now()
+        self._away = {key: each for key, each in self._away.items() if each[0] > now}
+        self._away[tool, version] = now + timedelta(seconds=self._settings.missing_seconds), reason
+
+    def _reason(self, tool: str, version: str) -> str | None:
+        until, reason = self._away.get((tool, version), (None, None))
         return reason if until is not None and self._clock.now() < until else None
 
 
