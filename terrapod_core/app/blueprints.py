@@ -19,7 +19,12 @@ from terrapod_core.configurations import (
 )
 from terrapod_core.jsonapi import Includes
 from terrapod_core.live import routes as live_routes
-from terrapod_core.mirrors import module_routes as mirror_module_routes, provider_routes as mirror_provider_routes
+from terrapod_core.mirrors import (
+    engine_routes as mirrors_engine_routes,
+    key_routes as mirrors_key_routes,
+    module_routes as mirror_module_routes,
+    provider_routes as mirror_provider_routes,
+)
 from terrapod_core.mirrors.file_routes import Files as MirrorFiles
 from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
 from terrapod_core.projects import (
@@ -119,6 +124,8 @@ def _api(parts: Services, web: Web) -> list[Any]:
         *uses_routes.routes(parts.consumers, web),
         configurations_routes.routes(parts.configurations, web),
         states_routes.routes(parts.states, web),
+        mirrors_engine_routes.routes(parts.engine_cache, parts.engine_care, web),
+        mirrors_key_routes.routes(parts.mirror_keys, web),
         runs_routes.routes(parts.runs, parts.again, parts.configurations, web),
         runs_plan_routes.plan_routes(parts.runs, parts.links, parts.objects, parts.redactor, web),
         runs_comment_routes.routes(parts.runs, parts.comments, web),
@@ -155,6 +162,7 @@ def _capability_routes(parts: Services, web: Web) -> CapabilityRoutes:
     providers_routes.links(parts.provider_uploads, parts.archives, web, links, of_provider)
     files = MirrorFiles(parts.mirror_releases, parts.mirror_packages, parts.archives, parts.mirror_failures.note)
     mirror_provider_routes.links(parts.mirrored_providers, files, links)
+    mirrors_engine_routes.links(parts.engine_cache, parts.mirror_packages, parts.archives, links)
     links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(parts.logs))
     return links
 

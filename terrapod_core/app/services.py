@@ -27,14 +27,17 @@ from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
 from terrapod_core.mirrors.ahead import Ahead
+from terrapod_core.mirrors.engines import EngineCache
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
+from terrapod_core.mirrors.keys import MirrorKeys
 from terrapod_core.mirrors.links import Links as MirrorLinks
 from terrapod_core.mirrors.modules import ModuleMirror
 from terrapod_core.mirrors.providers import ProviderMirror, Vouched
 from terrapod_core.mirrors.releases import Releases as MirrorReleases
 from terrapod_core.mirrors.troubles import Troubles
 from terrapod_core.mirrors.upstreams import Upstreams
+from terrapod_core.mirrors.warming import EngineCare
 from terrapod_core.outgoing import HTTPClients, own_servers
 from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsMetering
 from terrapod_core.projects import (
@@ -64,6 +67,7 @@ from terrapod_core.runs import (
     queries as runs_queries,
 )
 from terrapod_core.runs.engine import ENGINE_PREFIX, Engines
+from terrapod_core.runs.engines_offered import EnginesOffered
 from terrapod_core.runs.handlers import Handlers as RunHandlers
 from terrapod_core.runs.isolation import Holding, RunnerTrial
 from terrapod_core.runs.links import Links
@@ -197,6 +201,17 @@ class Services:
             self.db, self.authz, *parts, self.mirror_ahead, partial(vouched, ServerKey(self.db, self.keyring), self.db)
         )
         self.mirrored_modules = ModuleMirror(self.authz, *parts)
+        self.mirror_keys = MirrorKeys(self.db, self.authz, self.upstreams)
+        self.engine_cache = EngineCache(
+            self.db,
+            self.upstreams,
+            self.mirror_indexes,
+            self.mirror_releases,
+            self.mirror_packages,
+            self.archives,
+            self.capabilities,
+        )
+        self.engine_care = EngineCare(self.db, self.authz, self.engine_cache, self.mirror_packages, runs_queries.working_with_engine)
 
     def _open_rooms(self) -> None:
         settings, limits = self.settings, self.settings.limits
@@ -285,9 +300,16 @@ class Services:
         self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring)
         self.comments = runs.Comments(self.db, self.authz)
         self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
-        mirrored = self.upstreams.hosts if self.settings.mirrors.remote_runs else ()
+        offered = EnginesOffered(self.engine_cache, self.clock, self.settings.mirrors)
         materials = Materials(
-            self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens, mirrored
+            self.variables,
+            self.states,
+            self.keyring,
+            self.settings,
+            projects_queries.name_of,
+            self.phase_tokens,
+            offered,
+            self.upstreams.hosts if self.settings.mirrors.remote_runs else (),
         )
         self.phases = Phases(
             self.db,
@@ -298,6 +320,7 @@ class Services:
             materials,
             self.outcomes,
             RegistryUses(self.consumers, self._actor),
+            offered,
             limits.log_bytes + LOG_MARGIN,
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
@@ -348,6 +371,7 @@ class Services:
         modules_handlers.register(self.jobs, self.modules)
         providers_handlers.register(self.jobs, self.providers)
         uses_handlers.register(self.jobs, self.consumers)
+        self.engine_care.register(self.jobs)
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)

@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "db": ("terrapod_core.cli.db", "db", "Migrations: upgrade, current, check."),
     "keys": ("terrapod_core.cli.keys", "keys", "Keys that stored secrets are encrypted under."),
     "listener": ("terrapod_core.cli.listener", "listener", "Carry out the runs of an agent pool on this machine."),
+    "mirror": ("terrapod_core.cli.mirror", "mirror", "What a server caches of others, and the keys that sign it."),
     "plugins": ("terrapod_core.cli.plugins", "plugins", "What plugins there are and how they are."),
     "registry": ("terrapod_core.cli.registry", "registry", "Publish modules and providers to a server."),
     "restore": ("terrapod_core.cli.restore", "restore", "Restore an archive into an empty database and storage."),

@@ -140,6 +140,10 @@ class API:
         data: dict[str, Any] = answer["data"]
         return data
 
+    async def delete(self, path: str) -> None:
+        """Delete what is there."""
+        await self._asked("DELETE", path)
+
     async def put_file(self, link: str, file: Path, sent: Callable[[int], None]) -> None:
         """Upload a file to a link that needs no token, and so gets none; `sent` hears of the bytes as they go.
 

@@ -50,7 +50,7 @@ class Files:
             await self._packages.lost(package)
             return None
         if begins(response):
-            self._packages.given(package)
+            self._packages.given(package.id)
         return response
 
     async def _passed_on(self, release: Release, package: MirrorPackage, phase_id: str) -> Response:

@@ -115,9 +115,14 @@ class Packages:
         assert package.object_key is not None
         return await opened(self._archives.read(package.object_key))
 
-    def given(self, package: MirrorPackage) -> None:
-        """Note that somebody is given a file that is here by another way than `read`."""
-        self._used(package.id, True)
+    def given(self, package_id: str) -> None:
+        """Somebody was given a file that is here, and not by way of this object: by a link to the store, say."""
+        self._used(package_id, True)
+
+    def received(self, package_id: str) -> int | None:
+        """Bytes that this process has of a file that it fetches now; `None` when it fetches none."""
+        going = self._going.get(package_id)
+        return going.spool.size if going is not None and going.spool is not None else None
 
     async def close(self) -> None:
         """Give up downloads that go on."""

@@ -147,13 +147,31 @@ class MirrorPackage(Base):
         return Platform(self.os, self.arch) if self.os else None
 
 
+class MirrorWarming(Base):
+    """A package that somebody wants in the cache before anybody needs it, and how far that is."""
+
+    __tablename__ = "mirror_warmings"
+    __table_args__ = (Index("ix_mirror_warmings_created_at", "created_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    package_id: Mapped[str] = mapped_column(ForeignKey("mirror_packages.id", ondelete="CASCADE"))
+    status: Mapped[str]
+    """`WarmingStatus`."""
+    received: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Bytes that have come, when that was written down last."""
+    message: Mapped[str | None]
+    """Why it failed, in a sentence without a secret."""
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
 class MirrorKey(Base):
     """A key that signs the packages of a namespace: the first that was seen, and those that were accepted since."""
 
     __tablename__ = "mirror_keys"
 
     scope: Mapped[str] = mapped_column(BYTEWISE, primary_key=True)
-    """`<host>/<namespace>`."""
+    """`<host>/<namespace>` of providers, or the tool for engines."""
     fingerprint: Mapped[str] = mapped_column(primary_key=True)
     """Hexadecimal in upper case."""
     key_id: Mapped[str]

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from .failures import PhaseFailed, PhaseGone, Refused
+from .failures import NotFetched, PhaseFailed, PhaseGone, Refused
 from .notes import note
 
 T = TypeVar("T")
@@ -22,6 +22,9 @@ PATIENCE = 24 * 3600.0
 """Seconds to wait for a server that does not answer; the engine runs on meanwhile."""
 TIMEOUT = 60.0
 """Seconds a single answer may take before the request is repeated; every request is safe to repeat."""
+FETCH_TRIES = 3
+"""Of one file that a link leads to: whoever wants it can do without."""
+REDIRECTS = 3
 LEASE_TIMEOUT = 20.0
 """The same for what holds the lease: a connection that died without a word must not cost it, and it lasts 60 seconds."""
 
@@ -43,7 +46,9 @@ class Server:
         self._secure = parts.scheme == "https"
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if self._secure else 80)
-        self._base = f"{parts.path.rstrip('/')}/api/runner/v1/phases/{quote(phase_id, safe='')}"
+        self._url = f"{parts.scheme}://{parts.netloc}"
+        self._path = parts.path.rstrip("/")
+        self._base = f"{self._path}/api/runner/v1/phases/{quote(phase_id, safe='')}"
         self._authorization = f"Bearer {token}"
         self._certificate = certificate
         self._on_gone = on_gone
@@ -53,6 +58,10 @@ class Server:
     def follow(self, traceparent: str) -> None:
         """From now on say with each request that it belongs to this span (W3C's `traceparent`)."""
         self._traced = {"traceparent": traceparent}
+
+    def get(self, path: str, **query: str) -> Mapping[str, Any]:
+        """GET a JSON object. Raises `PhaseGone`, `Refused`."""
+        return self._patiently(lambda: self._call("GET", f"{path}?{urlencode(query)}", b"", "application/json"))
 
     def post(self, path: str, document: Mapping[str, object]) -> Mapping[str, Any]:
         """POST a JSON document; the answer's JSON object, empty for a 204. Raises `PhaseGone`, `Refused`."""
@@ -75,6 +84,39 @@ class Server:
     def download(self, path: str, to: Path) -> bool:
         """GET into a file of ours, whole or not at all; false for a 204. Raises `PhaseGone`, `Refused`."""
         return self._patiently(lambda: self._download(path, to))
+
+    def fetch(self, link: str, to: Path, *, limit: int, check: Callable[[], None]) -> None:
+        """GET what a link of the server's gives, a path below its base, or leads to: the store, perhaps. Nothing of ours is shown there.
+
+        Tried a few times, and no longer. Raises `NotFetched`, and whatever `check` does, which is asked between pieces.
+        """
+        for left in reversed(range(FETCH_TRIES)):
+            try:
+                self._follow(self._path + link, to, limit, check)
+                break
+            except (OSError, http.client.HTTPException, _Away) as error:
+                if not left:
+                    raise NotFetched(f"{type(error).__name__}: {error}") from error
+                note(f"a download broke off and is tried again: {type(error).__name__}: {error}")
+
+    def _follow(self, path: str, to: Path, limit: int, check: Callable[[], None]) -> None:
+        url = self._url + path
+        for _ in range(REDIRECTS + 1):
+            parts = urlsplit(url)
+            own = url.startswith(self._url + "/")
+            host, port = (self._host, self._port) if own else (parts.hostname or "", parts.port)
+            connection = self._connect(host, port, secure=parts.scheme == "https", own=own)
+            try:
+                connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path)
+                response = connection.getresponse()
+                if response.status not in (301, 302, 303, 307, 308):
+                    return _kept(response, to, limit, check)
+                url = urljoin(url, response.headers.get("Location", ""))
+            finally:
+                connection.close()
+            if not url.startswith(("http://", "https://")):
+                raise NotFetched("it leads to what is no address of the web")
+        raise NotFetched("it leads from one address to the next")
 
     def _put(self, target: str, body: bytes | Path) -> Mapping[str, Any]:
         if isinstance(body, bytes):
@@ -172,24 +214,31 @@ class Server:
         connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
         timeout: float = getattr(self._own, "timeout", TIMEOUT)
         if connection is None:
-            connection = self._secured(timeout) if self._secure else http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-            connection.connect()
-            self._check(connection)
-            connection.auto_open = 0  # it may not reconnect by itself: that would go around the check
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = self._connect(self._host, self._port, secure=self._secure, own=True)
             self._own.connection = connection
         elif connection.sock is not None:  # else the server has closed it, and the request will say so
             connection.sock.settimeout(timeout)
         return connection
 
-    def _secured(self, timeout: float) -> http.client.HTTPConnection:
+    def _connect(self, host: str, port: int | None, *, secure: bool, own: bool) -> http.client.HTTPConnection:
+        """A new connection; to the server itself (`own`) only where it shows the certificate that we were given, if we were."""
+        timeout: float = getattr(self._own, "timeout", TIMEOUT)
+        connection = self._secured(host, port, timeout, own=own) if secure else http.client.HTTPConnection(host, port, timeout=timeout)
+        connection.connect()
+        if own:
+            self._check(connection)
+        connection.auto_open = 0  # it may not reconnect by itself: that would go around the check
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def _secured(self, host: str, port: int | None, timeout: float, *, own: bool) -> http.client.HTTPConnection:
         import ssl  # only here: it costs a phase over plain HTTP nothing
 
         context = ssl.create_default_context()
-        if self._certificate is not None:
+        if own and self._certificate is not None:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE  # the certificate itself is compared: nobody needs to vouch for it
-        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=context)
+        return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
     def _check(self, connection: http.client.HTTPConnection) -> None:
         """Raise unless the server shows exactly the certificate given, before anything is sent to it."""
@@ -201,6 +250,23 @@ class Server:
         if seen != ssl.PEM_cert_to_DER_cert(_first_certificate(self._certificate)):
             connection.close()
             raise _Away("it shows another certificate than the one this runner was given")
+
+
+def _kept(response: http.client.HTTPResponse, to: Path, limit: int, check: Callable[[], None]) -> None:
+    """The body into a file of ours. Raises `NotFetched` for an answer that will not be another one, `_Away` for a body that broke off."""
+    if response.status != 200:
+        detail, _ = _explain(response.read(1 << 20))
+        said = f"the answer is {response.status}: {detail or response.reason}"
+        raise _Away(said) if response.status >= 500 else NotFetched(said)
+    expected, received = response.length, 0
+    with _opened(to) as file:
+        while chunk := response.read(1 << 18):
+            check()
+            received += _written(file, chunk)
+            if received > limit:
+                raise NotFetched(f"it is larger than {limit} bytes")
+    if expected is not None and received != expected:
+        raise _Away(f"the answer ended after {received} of {expected} bytes")
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""Finds the terraform or tofu a phase shall use: first in the directory of engines, then on `PATH`."""
+"""Finds the terraform or tofu a phase shall use: in the directory of engines, then in the server's cache, then on `PATH`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar
 
+from .cached_engines import CachedEngines
 from .failures import PhaseFailed
 from .interruption import Interruption
 from .process import Start, capture
@@ -53,12 +53,13 @@ class _Directory:
     """The directory of engines: `terraform`, `terraform_1.11.4`, `terraform-1.11.4`, `1.11.4/terraform`, and as they are unpacked."""
 
     path: Path
-    newest: ClassVar = True
-    """Whether the newest that fits is taken, or the first."""
 
     @property
     def name(self) -> str:
         return f"the engines directory {self.path}" if self.path.is_dir() else f"the engines directory {self.path} (there is none)"
+
+    def best(self, tool: str, wanted: Wanted, interruption: Interruption, seen: list[str]) -> Engine | None:
+        return _best(self.candidates(tool), wanted, interruption, seen, newest=True)
 
     def candidates(self, tool: str) -> Iterator[_Candidate]:
         for entry in sorted(self.path.iterdir()) if self.path.is_dir() else ():
@@ -75,11 +76,13 @@ class _SearchPath:
     """`PATH`, in its order."""
 
     text: str
-    newest: ClassVar = False
 
     @property
     def name(self) -> str:
         return f"PATH ({self.text})"
+
+    def best(self, tool: str, wanted: Wanted, interruption: Interruption, seen: list[str]) -> Engine | None:
+        return _best(self.candidates(tool), wanted, interruption, seen, newest=False)
 
     def candidates(self, tool: str) -> Iterator[_Candidate]:
         for directory in self.text.split(os.pathsep):
@@ -87,7 +90,30 @@ class _SearchPath:
                 yield _Candidate(tool, Path(directory) / tool, None)
 
 
-def find(tool: str | None, version: str, *, engines_dir: Path | None, search_path: str, interruption: Interruption) -> Engine:
+@dataclass(frozen=True)
+class _Cache:
+    """The server's binary cache. What it gives was verified and needs not be asked who it is."""
+
+    cached: CachedEngines
+
+    @property
+    def name(self) -> str:
+        return "the server's binary cache"
+
+    def best(self, tool: str, wanted: Wanted, _interruption: Interruption, _seen: list[str]) -> Engine | None:
+        found = self.cached.find(tool, wanted.text)
+        return None if found is None else Engine(tool, found[1], self.cached.platform, found[0])
+
+
+def find(
+    tool: str | None,
+    version: str,
+    *,
+    engines_dir: Path | None,
+    search_path: str,
+    interruption: Interruption,
+    cached: CachedEngines | None = None,
+) -> Engine:
     """An engine that fits, from the first place that has one; `tool` `None` takes terraform before tofu.
 
     Raises `PhaseFailed` that names what was looked for, where, what was there instead, and what to do.
@@ -97,16 +123,17 @@ def find(tool: str | None, version: str, *, engines_dir: Path | None, search_pat
     except ValueError as error:
         raise PhaseFailed(str(error)) from None
     tools = (tool,) if tool in TOOLS else TOOLS
-    sources: list[_Directory | _SearchPath] = [_SearchPath(search_path)]
-    if engines_dir is not None:
-        sources.insert(0, _Directory(engines_dir))
+    sources: list[_Directory | _Cache | _SearchPath] = [_Directory(engines_dir)] if engines_dir is not None else []
+    sources += [_Cache(cached)] if cached is not None else []
+    sources.append(_SearchPath(search_path))
     seen: list[str] = []
     for name in tools:
         for source in sources:
-            engine = _best(source.candidates(name), wanted, interruption, seen, newest=source.newest)
+            engine = source.best(name, wanted, interruption, seen)
             if engine is not None:
                 return engine
-    raise PhaseFailed(_nothing_found(tools, wanted, [source.name for source in sources], seen, has_directory=engines_dir is not None))
+    nothing = _nothing_found(tools, wanted, [source.name for source in sources], seen, has_directory=engines_dir is not None)
+    raise PhaseFailed(" ".join([nothing, *(f"The binary cache has none: {reason}." for reason in (cached.reasons if cached else ()))]))
 
 
 def _nothing_found(tools: Sequence[str], wanted: Wanted, places: Sequence[str], seen: Sequence[str], *, has_directory: bool) -> str:
@@ -115,9 +142,13 @@ def _nothing_found(tools: Sequence[str], wanted: Wanted, places: Sequence[str], 
     kept = "Put it into that directory" if has_directory else "Put it into a directory that the setting runner.engines_dir names"
     other = "ask for a version that is there" if seen else "install one on PATH"
     return (
-        f"No {' or '.join(tools)} for version `{wanted.text}` was found in {' and '.join(places)}. {there} "
+        f"No {' or '.join(tools)} for version `{wanted.text}` was found in {_listed(places)}. {there} "
         f"{kept}, as `{tools[0]}_VERSION` or `VERSION/{tools[0]}`, or {other} (the workspace's terraform-version and execution-backend)."
     )
+
+
+def _listed(places: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(places[:-1]), places[-1])))
 
 
 def _runs(path: Path) -> bool:

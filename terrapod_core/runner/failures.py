@@ -4,6 +4,7 @@ PhaseFailed   the phase ends `errored`; the message is for the person who reads 
 Interrupted   somebody cancelled; the phase ends `canceled`
 PhaseGone     the phase is not ours any more; stop, deposit the state held, report nothing
 Refused       the server gave a permanent no to one request
+NotFetched    a file could not be had that a phase may do without
 """
 
 from __future__ import annotations
@@ -45,3 +46,7 @@ class Refused(Exception):
         self.status = status
         self.detail = detail
         self.size = size
+
+
+class NotFetched(Exception):
+    """A file that a link leads to could not be had. The text is for a person, and holds no link."""

@@ -33,6 +33,8 @@ class Order:
     certificate: str | None
     work_dir: Path
     engines_dir: Path | None
+    engines_cache: Path
+    """Where engines of the server's cache are kept: between phases, where the backend has a place that lasts so long."""
     transport: str
     sandbox: Sandbox | None
     """`None`: the engine runs as this program does."""
@@ -46,14 +48,16 @@ class Order:
             raise BadOrder(f"standard input must be one JSON object: {error}") from None
         if not isinstance(members, dict):
             raise BadOrder("standard input must be one JSON object")
+        work_dir = Path(_text(members, "work-dir"))
         order = cls(
             url=_text(members, "url").rstrip("/"),
             token=_text(members, "token"),
             phase_id=_text(members, "phase-id"),
             run_id=_text(members, "run-id"),
             certificate=_optional(members, "certificate"),
-            work_dir=Path(_text(members, "work-dir")),
+            work_dir=work_dir,
             engines_dir=_path(_optional(members, "engines-dir")),
+            engines_cache=_path(_optional(members, "engines-cache")) or work_dir / "engines",
             transport=_optional(members, "state-transport") or "http",
             sandbox=_sandbox(members.get("sandbox")),
         )
@@ -61,6 +65,8 @@ class Order:
             raise BadOrder("`url` must start with http:// or https://")
         if not order.work_dir.is_absolute():
             raise BadOrder("`work-dir` must be an absolute path")
+        if not order.engines_cache.is_absolute():
+            raise BadOrder("`engines-cache` must be an absolute path")
         if order.transport not in ("http", "file"):
             raise BadOrder("`state-transport` must be `http` or `file`")
         return order
@@ -160,6 +166,8 @@ class Material:
     renew_seconds: float
     tool: str | None
     version: str
+    cached: bool
+    """Whether the server's cache may have the engine."""
     working_directory: str
     vendored_providers: bool
     operation: Operation
@@ -202,6 +210,7 @@ class Material:
             renew_seconds=max(0.05, float(document.get("renew-seconds") or 10)),
             tool=engine.get("tool") or None,
             version=engine.get("version") or "latest",
+            cached=engine.get("cached") is True,
             working_directory=document.get("working-directory") or "",
             vendored_providers=document.get("vendored-providers") is True,
             operation=_operation(operation),

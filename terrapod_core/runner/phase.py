@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from terrapod_core import __version__
 
 from . import engines, environment, size, uses, workdir
+from .cached_engines import CachedEngines, platform
 from .client import Server
 from .failures import Interrupted, PhaseFailed, PhaseGone, Refused
 from .interruption import Interruption
@@ -197,12 +198,14 @@ class Phase:
             self.room.give(layout.plan_file)
 
     def _choose_engine(self) -> engines.Engine:
+        cached = CachedEngines(self.server, self.order.engines_cache, platform(), self.interruption) if self.material.cached else None
         found = engines.find(
             self.material.tool,
             self.material.version,
             engines_dir=self.order.engines_dir,
             search_path=self.env["PATH"],
             interruption=self.interruption,
+            cached=cached,
         )
         self.server.post("/started", {"tool": found.tool, "version": found.version, "platform": found.platform})
         return found
@@ -316,9 +319,7 @@ class Phase:
 
     def _announce_late(self) -> None:
         wanted = self.material
-        uname = os.uname()
-        machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(uname.machine, uname.machine)
-        self.announce(f"{engines.TITLES.get(wanted.tool or 'terraform')} ({wanted.version})", f"{uname.sysname.lower()}_{machine}")
+        self.announce(f"{engines.TITLES.get(wanted.tool or 'terraform')} ({wanted.version})", platform())
 
     def finish(self, outcome: Outcome) -> int:
         """Wait for the state and the log to arrive, then report; the program's exit status. Raises `PhaseGone`."""

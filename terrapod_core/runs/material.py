@@ -12,6 +12,7 @@ from terrapod_core import traces
 from terrapod_core.configurations import queries as configurations
 from terrapod_core.configurations.models import ConfigurationStatus
 from terrapod_core.db import UnitOfWork
+from terrapod_core.runs.engines_offered import EnginesOffered
 from terrapod_core.runs.freshness import state_moved
 from terrapod_core.runs.models import Phase, Run
 from terrapod_core.runs.requests import variables_of
@@ -40,6 +41,7 @@ class Materials:
         settings: Settings,
         project_name: ProjectName,
         tokens: PhaseTokens,
+        engines: EnginesOffered,
         mirrored: Sequence[str] = (),
     ) -> None:
         """`mirrored` are the registry hosts whose providers and modules runs are given by this server."""
@@ -50,6 +52,7 @@ class Materials:
         self._project_name = project_name
         self._tokens = tokens
         self._mirrored = list(mirrored)
+        self._engines = engines
 
     async def refusal(self, uow: UnitOfWork, run: Run, workspace: Workspace, phase: Phase) -> str | None:
         """Why a phase must not begin: its configuration or its plan is gone, or the state has moved since; `None` when it may."""
@@ -84,6 +87,7 @@ class Materials:
             phase.structured_output = plan.structured_output
         variables, environment = await uow.run(lambda session: self._inputs(session, workspace, run))
         parent = traces.phase_parent(run.id, phase.id, phase.epoch)
+        tool = run.engine or workspace.execution_backend
         return {
             "phase": phase.kind,
             "run-id": run.id,
@@ -92,7 +96,7 @@ class Materials:
             "organization": "default",
             "project-name": await uow.run(lambda session: self._project_name(session, workspace.project_id)),
             "renew-seconds": RENEW_SECONDS,
-            "engine": {"tool": run.engine or workspace.execution_backend, "version": run.terraform_version},
+            "engine": {"tool": tool, "version": run.terraform_version, "cached": self._engines.to(tool)},
             "working-directory": workspace.working_directory or "",
             "vendored-providers": workspace.vendored_providers,
             "operation": {

@@ -44,6 +44,12 @@ def routes(phases: Phases, tokens: PhaseTokens, settings: Settings, web: Web) ->
     async def claim(phase_id: str) -> Response:
         return answer(await phases.claim(claimed(phase_id), parse_plain(await web.raw_json(), Claim)))
 
+    @api.get("/engine")
+    async def engine(phase_id: str) -> Response:
+        token = claimed(phase_id)
+        tool, version, os, arch = (request.args.get(name, "") for name in ("tool", "version", "os", "arch"))
+        return answer(await phases.engine(token, tool, version, os, arch))
+
     @api.post("/started")
     async def started(phase_id: str) -> Response:
         await phases.started(claimed(phase_id), parse_plain(await web.raw_json(), Started))

@@ -22,6 +22,7 @@ from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Invalid, NotFound
 from terrapod_core.metrics.definitions import QUEUE_SECONDS
 from terrapod_core.runs import queries, queue, tracing
+from terrapod_core.runs.engines_offered import EnginesOffered
 from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import CHUNK_BYTES, Logs
 from terrapod_core.runs.material import Materials
@@ -89,6 +90,7 @@ class Phases:
         materials: Materials,
         outcomes: Outcomes,
         registry_uses: RegistryUses,
+        engines: EnginesOffered,
         log_limit: int,
     ) -> None:
         self._db = db
@@ -100,6 +102,7 @@ class Phases:
         self._materials = materials
         self._outcomes = outcomes
         self._registry_uses = registry_uses
+        self._engines = engines
         self._log_limit = log_limit
 
     async def claim(self, claim: PhaseClaim, who: Claim) -> dict[str, Any]:
@@ -136,6 +139,11 @@ class Phases:
             material = await self._materials.of(uow, held.workspace, run, phase, claim)
             await uow.commit()
         return material
+
+    async def engine(self, claim: PhaseClaim, tool: str, version: str, os: str, arch: str) -> dict[str, Any]:
+        """An engine of the binary cache, or why there is none."""
+        await self._read(claim)
+        return await self._engines.find(tool, version, os, arch)
 
     async def started(self, claim: PhaseClaim, engine: Started) -> None:
         """Note which engine makes the plan; its apply will need the same."""

@@ -314,3 +314,9 @@ def with_objects(session: Session, workspace_id: str, most: int) -> Sequence[Pha
 def configurations_in_use() -> Select[str]:
     """The ids of the configuration versions that runs need which have not ended, as a query."""
     return select(Run.configuration_version_id).where(Run.status.not_in(FINAL))
+
+
+def working_with_engine(session: Session, tool: str, version: str) -> Sequence[str]:
+    """The ids of runs whose plan or apply works with this engine now, the oldest first."""
+    working = Run.status.in_([each.value for each in RUNNING]) & (Run.engine == tool) & (Run.terraform_version == version)
+    return session.execute(select(Run.id).where(working).order_by(Run.created_at, Run.id)).scalars().all()

@@ -17,6 +17,9 @@ class Mirrors:
     """Caches of engines, providers and modules. What is asked for them is up to the mirror plugins and their settings."""
 
     sealed: bool = setting(False, "Ask no upstream, ever: everything comes from the cache, or is refused with what is missing.")
+    engines: bool = setting(
+        True, "Whether runners look in the binary cache for terraform and tofu that `runner.engines_dir` does not have."
+    )
     remote_runs: bool = setting(True, "Whether remote runs get providers and modules of mirrored hosts from here.")
     index_fresh_seconds: Annotated[int, Meta(ge=0)] = setting(
         300, "How long a list of versions is told without asking its upstream; after that it is told once more while it is asked."

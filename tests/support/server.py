@@ -38,6 +38,9 @@ UNLIMITED = {
 NO_SANDBOX = {"RUNNER__LOCAL__ISOLATION": "none"}
 """Configurations of most tests stop at pipes and write files on this machine. Tests of the sandbox say so."""
 
+OWN_ENGINES = {"MIRRORS__ENGINES": "false"}
+"""Runs of most tests use the terraform of this machine, and ask nobody in the internet for another."""
+
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
 FIRST_PORT, LAST_PORT = 20_000, 32_000
@@ -77,7 +80,7 @@ class Server:
         """The name of its storage backend."""
         self.authority = self.data / "dev-tls" / "ca.pem" if dev_tls else None
         """What clients have to trust; `None` over plain HTTP."""
-        self._settings = UNLIMITED | NO_SANDBOX | dict(settings or {})
+        self._settings = UNLIMITED | NO_SANDBOX | OWN_ENGINES | dict(settings or {})
         if database_url is not None:
             # Only a server that has everything in its data directory makes keys for itself.
             self._settings |= {"DATABASE_URL": database_url, "SECRETS__KEYS": KEYS}

@@ -30,6 +30,8 @@ SECTIONS: Final = (
     registry.PROVIDERS,
     registry.GPG_KEYS,
     mirrors.MIRRORS,
+    mirrors.ENGINES,
+    mirrors.KEYS,
     agents.AGENT_POOLS,
     agents.LISTENERS,
     variables.VARIABLE_SETS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.docs.route_words.section import TOKEN, Section
+from tests.docs.route_words.section import API, TOKEN, Section
 
 MIRRORS: Final = Section(
     "Mirrors",
@@ -23,5 +23,35 @@ MIRRORS: Final = Section(
         "GET /modules/{hostname}/{namespace}/{name}/{provider}/{version}/download": (
             "204 with the archive's link as `X-Terraform-Get`; 424 with the reason, as text, when it cannot be had."
         ),
+    },
+)
+
+ENGINES: Final = Section(
+    "Binary cache",
+    API,
+    TOKEN + " Everything but the download is for platform admins; platform auditors may look.",
+    {
+        "GET /binary-cache/{tool}/{version}/{os}/{arch}": (
+            "302 to the zip of terraform or tofu. `version` is exact, `latest`, `1.11` or constraints (`%3E%3D%201.9%2C%20%3C%202.0`)."
+        ),
+        "GET /admin/binary-cache": "The zips that are here, the last used first.",
+        "POST /admin/binary-cache/warm": (
+            "Bring a `tool` and `version` here, for `os` and `arch` or for `platforms`; answers with a warming for each. "
+            "202 while some are still to come, 200 when all are here."
+        ),
+        "GET /admin/binary-cache/warm/{warming_id}": "How far a warming is: `status`, `received` bytes; `message` when it failed.",
+        "DELETE /admin/binary-cache/{tool}/{version}/{os}/{arch}": "Remove a zip; its digest stays known. 409 while a run needs it.",
+    },
+)
+
+KEYS: Final = Section(
+    "Keys of mirrors",
+    API,
+    "Needs a platform admin; a platform auditor may see the list.",
+    {
+        "GET /admin/mirror-keys": "The keys that may sign what is mirrored, by what they are for.",
+        "GET /admin/mirror-keys/offered": "The keys that the upstream of `filter[scope]` names, asked for now.",
+        "POST /admin/mirror-keys": "Let a key (`scope`, `fingerprint`) sign that its upstream names now.",
+        "DELETE /admin/mirror-keys/{key_id}": "Let a key sign nothing new.",
     },
 )

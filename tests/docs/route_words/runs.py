@@ -64,6 +64,7 @@ PHASES: Final = Section(
     {
         "POST /claim": "Take the phase.",
         "POST /started": "Say which engine was chosen.",
+        "GET /engine": "An engine of the binary cache (`tool`, `version`, `os`, `arch`), or why there is none.",
         "GET /configuration": "The archive to unpack.",
         "GET /state": "The state to start from.",
         "PUT /state": "Hand in a state.",

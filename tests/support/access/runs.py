@@ -49,6 +49,7 @@ ROWS: Final[dict[str, Row]] = {
         f"{method} {_PHASE}/{name}": Row(Runner(), body={})
         for name, methods in {
             "claim": ("POST",),
+            "engine": ("GET",),
             "started": ("POST",),
             "renew": ("POST",),
             "report": ("POST",),
@@ -64,6 +65,7 @@ ROWS: Final[dict[str, Row]] = {
 
 LATER: Final[dict[str, str]] = {
     f"GET {_PHASE}/configuration": _STOP,
+    f"GET {_PHASE}/engine": _STOP,
     f"GET {_PHASE}/plan-file": _STOP,
     f"GET {_PHASE}/state": _STOP,
     f"POST {_PHASE}/renew": _STOP,

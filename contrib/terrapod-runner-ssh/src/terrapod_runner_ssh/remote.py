@@ -248,7 +248,13 @@ def start(root: Path, run: str, phase: str, epoch: int, places: int, program: li
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.close(reader)
-        keep_one(place, {"phase": phase, "epoch": epoch}, program, json.dumps({**order, "work-dir": str(place.work)}), writer)
+        keep_one(
+            place,
+            {"phase": phase, "epoch": epoch},
+            program,
+            json.dumps({**order, "work-dir": str(place.work), "engines-cache": str(root / ".engines")}),
+            writer,
+        )
     os.close(writer)
     with os.fdopen(reader) as answer:
         problem = answer.read()

@@ -149,6 +149,7 @@ class LocalRunner:
             "certificate": spec.certificate,
             "work-dir": str(place.path),
             "engines-dir": spec.engines_dir,
+            "engines-cache": str(self._root.with_name("engine-cache").absolute()),
             "state-transport": self._settings.state_transport,
             "sandbox": self._sandbox,
         }
