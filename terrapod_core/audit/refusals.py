@@ -6,9 +6,9 @@ up to 60 a minute; what goes beyond is counted. When the minute has ended, each 
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -17,7 +17,7 @@ from terrapod_core.audit.models import AuditEntry
 from terrapod_core.audit.record import REQUEST, entry, refused
 from terrapod_core.authz import Actor, ActorKind
 from terrapod_core.db import Database
-from terrapod_core.errors import Unavailable
+from terrapod_core.jobs.flushing import Flushing
 
 A_MINUTE: Final = 60
 """Refusals of one actor that are written one by one in a minute."""
@@ -56,8 +56,7 @@ class Refusals:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._minutes: dict[datetime, dict[str, Count]] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
+        self._flushing = Flushing("audit:refusals", LOOK_SECONDS, self.flush, partial(self.flush, all_of_it=True))
 
     def anonymous(self) -> None:
         """Count the request being served, which came without a valid credential."""
@@ -92,34 +91,11 @@ class Refusals:
 
     def start(self) -> None:
         """Begin to look for minutes that have ended; returns at once."""
-        self._task = asyncio.create_task(self._by_the_clock(), name="audit:refusals")
+        self._flushing.start()
 
     async def stop(self) -> None:
         """Write what was counted, this minute's too."""
-        self._stopping.set()
-        if self._task is not None:
-            # Not cancelled: a commit that was cut off may have happened, and then its counts would be written twice.
-            await self._task
-            self._task = None
-        try:
-            await self.flush(all_of_it=True)
-        except Unavailable:
-            log.warning("counted refusals are lost: the database is away")
-
-    async def _by_the_clock(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                await asyncio.wait_for(self._stopping.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                await self._look()
-
-    async def _look(self) -> None:
-        try:
-            await self.flush()
-        except Unavailable:
-            log.warning("counted refusals wait for the database")
-        except Exception:
-            log.exception("counted refusals could not be written and are tried again")
+        await self._flushing.stop()
 
     def _of(self, key: str, actor: Actor, address: str | None) -> Count:
         now = _minute(self._db.clock.now())

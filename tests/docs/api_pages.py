@@ -65,10 +65,10 @@ def undocumented() -> list[str]:
 
 
 def routes() -> str:
-    """The URL map by section, with what each route is. Raises `LookupError` when `route_words.py` does not fit it."""
+    """The URL map by section, with what each route is. Raises `LookupError` when `route_words` does not fit it."""
     problems = undocumented()
     if problems:
-        raise LookupError("tests/docs/route_words.py: " + "; ".join(problems))
+        raise LookupError("tests/docs/route_words: " + "; ".join(problems))
     text = (
         "# Routes\n\n"
         "Paths, methods and attributes are those of the Terraform Enterprise V2 API where that API has the thing. Bodies are JSON:API\n"

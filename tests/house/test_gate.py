@@ -1,4 +1,4 @@
-"""The walk: every route, asked by everybody, answers what the table of `tests/support/access.py` says."""
+"""The walk: every route, asked by everybody, answers what the table of `tests/support/access` says."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HIDDEN_WORDS = re.compile(r"or you may not see it|no such|for another phase|is g
 
 def test_every_route_has_a_row_and_every_row_a_route(tmp_path: Path) -> None:
     found = {f"{method} {path}" for method, path in routes(tmp_path)}
-    assert not found - set(TABLE), "say in tests/support/access.py what these need"
+    assert not found - set(TABLE), "say in tests/support/access what these need"
     assert not set(TABLE) - found, "these routes are gone"
 
 

@@ -1,4 +1,4 @@
-"""The walk of the pages: every page, asked by everybody's browser, answers what the table of `tests/support/access.py` says."""
+"""The walk of the pages: every page, asked by everybody's browser, answers what the table of `tests/support/access` says."""
 
 from __future__ import annotations
 

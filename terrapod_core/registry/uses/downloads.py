@@ -7,21 +7,19 @@ then finds the archive in its cache. A count is kept in memory and written with 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-import structlog
 from sqlalchemy import Insert, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database
-from terrapod_core.errors import Unavailable
+from terrapod_core.jobs.flushing import Flushing
 from terrapod_core.registry.uses.kinds import KINDS, Kind
 from terrapod_core.registry.uses.models import By
 
@@ -29,8 +27,6 @@ WRITE_SECONDS: Final = 3.0
 
 MOST: Final = 10_000
 """Versions and parties that are told apart while they wait to be written; beyond that new parties are counted as `By.OTHER`."""
-
-log = structlog.get_logger("terrapod.registry")
 
 
 @dataclass(frozen=True, order=True)
@@ -52,8 +48,7 @@ class Downloads:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._counts: dict[str, dict[_Key, _Count]] = {kind.noun: {} for kind in KINDS}
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
+        self._flushing = Flushing("registry:downloads", WRITE_SECONDS, self.flush)
 
     def count(self, kind: Kind, version_id: str, subject: str) -> None:
         """A download has been answered; `subject` is what its link says."""
@@ -80,34 +75,11 @@ class Downloads:
 
     def start(self) -> None:
         """Begin to write by the clock; returns at once."""
-        self._task = asyncio.create_task(self._by_the_clock(), name="registry:downloads")
+        self._flushing.start()
 
     async def stop(self) -> None:
         """Write what was counted until now."""
-        self._stopping.set()
-        if self._task is not None:
-            # Not cancelled: a commit that was cut off may have happened, and then its counts would be written twice.
-            await self._task
-            self._task = None
-        try:
-            await self.flush()
-        except Unavailable:
-            log.warning("counts of downloads are lost: the database is away")
-
-    async def _by_the_clock(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                await asyncio.wait_for(self._stopping.wait(), WRITE_SECONDS)
-            except TimeoutError:
-                await self._look()
-
-    async def _look(self) -> None:
-        try:
-            await self.flush()
-        except Unavailable:
-            log.warning("counts of downloads wait for the database")
-        except Exception:
-            log.exception("counts of downloads could not be written and are tried again")
+        await self._flushing.stop()
 
     def _add(self, counts: dict[_Key, _Count], key: _Key, more: _Count) -> None:
         there = counts.setdefault(key, _Count(0, more.last_at))
