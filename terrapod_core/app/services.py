@@ -16,6 +16,7 @@ from terrapod_core.agents import handlers as agents_handlers, key_uses as agents
 from terrapod_core.app.readings import Readings
 from terrapod_core.audit import Refusals, handlers as audit_handlers, key_uses as audit_key_uses
 from terrapod_core.authz import Actor, Authorizer
+from terrapod_core.bundles.keys import BundleKeys
 from terrapod_core.clock import Clock, SystemClock
 from terrapod_core.configurations import (
     handlers as configurations_handlers,
@@ -26,6 +27,7 @@ from terrapod_core.db import Bounds, Database
 from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
+from terrapod_core.mirrors.bringing import Bringing
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
 from terrapod_core.mirrors.releases import Releases as MirrorReleases
@@ -183,6 +185,8 @@ class Services:
         self.upstreams = Upstreams(self.mirror_plugins, settings.sealed)
         self.mirror_indexes = Indexes(self.db, self.upstreams, settings)
         self.mirror_releases = MirrorReleases(self.db, self.upstreams, new_keys=settings.new_keys)
+        self.bundle_keys = BundleKeys(self.db, self.keyring)
+        self.bringing = Bringing(self.db, self.upstreams, self.archives, self.objects, new_keys=settings.new_keys)
         self.mirror_packages = Packages(self.db, self.upstreams, self.archives, self.objects, limit=settings.package_bytes)
 
     def _open_rooms(self) -> None:

@@ -65,6 +65,11 @@ def read_key(armor: str, now: datetime, *, pointer: str | None = _KEY) -> Public
     return PublicKey(fingerprint[-16:], fingerprint, users[0] if users else "", expires_at, armor)
 
 
+def fingerprint_of(armor: str) -> str:
+    """Of a key that was read before, whether it still verifies or not: hexadecimal, in upper case."""
+    return _fingerprints(armor)[0]
+
+
 def verify(document: bytes, signature: bytes, armor: str, now: datetime) -> bytes:
     """The signature as terraform wants it, binary, when this key made it over these bytes, and counts now.
 

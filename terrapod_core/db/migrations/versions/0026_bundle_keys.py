@@ -1,0 +1,32 @@
+"""The key that signs bundles, and the keys whose bundles are loaded"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0026"
+down_revision = "0023"
+branch_labels = None
+depends_on = None
+
+TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    """The key that signs bundles, and the keys whose bundles are loaded"""
+    op.create_table(
+        "bundle_keys",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("public", sa.LargeBinary(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bundle_keys")),
+    )
+    op.create_table(
+        "trusted_bundle_keys",
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("server", sa.String(), nullable=False),
+        sa.Column("trusted_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_trusted_bundle_keys")),
+    )
