@@ -64,7 +64,7 @@ class Loading:
         """Raises `BundleError` when nothing may be loaded; single releases that may not are in the result."""
         await self._keys.check(self._bundle.public, self._manifest.server, options.trust)
         await asyncio.to_thread(self._bundle.verify, verifying)
-        brought = [(release, self._brought(release)) for release in self._manifest.releases]
+        brought = [(release, self.brought(release)) for release in self._manifest.releases]
         result = Loaded()
         standings = await self._look(brought, result)
         self._refuse_without_base([standing for _, _, standing in standings])
@@ -131,7 +131,8 @@ class Loading:
             progress(at, self._bundle.layout.size)
             yield piece
 
-    def _brought(self, release: ReleaseOf) -> Brought:
+    def brought(self, release: ReleaseOf) -> Brought:
+        """A release of the bundle, as `mirrors` takes it."""
         signed = release.signed
         index = self._indexes.get(release.source)
         sums = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database, UnitOfWork
@@ -127,7 +128,13 @@ class Bringing:
         except BaseException:
             await self._claims.settle_all([each for _, each, _ in stored], _nothing)
             raise
-        await self._claims.settle_all([each for _, each, _ in stored], lambda claim: self._keep(brought, stored, standing.new_key, claim))
+        try:
+            await self._claims.settle_all(
+                [each for _, each, _ in stored], lambda claim: self._keep(brought, stored, standing.new_key, claim)
+            )
+        except IntegrityError:
+            if not (await self.look(brought)).there:
+                raise Conflict(f"{brought.name} came here in another way at the same moment; import the bundle again") from None
 
     async def _store(self, brought: Brought, package: BroughtPackage, content: AsyncIterator[bytes]) -> tuple[Stored, str | None]:
         row = MirrorPackage(filename=package.filename, sha256=package.sha256, h1=None)
