@@ -28,10 +28,12 @@ from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
 from terrapod_core.mirrors.bringing import Bringing
+from terrapod_core.mirrors.care import EVERY as CARE_EVERY, Care
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
 from terrapod_core.mirrors.releases import Releases as MirrorReleases
 from terrapod_core.mirrors.upstreams import Upstreams
+from terrapod_core.mirrors.uses import Uses
 from terrapod_core.outgoing import HTTPClients, own_servers
 from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsMetering
 from terrapod_core.projects import (
@@ -185,9 +187,12 @@ class Services:
         self.upstreams = Upstreams(self.mirror_plugins, settings.sealed)
         self.mirror_indexes = Indexes(self.db, self.upstreams, settings)
         self.mirror_releases = MirrorReleases(self.db, self.upstreams, new_keys=settings.new_keys)
+        self.mirror_uses = Uses(self.db)
         self.bundle_keys = BundleKeys(self.db, self.keyring)
         self.bringing = Bringing(self.db, self.upstreams, self.archives, self.objects, new_keys=settings.new_keys)
-        self.mirror_packages = Packages(self.db, self.upstreams, self.archives, self.objects, limit=settings.package_bytes)
+        self.mirror_packages = Packages(
+            self.db, self.upstreams, self.archives, self.objects, limit=settings.package_bytes, used=self.mirror_uses.count
+        )
 
     def _open_rooms(self) -> None:
         settings, limits = self.settings, self.settings.limits
@@ -336,6 +341,8 @@ class Services:
         providers_handlers.register(self.jobs, self.providers)
         uses_handlers.register(self.jobs, self.consumers)
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
+        care = Care(self.db, self.upstreams, self.settings.mirrors, runs_queries.oldest_phase_at_work)
+        self.jobs.every("mirrors.care", CARE_EVERY, care.tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)
         RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor).register(self.jobs)

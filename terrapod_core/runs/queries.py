@@ -314,3 +314,9 @@ def with_objects(session: Session, workspace_id: str, most: int) -> Sequence[Pha
 def configurations_in_use() -> Select[str]:
     """The ids of the configuration versions that runs need which have not ended, as a query."""
     return select(Run.configuration_version_id).where(Run.status.not_in(FINAL))
+
+
+def oldest_phase_at_work(session: Session) -> datetime | None:
+    """When the oldest of the phases was launched that runners have now, or are being started for; `None` when there is none."""
+    query = select(func.min(func.coalesce(Phase.launched_at, Phase.queued_at)))
+    return session.execute(query.where(Phase.status.in_(turns.LIVE), Phase.lease_expires_at.is_not(None))).scalar_one()

@@ -22,6 +22,11 @@ class Mirrors:
     )
     missing_seconds: Annotated[int, Meta(ge=0)] = setting(60, "How long what an upstream does not have is not asked for again.")
     package_bytes: Positive = setting(GiB, "The largest package that is fetched.")
+    cache_bytes: Positive | None = setting(
+        None,
+        "How large the packages in the caches may be together; the longest unused are evicted, but for what a run holds.  None: no limit.",
+    )
+    unused_days: Positive | None = setting(None, "After how many days without use a package is evicted, unless a run holds it.")
     new_keys: bool = setting(
         False, "Whether a key that signs a namespace's packages may be followed by another without being accepted by an operator."
     )

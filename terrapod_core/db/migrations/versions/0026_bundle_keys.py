@@ -1,4 +1,4 @@
-"""The key that signs bundles, and the keys whose bundles are loaded"""
+"""The key that signs bundles, the keys whose bundles are loaded, and how often a package was not in the cache"""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """The key that signs bundles, and the keys whose bundles are loaded"""
+    """The key that signs bundles, the keys whose bundles are loaded, and how often a package was not in the cache"""
+    op.add_column("mirror_packages", sa.Column("misses", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.create_table(
         "bundle_keys",
         sa.Column("id", sa.String(), nullable=False),
