@@ -120,12 +120,12 @@ class Care:
 
 def size(session: Session) -> int:
     """Bytes of all packages that are here."""
-    return session.execute(select(func.coalesce(func.sum(MirrorPackage.size), 0)).where(MirrorPackage.object_key.is_not(None))).scalar_one()
+    return session.execute(select(func.sum(MirrorPackage.size)).where(MirrorPackage.object_key.is_not(None))).scalar_one() or 0
 
 
 def _candidates(session: Session, before: datetime, after: tuple[datetime, str] | None) -> Sequence[_Candidate]:
     """Signed packages that are here, the longest unused first."""
-    query: Select[tuple[str, str, datetime]] = (
+    query: Select[str, str, datetime] = (
         select(MirrorPackage.id, MirrorRelease.source, MirrorPackage.last_used_at)
         .join(MirrorRelease, MirrorRelease.id == MirrorPackage.release_id)
         .where(MirrorPackage.object_key.is_not(None), MirrorRelease.sums.is_not(None), MirrorPackage.last_used_at < before)

@@ -84,7 +84,7 @@ class Packages:
         objects: Objects,
         *,
         limit: int,
-        used: Used = lambda _source, _package: None,
+        used: Used = lambda *_: None,
     ) -> None:
         """`limit` is of one file, in bytes."""
         self._db = db

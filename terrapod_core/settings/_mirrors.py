@@ -24,7 +24,7 @@ class Mirrors:
     package_bytes: Positive = setting(GiB, "The largest package that is fetched.")
     cache_bytes: Positive | None = setting(
         None,
-        "How large the packages in the caches may be together; the longest unused are evicted, but for what a run holds.  None: no limit.",
+        "How large the packages in the caches may be together; the longest unused go, but for what a run holds.",
     )
     unused_days: Positive | None = setting(None, "After how many days without use a package is evicted, unless a run holds it.")
     new_keys: bool = setting(
