@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -13,12 +13,13 @@ from urllib.parse import unquote, urlsplit
 from terrapod_core import __version__
 from terrapod_core.outgoing.errors import OutgoingRefused
 from terrapod_core.outgoing.guard import Guard, Resolve, system_resolve
+from terrapod_core.outgoing.listed import HostList
 from terrapod_core.settings import Outgoing
 
 if TYPE_CHECKING:
     import httpx
 
-    from terrapod_core.outgoing.transport import Pool
+    from terrapod_core.outgoing.transport import Bounds, Judge, Pool
 
 KEEP_ALIVE_SECONDS: Final = 5.0
 
@@ -54,7 +55,28 @@ class HTTPClients:
 
         `timeout` (seconds) and `max_bytes` are for a whole request and a whole answer; `None` takes the settings'.
         """
-        return self._client(None, base_url, headers, timeout, max_bytes, follow_redirects)
+        return self._client(None, base_url, headers, self._bounds(timeout, max_bytes), follow_redirects)
+
+    def listed(
+        self,
+        hosts: Iterable[str],
+        setting: str,
+        *,
+        base_url: str = "",
+        headers: Mapping[str, str] = _NONE,
+        timeout: float | None = None,
+        idle: float | None = None,
+        max_bytes: int | None = None,
+        follow_redirects: bool = True,
+    ) -> httpx.AsyncClient:
+        """For addresses that others name, at hosts that the operator listed: `host`, `host:port` (443 without one), `*.host`.
+
+        Asks by https, whatever the addresses of these hosts. Raises `OutgoingRefused` for any other host, with a sentence that names it and
+        `setting`, where it could be added. Every hop of a redirect is judged anew, three are followed, and another origin gets no
+        credentials. `idle` is how many seconds may go by without a byte, for what is too large to have a time for all of it; `timeout` is
+        that time all the same. Raises `ValueError` for a list that cannot be read.
+        """
+        return self._client(HostList.of(hosts, setting), base_url, headers, self._bounds(timeout, max_bytes, idle), follow_redirects)
 
     def guarded(
         self,
@@ -70,7 +92,7 @@ class HTTPClients:
         Every hop of a redirect is judged anew, three are followed, and another origin gets no credentials. Show a user no more
         of the answer than its status: the address may be one that they cannot reach themselves.
         """
-        return self._client(self.guard, base_url, headers, timeout, max_bytes, follow_redirects)
+        return self._client(self.guard, base_url, headers, self._bounds(timeout, max_bytes), follow_redirects)
 
     def check(self, url: str) -> None:
         """Raise `OutgoingRefused` for a URL that `guarded` would refuse by its looks: for forms, before it is stored.
@@ -107,23 +129,26 @@ class HTTPClients:
             context.load_verify_locations(self.settings.ca_file)
         return context
 
+    def _bounds(self, timeout: float | None, max_bytes: int | None, idle: float | None = None) -> Bounds:
+        from terrapod_core.outgoing.transport import Bounds
+
+        return Bounds(timeout or float(self.settings.timeout_seconds), max_bytes or self.settings.max_bytes, idle)
+
     def _client(
         self,
-        guard: Guard | None,
+        judge: Judge | None,
         base_url: str,
         headers: Mapping[str, str],
-        timeout: float | None,
-        max_bytes: int | None,
+        bounds: Bounds,
         follow_redirects: bool,
     ) -> httpx.AsyncClient:
-        from terrapod_core.outgoing.transport import Bounds, Client, Transport
+        from terrapod_core.outgoing.transport import Client, Transport
 
-        bounds = Bounds(timeout or float(self.settings.timeout_seconds), max_bytes or self.settings.max_bytes)
         return Client(
             base_url=base_url,
             headers={**_HEADERS, **headers},
-            timeout=bounds.seconds,
-            transport=Transport(self._pool(guard), bounds, guard),
+            timeout=bounds.longest_wait,
+            transport=Transport(self._pool(judge if isinstance(judge, Guard) else None), bounds, judge),
             follow_redirects=follow_redirects,
             trust_env=False,
         )

@@ -63,7 +63,32 @@ class Bounds:
     """What one request may take."""
 
     seconds: float
+    """For all of it."""
     max_bytes: int
+    idle: float | None = None
+    """Seconds that may go by without a byte; `None`: as many as there are for all of it."""
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds, for anything at all to come."""
+        return self.seconds if self.idle is None else min(self.seconds, self.idle)
+
+    def next_by(self, deadline: float) -> float:
+        """When the next byte has to be here, by `time.monotonic()`; `deadline` is that of all of it."""
+        return min(deadline, time.monotonic() + self.longest_wait)
+
+    def lateness(self, deadline: float) -> str:
+        """What a server did that is too late, as the rest of a sentence."""
+        if self.idle is None or time.monotonic() >= deadline:
+            return f"did not answer within {self.seconds:g} s"
+        return f"sent nothing for {self.idle:g} s"
+
+
+class Judge(Protocol):
+    """Says by the parts of a URL whether it may be asked."""
+
+    def check(self, scheme: str, host: str, port: int | None, *, userinfo: bool = False) -> None:
+        """Raise `OutgoingRefused` for one that may not. `host` is ASCII, in lower case, without brackets."""
 
 
 class GuardedNetwork(httpcore.AsyncNetworkBackend):
@@ -119,20 +144,20 @@ class Pool(Protocol):
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """One hop of a request: judged when there is a guard, bounded in any case."""
+    """One hop of a request: judged when there is a judge, bounded in any case."""
 
-    def __init__(self, pool: Pool, bounds: Bounds, guard: Guard | None) -> None:
+    def __init__(self, pool: Pool, bounds: Bounds, judge: Judge | None) -> None:
         self._pool = pool
         self._bounds = bounds
-        self._guard = guard
+        self._judge = judge
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it; raises an `OutgoingError` that is an `httpx.TransportError` too."""
         url = request.url
         deadline = request.extensions.setdefault(DEADLINE, time.monotonic() + self._bounds.seconds)
-        with told(url.host, self._bounds):
-            if self._guard is not None:
-                self._guard.check(url.scheme, url.raw_host.decode("ascii").strip("[]").lower(), url.port, userinfo=bool(url.userinfo))
+        with told(url.host, self._bounds, deadline):
+            if self._judge is not None:
+                self._judge.check(url.scheme, url.raw_host.decode("ascii").strip("[]").lower(), url.port, userinfo=bool(url.userinfo))
             return await self._answer(request, deadline)
 
     async def _answer(self, request: httpx.Request, deadline: float) -> httpx.Response:
@@ -144,7 +169,7 @@ class Transport(httpx.AsyncBaseTransport):
             content=request.stream,
             extensions=request.extensions,
         )
-        answer = await in_time(self._pool.handle_async_request(outgoing), deadline)
+        answer = await in_time(self._pool.handle_async_request(outgoing), self._bounds.next_by(deadline))
         body = Body(answer, url.host, self._bounds, deadline)
         response = httpx.Response(status_code=answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
         try:
@@ -178,13 +203,15 @@ class Body(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         seen = 0
-        with told(self._host, self._bounds):
+        with told(self._host, self._bounds, self._deadline):
             pieces = self._answer.aiter_stream().__aiter__()
             while True:
                 try:
-                    piece = await in_time(anext(pieces), self._deadline)
+                    piece = await in_time(anext(pieces), self._bounds.next_by(self._deadline))
                 except StopAsyncIteration:
                     return
+                except httpcore.RemoteProtocolError:
+                    raise Unreachable(self._host, "broke its answer off") from None
                 seen += len(piece)
                 if seen > self._bounds.max_bytes:
                     raise OutgoingTooLarge(self._host, f"answers with more than {self._bounds.max_bytes} bytes")
@@ -255,7 +282,7 @@ async def in_time(task: Awaitable[T], deadline: float) -> T:
 
 
 @contextmanager
-def told(host: str, bounds: Bounds) -> Iterator[None]:
+def told(host: str, bounds: Bounds, deadline: float) -> Iterator[None]:
     """Turn every failure of a request into an `OutgoingError` without anything of what was sent or received in it."""
     try:
         yield
@@ -265,7 +292,7 @@ def told(host: str, bounds: Bounds) -> Iterator[None]:
             raise
         raise twin(error.host, error.reason) from error.__cause__
     except (TimeoutError, httpcore.TimeoutException):
-        raise TimedOut(host, f"did not answer within {bounds.seconds:g} s") from None
+        raise TimedOut(host, bounds.lateness(deadline)) from None
     except (httpcore.NetworkError, httpcore.ProxyError, OSError) as error:
         raise Unreachable(host, _network_reason(error)) from None
     except (httpcore.ProtocolError, httpcore.UnsupportedProtocol):

@@ -9,12 +9,14 @@ from __future__ import annotations
 from terrapod_core.clock import Clock
 from terrapod_core.metrics.plugins import PluginMetrics
 from terrapod_core.outgoing import (
+    HostList,
     HTTPClients,
     OutgoingError,
     OutgoingRefused,
     OutgoingTimeout,
     OutgoingTooLarge,
     OutgoingUnreachable,
+    plain_host,
 )
 from terrapod_core.plugin._manager import Plugins
 from terrapod_core.plugin._records import PluginRecord, PluginState
@@ -106,11 +108,13 @@ from terrapod_core.plugin.storage import (
     SupportsSignedURLs,
     check_key,
 )
+from terrapod_core.plugin.upstreams import Answer, Document, Upstream, UpstreamSettings, check_address, read_keys, segments
 from terrapod_core.settings import SettingsError, setting, subsections
 
 __all__ = [
     "JSON",
     "UNDELIVERED_STATE",
+    "Answer",
     "AuthProvider",
     "Callback",
     "CannotSign",
@@ -119,6 +123,7 @@ __all__ = [
     "ContextFactory",
     "CoordinationAway",
     "CoordinationBackend",
+    "Document",
     "EngineSource",
     "Event",
     "Fault",
@@ -127,6 +132,7 @@ __all__ = [
     "HTTPClients",
     "Handle",
     "Hear",
+    "HostList",
     "Identity",
     "Index",
     "Key",
@@ -196,17 +202,23 @@ __all__ = [
     "SupportsTidying",
     "UnknownEvent",
     "Upload",
+    "Upstream",
     "UpstreamFailed",
     "UpstreamMissing",
+    "UpstreamSettings",
     "UserDeleted",
     "Verdict",
     "Wakeup",
     "WorkspaceDeleted",
     "WorkspaceLocked",
     "WorkspaceUnlocked",
+    "check_address",
     "check_key",
     "hookimpl",
     "http_date",
+    "plain_host",
+    "read_keys",
+    "segments",
     "setting",
     "subsections",
 ]

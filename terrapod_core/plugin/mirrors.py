@@ -94,6 +94,7 @@ class Sums:
     """The publisher's `SHA256SUMS` of one version, with the signature over exactly these bytes."""
 
     document: bytes
+    """One of an engine may name other files too: packages for Debian, or the versions beside it in a plain directory."""
     signature: bytes
     keys: tuple[str, ...]
     """Public keys in ASCII armour that the upstream says sign it. The core decides whether they may."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -19,6 +19,7 @@ from terrapod_core.plugin import (
     Handle,
     Hear,
     Identity,
+    Index,
     Keys,
     Lease,
     LoginRefused,
@@ -26,11 +27,16 @@ from terrapod_core.plugin import (
     ObjectExists,
     ObjectInfo,
     ObjectMissing,
+    Offered,
+    Package,
     PhaseSpec,
     PhaseState,
+    Platform,
     ProviderUnavailable,
     Redirect,
+    Source,
     StoredPassword,
+    UpstreamMissing,
     Wakeup,
     check_key,
 )
@@ -344,3 +350,61 @@ class MemoryPasswords:
                 self._by_email[email] = replace(each, hash=new_hash)
                 return
         raise KeyError(user_id)
+
+
+class MemoryMirror:
+    """A `RegistryMirror` in a dict. `broken` is what every question raises instead; `asked` counts them by what was asked."""
+
+    def __init__(self, name: str = "memory", hosts: Sequence[str] = ()) -> None:
+        self.name = name
+        self.broken: Exception | None = None
+        self.asked: dict[str, int] = {"index": 0, "package": 0, "fetch": 0}
+        self.pinned: tuple[str, ...] = ()
+        """What `keys` says."""
+        self._hosts = tuple(hosts)
+        self._packages: dict[Source, dict[str, dict[Platform | None, Package]]] = {}
+        self._contents: dict[str, bytes] = {}
+
+    def add(self, source: Source, version: str, platform: Platform | None, package: Package, content: bytes) -> None:
+        """Offer one more file, or another in the place of one; a package of the same version goes with it under its platform."""
+        self._packages.setdefault(source, {}).setdefault(version, {})[platform] = package
+        self._contents[package.location] = content
+
+    def serves(self, source: Source) -> bool:
+        return source in self._packages or getattr(source, "host", None) in self._hosts
+
+    def hosts(self) -> Sequence[str]:
+        return self._hosts
+
+    def keys(self, source: Source) -> Sequence[str]:
+        return self.pinned
+
+    async def index(self, source: Source, validator: str | None) -> Index | None:
+        self._count("index")
+        if source not in self._packages:
+            raise UpstreamMissing(f"There is no {source}.")
+        versions = tuple(Offered(name, _platforms(packages)) for name, packages in self._packages[source].items())
+        now = f'"{hash(versions)}"'
+        return None if validator == now else Index(versions, now)
+
+    async def package(self, source: Source, version: str, platform: Platform | None) -> Package:
+        self._count("package")
+        try:
+            return self._packages[source][version][platform]
+        except KeyError:
+            raise UpstreamMissing(f"There is no {source} {version} for {platform}.") from None
+
+    async def fetch(self, package: Package) -> AsyncIterator[bytes]:
+        self._count("fetch")
+        content = self._contents[package.location]
+        for at in range(0, len(content), 1 << 16):
+            yield content[at : at + (1 << 16)]
+
+    def _count(self, what: str) -> None:
+        self.asked[what] += 1
+        if self.broken is not None:
+            raise self.broken
+
+
+def _platforms(packages: Mapping[Platform | None, Package]) -> tuple[Platform, ...] | None:
+    return tuple(each for each in packages if each is not None) or None

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"terrapod_core.testing.{kit}" for kit in ("auth", "coordination", "keys", "runners", "storage")))
+pytest.register_assert_rewrite(
+    *(f"terrapod_core.testing.{kit}" for kit in ("auth", "coordination", "keys", "mirrors", "runners", "storage"))
+)
 
 if TYPE_CHECKING:
     from terrapod_core.plugin import PluginContext

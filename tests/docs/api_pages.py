@@ -29,6 +29,7 @@ PROVIDERS: Final = {
         plugin.SharesNetwork,
     ),
     "Coordination backends": (plugin.CoordinationBackend, plugin.SupportsMetering),
+    "Registry mirrors": (plugin.RegistryMirror,),
 }
 """The Protocols of each kind of plugin; those after the first are capabilities."""
 

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from terrapod_core.plugin import Callback, Handle, Identity, LoginRequest, PhaseSpec, PhaseState
-from terrapod_core.testing import FakeAuthProvider, FakeRedirectProvider, FakeRunnerBackend, MemoryKeys, MemoryStorage
+from terrapod_core.plugin import (
+    Callback,
+    EngineSource,
+    Handle,
+    Identity,
+    LoginRequest,
+    ModuleSource,
+    Package,
+    PhaseSpec,
+    PhaseState,
+    Platform,
+    UpstreamFailed,
+)
+from terrapod_core.testing import FakeAuthProvider, FakeRedirectProvider, FakeRunnerBackend, MemoryKeys, MemoryMirror, MemoryStorage
 from terrapod_core.testing.auth import AuthProviderKit
 from terrapod_core.testing.keys import Give, KeyProviderKit
+from terrapod_core.testing.mirrors import Offer, RegistryMirrorKit, Trouble
 from terrapod_core.testing.runners import LAST_WORDS, Alive, LetEnd, RunnerBackendKit, Shown, Told
 from terrapod_core.testing.storage import StorageBackendKit
 
@@ -20,6 +34,38 @@ class TestMemoryStorage(StorageBackendKit):
     @pytest.fixture
     def backend(self) -> MemoryStorage:
         return MemoryStorage()
+
+
+class MirrorKit(RegistryMirrorKit):
+    @pytest.fixture
+    def mirror(self, offer: Offer) -> MemoryMirror:
+        made = MemoryMirror(hosts=("registry.test",))
+        name = "pet.tar.gz" if offer.platform is None else "terraform_1.0.0.zip"
+        made.add(offer.source, offer.version, offer.platform, Package(name, f"memory/{name}", root=offer.root), offer.content)
+        return made
+
+    @pytest.fixture
+    def stopped(self, mirror: MemoryMirror) -> Trouble:
+        @contextmanager
+        def away() -> Iterator[None]:
+            mirror.broken = UpstreamFailed("registry.test: is away")
+            yield
+            mirror.broken = None
+
+        return away
+
+
+class TestMemoryMirrorOfEngines(MirrorKit):
+    @pytest.fixture
+    def offer(self) -> Offer:
+        return Offer(EngineSource("terraform"), "1.0.0", Platform("linux", "amd64"), b"zip" * 50_000)
+
+
+class TestMemoryMirrorOfModules(MirrorKit):
+    @pytest.fixture
+    def offer(self) -> Offer:
+        absent = ModuleSource("registry.test", "acme", "none", "null")
+        return Offer(ModuleSource("registry.test", "acme", "pet", "null"), "1.0.0", None, b"tar", absent, root="*")
 
 
 class TestFakeAuthProvider(AuthProviderKit):
