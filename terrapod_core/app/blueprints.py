@@ -20,6 +20,7 @@ from terrapod_core.configurations import (
 from terrapod_core.jsonapi import Includes
 from terrapod_core.live import routes as live_routes
 from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
+from terrapod_core.mirrors import caches_routes
 from terrapod_core.projects import (
     resources as projects_resources,
     routes as projects_routes,
@@ -123,6 +124,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
         live_routes.routes(parts.live, web),
         accounts_routes.routes(parts.people, web, parts.pool_tokens, POOL_TOKEN),
         roles_routes.routes(parts.roles, parts.assignments, web),
+        caches_routes.routes(parts.caches, web),
         admin_routes.routes(AuditLog(parts.db, parts.authz), web),
     ]
 
@@ -164,6 +166,7 @@ def _pages(parts: Services, web: Web) -> ui.Pages:
             parts.workspaces, parts.runs, parts.states, parts.variables, parts.conditions, parts.live, parts.authz, parts.pools
         ),
         live=parts.live,
+        caches=parts.caches,
         registry=RegistryPages(
             ModuleDoor(parts.modules, parts.module_versions, uses, parts.db, parts.authz),
             ProviderDoor(parts.providers, parts.provider_releases, uses, parts.db),

@@ -28,6 +28,7 @@ from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
 from terrapod_core.mirrors.bringing import Bringing
+from terrapod_core.mirrors.caches import Caches
 from terrapod_core.mirrors.care import EVERY as CARE_EVERY, Care
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
@@ -188,6 +189,7 @@ class Services:
         self.mirror_indexes = Indexes(self.db, self.upstreams, settings)
         self.mirror_releases = MirrorReleases(self.db, self.upstreams, new_keys=settings.new_keys)
         self.mirror_uses = Uses(self.db)
+        self.caches = Caches(self.db, self.authz)
         self.bundle_keys = BundleKeys(self.db, self.keyring)
         self.bringing = Bringing(self.db, self.upstreams, self.archives, self.objects, new_keys=settings.new_keys)
         self.mirror_packages = Packages(

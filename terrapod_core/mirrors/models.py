@@ -142,4 +142,4 @@ class MirrorKey(Base):
     """Who accepted it; `first seen` when it was the first."""
 
 
-NAMED.add_plain(ArchiveKind.MIRRORED, MirrorPackage, "object_key")
+NAMED.add_plain(ArchiveKind.MIRRORED, MirrorPackage, "object_key", backed_up=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.docs.route_words import accounts, agents, pages, registry, roles, runs, service, states, variables, workspaces
+from tests.docs.route_words import accounts, agents, mirrors, pages, registry, roles, runs, service, states, variables, workspaces
 from tests.docs.route_words.section import Section
 
 __all__ = ["SECTIONS", "Section"]
@@ -18,6 +18,7 @@ SECTIONS: Final = (
     accounts.USERS,
     accounts.ADMINISTERING,
     roles.AUDIT,
+    mirrors.CACHES,
     accounts.NOT_SERVED,
     roles.ROLES,
     accounts.LOGIN,
