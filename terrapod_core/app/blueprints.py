@@ -19,8 +19,8 @@ from terrapod_core.configurations import (
 )
 from terrapod_core.jsonapi import Includes
 from terrapod_core.live import routes as live_routes
-from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
 from terrapod_core.mirrors import caches_routes
+from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
 from terrapod_core.projects import (
     resources as projects_resources,
     routes as projects_routes,

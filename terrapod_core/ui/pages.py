@@ -28,7 +28,7 @@ MOST_PAGES: Final = 1_000_000
 
 
 class Pages:
-    """The pages of one application. Pages of runs, workspaces, streams, the registry and the caches are there when their doors are given."""
+    """The pages of one application. Those of runs, workspaces, streams, registry and caches are there when their doors are given."""
 
     def __init__(
         self,

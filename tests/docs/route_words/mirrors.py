@@ -16,9 +16,9 @@ CACHES: Final = Section(
         "DELETE /admin/provider-cache/{host}/{namespace}/{type_}/{version}": "Remove the bytes of a version; its digests stay pinned.",
         "DELETE /admin/provider-cache/{host}/{namespace}/{type_}/{version}/{os}/{arch}": "The same for one platform.",
         "GET /admin/module-cache": "The same of modules.",
-        "DELETE /admin/module-cache/{host}/{namespace}/{name}/{system}/{version}": "Remove the bytes of a version; its digest stays pinned, "
+        "DELETE /admin/module-cache/{host}/{namespace}/{name}/{system}/{version}": "Remove the bytes; the digest stays pinned, "
         "so other bytes are refused when it is fetched again.",
-        "GET /admin/mirror-sources": "What each source's index says: how many versions, when its upstream was asked last, and since when it "
-        "fails and why.",
+        "GET /admin/mirror-sources": "What each source's index says: how many versions, when its upstream was asked last, "
+        "and since when it fails and why.",
     },
 )
