@@ -124,6 +124,7 @@ SECTIONS: Mapping[str, type] = {
     "limits": Limits,
     "live": Live,
     "outgoing": Outgoing,
+    "mirrors": Mirrors,
     "workspaces": Workspaces,
     "audit": Audit,
     "retention": Retention,

@@ -18,6 +18,7 @@ SECTIONS: Final = (
     accounts.USERS,
     accounts.ADMINISTERING,
     roles.AUDIT,
+    mirrors.MIRRORS,
     mirrors.CACHES,
     accounts.NOT_SERVED,
     roles.ROLES,

@@ -4,7 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.docs.route_words.section import API, Section
+from tests.docs.route_words.section import API, TOKEN, Section
+
+MIRRORS: Final = Section(
+    "Mirrors",
+    "/v1",
+    f"{TOKEN} What terraform asks at `init`, and a run's terraform may too. [How it is set up](../how-to/mirror-providers-and-modules.md).",
+    {
+        "GET /providers/{hostname}/{namespace}/{type_name}/index.json": "The versions, by the network mirror protocol.",
+        "GET /providers/{hostname}/{namespace}/{type_name}/{version}.json": (
+            "Where the zip of each platform is, with `zh:` of all that are signed and `h1:` of all that were here."
+        ),
+        "GET /providers/{hostname}/{namespace}/{type_name}/versions": "The versions, by the registry protocol.",
+        "GET /providers/{hostname}/{namespace}/{type_name}/{version}/download/{os}/{arch}": (
+            "Where the zip, its sums and their signature are, and the key that made it, by the registry protocol."
+        ),
+        "GET /modules/{hostname}/{namespace}/{name}/{provider}/versions": "The versions, by the registry protocol.",
+        "GET /modules/{hostname}/{namespace}/{name}/{provider}/{version}/download": (
+            "204 with the archive's link as `X-Terraform-Get`; 424 with the reason, as text, when it cannot be had."
+        ),
+    },
+)
 
 CACHES: Final = Section(
     "Caches",
