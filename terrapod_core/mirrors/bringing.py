@@ -173,7 +173,9 @@ class Bringing:
             let_go = [_fill(rows[_platform(package)], it, h1, now) for package, it, h1 in stored]
             if new_key is not None:
                 await _pin(uow, brought, new_key)
+            await uow.flush()
             await uow.run(lambda session: _index(session, brought, now))
+            await uow.run(lambda session: queries.raise_revision(session, release.id))
             claim.make()
             await uow.commit()
         # Somebody else's bytes were here already.
