@@ -20,6 +20,7 @@ from terrapod_core.configurations import (
 from terrapod_core.jsonapi import Includes
 from terrapod_core.live import routes as live_routes
 from terrapod_core.mirrors import (
+    caches_routes,
     engine_routes as mirrors_engine_routes,
     key_routes as mirrors_key_routes,
     module_routes as mirror_module_routes,
@@ -134,6 +135,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
         live_routes.routes(parts.live, web),
         accounts_routes.routes(parts.people, web, parts.pool_tokens, POOL_TOKEN),
         roles_routes.routes(parts.roles, parts.assignments, web),
+        caches_routes.routes(parts.caches, web),
         admin_routes.routes(AuditLog(parts.db, parts.authz), web),
     ]
 
@@ -162,7 +164,6 @@ def _capability_routes(parts: Services, web: Web) -> CapabilityRoutes:
     providers_routes.links(parts.provider_uploads, parts.archives, web, links, of_provider)
     files = MirrorFiles(parts.mirror_releases, parts.mirror_packages, parts.archives, parts.mirror_failures.note)
     mirror_provider_routes.links(parts.mirrored_providers, files, links)
-    mirrors_engine_routes.links(parts.engine_cache, parts.mirror_packages, parts.archives, links)
     links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(parts.logs))
     return links
 
@@ -178,6 +179,7 @@ def _pages(parts: Services, web: Web) -> ui.Pages:
             parts.workspaces, parts.runs, parts.states, parts.variables, parts.conditions, parts.live, parts.authz, parts.pools
         ),
         live=parts.live,
+        caches=parts.caches,
         registry=RegistryPages(
             ModuleDoor(parts.modules, parts.module_versions, uses, parts.db, parts.authz),
             ProviderDoor(parts.providers, parts.provider_releases, uses, parts.db, parts.authz),

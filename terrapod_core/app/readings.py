@@ -16,6 +16,7 @@ from terrapod_core.db import Database
 from terrapod_core.errors import TerrapodError
 from terrapod_core.jobs import counts as jobs_counts
 from terrapod_core.metrics.definitions import AUDIT_OLDEST, AUDIT_UNSEALED, READ, Sample
+from terrapod_core.mirrors import counts as mirrors_counts
 from terrapod_core.runs import counts as runs_counts
 from terrapod_core.runs.takes import busy_listeners
 
@@ -63,6 +64,7 @@ class Readings:
         return [
             *runs_counts.samples(session, now),
             *jobs_counts.samples(session, now),
+            *mirrors_counts.samples(session),
             *agents_counts.samples(session, now, busy_listeners()),
             (AUDIT_UNSEALED, (), float(unsealed.count)),
             (AUDIT_OLDEST, (), (now - (unsealed.oldest or now)).total_seconds()),

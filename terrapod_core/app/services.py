@@ -16,6 +16,7 @@ from terrapod_core.agents import handlers as agents_handlers, key_uses as agents
 from terrapod_core.app.readings import Readings
 from terrapod_core.audit import Refusals, handlers as audit_handlers, key_uses as audit_key_uses
 from terrapod_core.authz import Actor, Authorizer
+from terrapod_core.bundles.keys import BundleKeys
 from terrapod_core.clock import Clock, SystemClock
 from terrapod_core.configurations import (
     handlers as configurations_handlers,
@@ -27,6 +28,9 @@ from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
 from terrapod_core.mirrors.ahead import Ahead
+from terrapod_core.mirrors.bringing import Bringing
+from terrapod_core.mirrors.caches import Caches
+from terrapod_core.mirrors.care import EVERY as CARE_EVERY, Care
 from terrapod_core.mirrors.engines import EngineCache
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
@@ -37,6 +41,7 @@ from terrapod_core.mirrors.providers import ProviderMirror, Vouched
 from terrapod_core.mirrors.releases import Releases as MirrorReleases
 from terrapod_core.mirrors.troubles import Troubles
 from terrapod_core.mirrors.upstreams import Upstreams
+from terrapod_core.mirrors.uses import Uses
 from terrapod_core.mirrors.warming import EngineCare
 from terrapod_core.outgoing import HTTPClients, own_servers
 from terrapod_core.plugin import KeyProvider, PluginContexts, Plugins, RunnerBackend, SupportsMetering
@@ -194,9 +199,16 @@ class Services:
         self.upstreams = Upstreams(self.mirror_plugins, settings.sealed, hosts(self.settings), troubles)
         self.mirror_indexes = Indexes(self.db, self.upstreams, settings)
         self.mirror_releases = MirrorReleases(self.db, self.upstreams, new_keys=settings.new_keys)
-        self.mirror_packages = Packages(self.db, self.upstreams, self.archives, self.objects, limit=settings.package_bytes)
+        self.mirror_uses = Uses(self.db)
+        self.caches = Caches(self.db, self.authz)
+        self.bundle_keys = BundleKeys(self.db, self.keyring)
+        self.bringing = Bringing(self.db, self.upstreams, self.archives, self.objects, new_keys=settings.new_keys)
+        self.mirror_packages = Packages(
+            self.db, self.upstreams, self.archives, self.objects, limit=settings.package_bytes, used=self.mirror_uses.count
+        )
         self.mirror_ahead = Ahead(self.mirror_releases, self.mirror_packages, settings.lock_platforms, sealed=settings.sealed)
-        parts = (self.mirror_indexes, self.mirror_releases, self.mirror_packages, MirrorLinks(self.capabilities, self.clock), Listings())
+        links = MirrorLinks(self.capabilities, self.clock)
+        parts = (self.mirror_indexes, self.mirror_releases, self.mirror_packages, links, Listings())
         self.mirrored_providers = ProviderMirror(
             self.db, self.authz, *parts, self.mirror_ahead, partial(vouched, ServerKey(self.db, self.keyring), self.db)
         )
@@ -209,7 +221,7 @@ class Services:
             self.mirror_releases,
             self.mirror_packages,
             self.archives,
-            self.capabilities,
+            links,
         )
         self.engine_care = EngineCare(self.db, self.authz, self.engine_cache, self.mirror_packages, runs_queries.working_with_engine)
 
@@ -373,6 +385,8 @@ class Services:
         uses_handlers.register(self.jobs, self.consumers)
         self.engine_care.register(self.jobs)
         self.jobs.every("runs.tidy", timedelta(hours=1), OldRuns(self.db, self.objects, self.settings.retention).tidy)
+        care = Care(self.db, self.upstreams, self.settings.mirrors, runs_queries.oldest_phase_at_work)
+        self.jobs.every("mirrors.care", CARE_EVERY, care.tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)
         RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor).register(self.jobs)

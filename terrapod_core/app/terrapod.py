@@ -103,6 +103,7 @@ class Terrapod(Services):
         self.key_watch.start()
         self.refusals.start()
         self.downloads.start()
+        self.mirror_uses.start()
         self.presence.start()
         self.db.wakeups.start()
         self.offers.start()
@@ -134,6 +135,7 @@ class Terrapod(Services):
         await self.mirror_packages.close()
         await self.refusals.stop()
         await self.downloads.stop()
+        await self.mirror_uses.stop()
         await self.key_watch.stop()
         await self.people.authentication.settle()
         if self.traces is not None:

@@ -21,6 +21,7 @@ from terrapod_core.jobs.presence import Process
 from terrapod_core.runs import Logs, restored as runs
 from terrapod_core.secrets.models import INSTANCE_ID, Instance
 from terrapod_core.storage.holds import BackupHold
+from terrapod_core.storage.named import NAMED
 from terrapod_core.workspaces import Workspaces
 
 UNTOLD: Final = 1_000_000
@@ -52,6 +53,9 @@ async def begin_epoch(uow: UnitOfWork, workspaces: Workspaces, logs: Logs, heade
     await uow.session.execute(update(Instance).where(Instance.id == INSTANCE_ID).values(epoch=secrets.token_hex(16), restored_at=uow.now()))
     await accounts.end_credentials(uow, keep_tokens=kept.tokens)
     listeners = await agents.end_credentials(uow, keep_listeners=kept.listeners)
+    for named in NAMED:
+        if not named.backed_up:
+            await uow.session.execute(named.forget())
     await uow.session.execute(delete(BackupHold))
     await uow.session.execute(delete(Process))
     await uow.session.execute(update(Job).values(claimed_until=None))

@@ -139,6 +139,8 @@ class _Making:
 
     async def _collect(self, connection: AsyncConnection, objects: KeySet) -> None:
         for named in NAMED:
+            if not named.backed_up:
+                continue
             query = select(named.keys).where(named.keys.is_not(None)).execution_options(yield_per=PAGE)
             async with connection.stream(query) as result:
                 async for page in result.scalars().partitions():

@@ -12,6 +12,7 @@ from terrapod_core import __version__
 COMMANDS: Final = {
     "audit": ("terrapod_core.cli.audit", "audit", "Whether the audit record is what was sealed; print it."),
     "backup": ("terrapod_core.cli.backup", "backup", "One archive of database and objects, made while the server runs."),
+    "bundle": ("terrapod_core.cli.bundle", "bundle", "Engines, providers and modules, carried to a server without the internet."),
     "db": ("terrapod_core.cli.db", "db", "Migrations: upgrade, current, check."),
     "keys": ("terrapod_core.cli.keys", "keys", "Keys that stored secrets are encrypted under."),
     "listener": ("terrapod_core.cli.listener", "listener", "Carry out the runs of an agent pool on this machine."),

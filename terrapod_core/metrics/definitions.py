@@ -114,6 +114,30 @@ STORAGE_SECONDS: Final = _histogram(
 )
 STORAGE_BYTES: Final = _counter("terrapod_storage_bytes_total", "Bytes read from and written to the object store.", "backend", "operation")
 
+# -- caches of engines, providers and modules
+
+MIRROR_REQUESTS: Final = _counter(
+    "terrapod_mirror_requests_total",
+    "Packages of engines, providers and modules given to somebody, by kind and whether they were in the cache: `hit` or `miss`.",
+    "kind",
+    "outcome",
+)
+MIRROR_SERVED: Final = _counter(
+    "terrapod_mirror_served_bytes_total", "Bytes of packages given from the cache, which no upstream was asked for, by kind.", "kind"
+)
+MIRROR_FETCHED: Final = _counter(
+    "terrapod_mirror_fetched_bytes_total", "Bytes of packages fetched from upstreams, by registry host, or tool of engines.", "host"
+)
+MIRROR_ERRORS: Final = _counter(
+    "terrapod_mirror_upstream_errors_total",
+    "Times an upstream was down, too slow or answered nonsense, by registry host, or tool of engines.",
+    "host",
+)
+MIRROR_EVICTIONS: Final = _counter(
+    "terrapod_mirror_evictions_total", "Packages evicted from the cache, by kind and which limit it was: `size` or `age`.", "kind", "limit"
+)
+MIRROR_EVICTED: Final = _counter("terrapod_mirror_evicted_bytes_total", "Bytes of packages evicted from the cache, by kind.", "kind")
+
 # -- database
 
 POOL_IN_USE: Final = _open("terrapod_database_connections_in_use", "Pooled connections that are in use; on SQLite the one that writes.")
@@ -162,6 +186,12 @@ AUDIT_OLDEST: Final = Reading(
     "terrapod_audit_unsealed_oldest_seconds", "Age of the entry that waits longest to be sealed; 0 when none waits."
 )
 
+MIRROR_PACKAGES: Final = Reading("terrapod_mirror_packages", "Packages in the cache, by kind.", ("kind",))
+MIRROR_BYTES: Final = Reading("terrapod_mirror_bytes", "Bytes of packages in the cache, by kind.", ("kind",))
+MIRROR_FAILING: Final = Reading(
+    "terrapod_mirror_sources_failing", "Sources whose upstream did not answer when it was asked last for their versions."
+)
+
 READINGS: Final = (
     READ,
     RUNS_LIVE,
@@ -176,6 +206,9 @@ READINGS: Final = (
     POOL_BUSY,
     AUDIT_UNSEALED,
     AUDIT_OLDEST,
+    MIRROR_PACKAGES,
+    MIRROR_BYTES,
+    MIRROR_FAILING,
 )
 """All of them."""
 

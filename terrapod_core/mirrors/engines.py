@@ -6,20 +6,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy.orm import Session
-
 from terrapod_core.db import Database
 from terrapod_core.errors import Invalid, NotFound
 from terrapod_core.mirrors import queries
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
+from terrapod_core.mirrors.links import Links
 from terrapod_core.mirrors.models import MirrorIndex, MirrorPackage
 from terrapod_core.mirrors.releases import Release, Releases
 from terrapod_core.mirrors.upstreams import Upstreams, UpstreamTrouble, named
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.plugin import EngineSource, Platform
 from terrapod_core.runner.versions import Version, Wanted
-from terrapod_core.storage import Archives, Capabilities, Purpose
+from terrapod_core.storage import Archives
 
 TOOLS: Final = ("terraform", "tofu")
 LONGEST: Final = 256
@@ -65,7 +64,7 @@ class EngineCache:
         releases: Releases,
         packages: Packages,
         archives: Archives,
-        capabilities: Capabilities,
+        links: Links,
     ) -> None:
         self._db = db
         self._upstreams = upstreams
@@ -73,7 +72,7 @@ class EngineCache:
         self._releases = releases
         self._packages = packages
         self._archives = archives
-        self._capabilities = capabilities
+        self._links = links
 
     def offers(self, tool: str) -> bool:
         """Whether it makes sense to ask for this tool: a plugin has its releases, or a sealed server may have been brought some."""
@@ -109,28 +108,15 @@ class EngineCache:
 
         What is not here yet comes while the server fetches it. Raises `Unavailable`.
         """
-        package = engine.package
+        package = await self._packages.touched(engine.package)
         if package.object_key is not None and (url := await self._archives.link(package.object_key, LINK)) is not None:
-            self._packages.given(package.id)
+            self._packages.given(engine.release.source, package)
             return url
         return self.path(package.id)
 
     def path(self, package_id: str) -> str:
         """The path of a signed link to a zip."""
-        expires = self._db.clock.now() + LINK
-        return self._capabilities.url_path(Purpose.ENGINE_DOWNLOAD, "GET", package_id, expires=expires)
-
-    async def linked(self, package_id: str) -> Engine:
-        """What a signed link leads to. Raises `NotFound`."""
-
-        def look(session: Session) -> Engine | None:
-            found = queries.packages_of(session, [package_id])
-            return Engine(Release(found[0].source, found[0].release, [found[0].package]), found[0].package) if found else None
-
-        engine = await self._db.read(look)
-        if engine is None:
-            raise NotFound("this engine was removed from the cache; ask for it again")
-        return engine
+        return self._links.archive(package_id)
 
     async def _named(self, source: EngineSource, version: str, platform: Platform) -> Release:
         """An exact version. What the upstream's list does not have, it is not asked for."""

@@ -33,14 +33,18 @@ class Files:
         """The file. Raises `NotFound` (also `Sealed`) and `UpstreamTrouble` before anything is sent; later it breaks off."""
         try:
             release, package = await self._releases.of_package(capability.object_id)
-            stored = await self._stored(package)
-            return stored if stored is not None else await self._passed_on(release, package, capability.subject)
+            response = await self._stored(release, package)
+            if response is None:
+                response = await self._passed_on(release, package, capability.subject)
+            response.headers["Content-Disposition"] = f'attachment; filename="{package.filename}"'
+            return response
         except TerrapodError as error:
             await self._note(capability.subject, error)
             raise
 
-    async def _stored(self, package: MirrorPackage) -> Response | None:
+    async def _stored(self, release: Release, package: MirrorPackage) -> Response | None:
         """From the store; `None` when it is not there."""
+        package = await self._packages.touched(package)
         if package.object_key is None:
             return None
         archive = Archive(package.object_key, package.size or 0, package.sha256 or "", _type(package))
@@ -50,7 +54,7 @@ class Files:
             await self._packages.lost(package)
             return None
         if begins(response):
-            self._packages.given(package.id)
+            self._packages.given(release.source, package)
         return response
 
     async def _passed_on(self, release: Release, package: MirrorPackage, phase_id: str) -> Response:
@@ -61,7 +65,7 @@ class Files:
             return response
         if request.http_version == "1.0":
             # An answer without its length ends there as a broken one does.
-            stored = await self._stored(await self._packages.whole(release, package.platform))
+            stored = await self._stored(release, await self._packages.whole(release, package.platform))
             if stored is not None:
                 return stored
         chunks = await self._packages.read(release, package.platform)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -17,6 +18,7 @@ import structlog
 from terrapod_core.coordination import MIRRORS
 from terrapod_core.db import Database
 from terrapod_core.errors import NotFound, TerrapodError, TooLarge, Unavailable
+from terrapod_core.metrics.definitions import MIRROR_FETCHED
 from terrapod_core.mirrors import queries
 from terrapod_core.mirrors.inspecting import Found, inspected, rooted
 from terrapod_core.mirrors.models import MirrorPackage
@@ -32,8 +34,11 @@ LEASE_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 1.0
 """How often a process that waits for another's download looks, should it not be woken."""
 
-Used = Callable[[str, bool], None]
-"""Is told the id of a package that is given to somebody, and whether it was here."""
+TOUCHED: Final = timedelta(minutes=10)
+"""How long ago `last_used_at` may be when a package is given to somebody without the row being told first."""
+
+Used = Callable[[Source, MirrorPackage], None]
+"""Is told of a package that is given to somebody; its row has an `object_key` when it was here."""
 
 log = structlog.get_logger("terrapod.mirrors")
 
@@ -72,7 +77,14 @@ class Packages:
     """The files of releases: from the cache, or from upstream by way of it. One per process."""
 
     def __init__(
-        self, db: Database, upstreams: Upstreams, archives: Archives, objects: Objects, *, limit: int, used: Used = lambda _id, _hit: None
+        self,
+        db: Database,
+        upstreams: Upstreams,
+        archives: Archives,
+        objects: Objects,
+        *,
+        limit: int,
+        used: Used = lambda *_: None,
     ) -> None:
         """`limit` is of one file, in bytes."""
         self._db = db
@@ -88,7 +100,7 @@ class Packages:
     async def whole(self, release: Release, platform: Platform | None) -> MirrorPackage:
         """The file's row once its bytes are here, verified. Raises `NotFound` (also `Sealed`) and `UpstreamTrouble`."""
         wanted = await self._wanted(release, platform)
-        self._used(wanted.package.id, wanted.package.object_key is not None)
+        self._used(wanted.source, wanted.package)
         if wanted.package.object_key is not None:
             return wanted.package
         return await asyncio.shield(self._fill(wanted).task)
@@ -99,7 +111,7 @@ class Packages:
         Raises as `whole` does, when nothing has come yet. Later a failure breaks the stream off.
         """
         wanted = await self._wanted(release, platform)
-        self._used(wanted.package.id, wanted.package.object_key is not None)
+        self._used(wanted.source, wanted.package)
         if wanted.package.object_key is not None:
             try:
                 return await opened(self._archives.read(wanted.package.object_key))
@@ -115,9 +127,21 @@ class Packages:
         assert package.object_key is not None
         return await opened(self._archives.read(package.object_key))
 
-    def given(self, package_id: str) -> None:
-        """Somebody was given a file that is here, and not by way of this object: by a link to the store, say."""
-        self._used(package_id, True)
+    def given(self, source: Source, package: MirrorPackage) -> None:
+        """Note that somebody is given a file that is here by another way than `read`; it was `touched` before."""
+        self._used(source, package)
+
+    async def touched(self, package: MirrorPackage) -> MirrorPackage:
+        """The row as it is once it says that it is used now: from then on `care` does not evict it. Until then it may have."""
+        if package.last_used_at >= self._db.clock.now() - TOUCHED:
+            return package
+        async with self._db.uow() as uow:
+            row = await uow.run(lambda session: session.get(MirrorPackage, package.id, with_for_update=True))
+            if row is None:
+                return package
+            row.last_used_at = max(row.last_used_at, uow.now())
+            await uow.commit()
+            return row
 
     def received(self, package_id: str) -> int | None:
         """Bytes that this process has of a file that it fetches now; `None` when it fetches none."""
@@ -137,7 +161,7 @@ class Packages:
         package = await self._db.read(lambda session: queries.package_by_id(session, known.id))
         if package is None:
             raise NotFound(f"{named(release.source, release.row.version, platform)} was removed from the cache just now; ask again")
-        return Wanted(release.source, release.row.version, package)
+        return Wanted(release.source, release.row.version, await self.touched(package))
 
     def _fill(self, wanted: Wanted) -> Filling:
         going = self._going.get(wanted.package.id)
@@ -192,7 +216,9 @@ class Packages:
 
     async def _spooled(self, wanted: Wanted, chunks: AsyncIterator[bytes], spool: Spool, lease: Lease | None) -> None:
         renew = asyncio.get_running_loop().time() + LEASE_SECONDS / 3
+        fetched = MIRROR_FETCHED.labels(self._upstreams.label(wanted.source))
         async for chunk in chunks:
+            fetched.inc(len(chunk))
             await spool.write(chunk)
             if spool.size > self._limit:
                 raise TooLarge(f"{wanted.name} is larger than {self._limit} bytes, the most that is cached (mirrors.package_bytes)")

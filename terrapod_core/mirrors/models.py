@@ -21,8 +21,12 @@ MODULE: Final = "module"
 
 def key_of(source: Source) -> str:
     """What rows name a source by: its kind and its address, as `provider:registry.terraform.io/hashicorp/aws`."""
-    kind = ENGINE if isinstance(source, EngineSource) else PROVIDER if isinstance(source, ProviderSource) else MODULE
-    return f"{kind}:{source}"
+    return f"{kind_of(source)}:{source}"
+
+
+def kind_of(source: Source) -> str:
+    """`engine`, `provider` or `module`."""
+    return ENGINE if isinstance(source, EngineSource) else PROVIDER if isinstance(source, ProviderSource) else MODULE
 
 
 def source_of(key: str) -> Source:
@@ -140,6 +144,8 @@ class MirrorPackage(Base):
     """When somebody wanted it, but for the last seconds."""
     uses: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
     """How often its bytes were given without asking an upstream; likewise."""
+    misses: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
+    """How often they were wanted and not here; likewise."""
 
     @property
     def platform(self) -> Platform | None:
@@ -181,4 +187,4 @@ class MirrorKey(Base):
     """Who accepted it; `first seen` when it was the first."""
 
 
-NAMED.add_plain(ArchiveKind.MIRRORED, MirrorPackage, "object_key")
+NAMED.add_plain(ArchiveKind.MIRRORED, MirrorPackage, "object_key", backed_up=False)

@@ -95,11 +95,11 @@ class Releases:
                 now = uow.now()
                 row = await uow.run(lambda session: queries.release(session, source, version))
                 if row is None:
-                    row = _row(source, version, package, key, now)
+                    row = release_row(source, version, package, key, now)
                     uow.add(row)
                     await uow.flush()
                     if package.sums is not None:
-                        uow.add(*_named(source, row, package.sums, now))
+                        uow.add(*named_packages(source, row, package.sums, now))
                     await self._pin(uow, source, key)
                 if row.sums is None and package.sums is None:
                     await _add_unsigned(uow, row, platform, package, now)
@@ -117,7 +117,7 @@ class Releases:
         known = [] if pinned else await self._db.read(lambda session: _armors(session, source))
         offered = pinned or (list(sums.keys) if self._new_keys or not known else [*known, *_renewed(known, sums.keys)])
         now = self._db.clock.now()
-        armor, why = await asyncio.to_thread(_signer, sums, offered, now)
+        armor, why = await asyncio.to_thread(signer_of, sums, offered, now)
         if armor is None:
             raise UpstreamTrouble(
                 f"{named(source, version, None)} is refused: {why}{self._hint(source, sums, known, now)}", code="signature_refused"
@@ -126,7 +126,7 @@ class Releases:
 
     def _hint(self, source: Source, sums: Sums, known: Sequence[str], now: datetime) -> str:
         """What to do when another key signs than before."""
-        armor, _ = _signer(sums, sums.keys, now) if known else (None, "")
+        armor, _ = signer_of(sums, sums.keys, now) if known else (None, "")
         if armor is None:
             return ""
         return (
@@ -177,7 +177,7 @@ def _renewed(known: Sequence[str], named: Sequence[str]) -> list[str]:
     return [each for each in named if each not in known and openpgp.fingerprint_of(each) in fingerprints]
 
 
-def _signer(sums: Sums, armors: Sequence[str], now: datetime) -> tuple[openpgp.PublicKey | None, str]:
+def signer_of(sums: Sums, armors: Sequence[str], now: datetime) -> tuple[openpgp.PublicKey | None, str]:
     """The first of the keys that made the signature; without one, why the last did not."""
     why = "its upstream names no key that signs it"
     for armor in armors:
@@ -191,7 +191,7 @@ def _signer(sums: Sums, armors: Sequence[str], now: datetime) -> tuple[openpgp.P
     return None, why
 
 
-def _row(source: Source, version: str, package: Package, key: openpgp.PublicKey | None, now: datetime) -> MirrorRelease:
+def release_row(source: Source, version: str, package: Package, key: openpgp.PublicKey | None, now: datetime) -> MirrorRelease:
     sums = package.sums
     return MirrorRelease(
         id=ids.new("mirrel"),
@@ -206,7 +206,7 @@ def _row(source: Source, version: str, package: Package, key: openpgp.PublicKey 
     )
 
 
-def _named(source: Source, row: MirrorRelease, sums: Sums, now: datetime) -> list[MirrorPackage]:
+def named_packages(source: Source, row: MirrorRelease, sums: Sums, now: datetime) -> list[MirrorPackage]:
     """A file for each platform that the sums name. Raises `UpstreamTrouble` when they cannot be read."""
     try:
         found = named_sums(sums.document)
@@ -216,7 +216,7 @@ def _named(source: Source, row: MirrorRelease, sums: Sums, now: datetime) -> lis
     for filename, digest in sorted(found.items()):
         platform = _platform(source, row.version, filename)
         if platform is not None:
-            made.append(_package(row, platform, Package(filename, "", sha256=digest), now))
+            made.append(package_row(row, platform, Package(filename, "", sha256=digest), now))
     return made
 
 
@@ -231,10 +231,10 @@ def _platform(source: Source, version: str, filename: str) -> Platform | None:
 
 async def _add_unsigned(uow: UnitOfWork, row: MirrorRelease, platform: Platform | None, package: Package, now: datetime) -> None:
     if await uow.run(lambda session: queries.package(session, row.id, platform)) is None:
-        uow.add(_package(row, platform, package, now))
+        uow.add(package_row(row, platform, package, now))
 
 
-def _package(row: MirrorRelease, platform: Platform | None, package: Package, now: datetime) -> MirrorPackage:
+def package_row(row: MirrorRelease, platform: Platform | None, package: Package, now: datetime) -> MirrorPackage:
     os, arch = platform or ("", "")
     return MirrorPackage(
         id=ids.new("mirpkg"),

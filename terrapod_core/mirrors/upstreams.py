@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from terrapod_core.errors import NotFound, TerrapodError
+from terrapod_core.metrics.definitions import MIRROR_ERRORS
 from terrapod_core.mirrors.troubles import Sealed, Troubles, UpstreamTrouble
 from terrapod_core.plugin import (
     EngineSource,
@@ -68,6 +69,10 @@ class Upstreams:
         """The registry hosts that are mirrored, in their order of letters."""
         return sorted({host for mirror in self.mirrors.values() for host in mirror.hosts()} - self.own)
 
+    def label(self, source: Source) -> str:
+        """What metrics call the upstream of a source that is served. Raises `NotFound`."""
+        return label_of(source, self.of(source))
+
     def refuse_if_sealed(self, what: str) -> None:
         """Raise `Sealed` when no upstream may be asked. `what` is what is missing: `version 1.2.0 of …`."""
         if self.sealed:
@@ -80,7 +85,7 @@ class Upstreams:
         """What the upstream has; `None` when that is as it was. Raises `Sealed`, `NotFound` or `UpstreamTrouble`."""
         self.refuse_if_sealed(f"the list of versions of {source}")
         mirror = self.of(source)
-        with self.troubles.of(source), told(source, mirror.name):
+        with self.troubles.of(source), told(source, mirror):
             return await mirror.index(source, validator)
 
     async def package(self, source: Source, version: str, platform: Platform | None) -> Package:
@@ -91,7 +96,7 @@ class Upstreams:
             return known
         self.refuse_if_sealed(named(source, version, platform))
         mirror = self.of(source)
-        with self.troubles.of(source, version, platform), told(source, mirror.name):
+        with self.troubles.of(source, version, platform), told(source, mirror):
             package = await mirror.package(source, version, platform)
         while len(self._packages) >= MOST_PACKAGES:
             del self._packages[next(iter(self._packages))]
@@ -106,9 +111,16 @@ class Upstreams:
         """The bytes of a file, as they come. Raises as `index` does."""
         self.refuse_if_sealed(package.filename)
         mirror = self.of(source)
-        with told(source, mirror.name):
+        with told(source, mirror):
             async for chunk in mirror.fetch(package):
                 yield chunk
+
+
+def label_of(source: Source, mirror: RegistryMirror) -> str:
+    """What metrics call an upstream: few words, which the operator's settings know."""
+    if isinstance(source, EngineSource):
+        return source.tool
+    return source.host if source.host in mirror.hosts() else "other"
 
 
 def named(source: Source, version: str, platform: Platform | None) -> str:
@@ -117,18 +129,20 @@ def named(source: Source, version: str, platform: Platform | None) -> str:
 
 
 @contextmanager
-def told(source: Source, mirror: str) -> Iterator[None]:
+def told(source: Source, mirror: RegistryMirror) -> Iterator[None]:
     """Turn what a plugin raises into errors that a person can act on. What is not in its contract is logged and told without detail."""
     try:
         yield
     except UpstreamMissing as error:
         raise NotFound(str(error) or f"the upstream of {source} has no such thing", code="upstream_missing") from error
     except (UpstreamFailed, OutgoingError) as error:
-        log.warning("an upstream failed", source=str(source), mirror=mirror, error=str(error))
+        MIRROR_ERRORS.labels(label_of(source, mirror)).inc()
+        log.warning("an upstream failed", source=str(source), mirror=mirror.name, error=str(error))
         raise UpstreamTrouble(f"{source} cannot be had from its upstream now: {error}", code="upstream_failed") from error
     except TerrapodError:
         raise
     except Exception as error:
-        log.exception("a mirror plugin failed", source=str(source), mirror=mirror)
-        said = f"the mirror plugin {mirror} failed for {source}; the server's log says how"
+        MIRROR_ERRORS.labels(label_of(source, mirror)).inc()
+        log.exception("a mirror plugin failed", source=str(source), mirror=mirror.name)
+        said = f"the mirror plugin {mirror.name} failed for {source}; the server's log says how"
         raise UpstreamTrouble(said, code="upstream_failed") from error

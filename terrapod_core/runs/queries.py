@@ -320,3 +320,9 @@ def working_with_engine(session: Session, tool: str, version: str) -> Sequence[s
     """The ids of runs whose plan or apply works with this engine now, the oldest first."""
     working = Run.status.in_([each.value for each in RUNNING]) & (Run.engine == tool) & (Run.terraform_version == version)
     return session.execute(select(Run.id).where(working).order_by(Run.created_at, Run.id)).scalars().all()
+
+
+def oldest_phase_at_work(session: Session) -> datetime | None:
+    """When the oldest of the phases was launched that runners have now, or are being started for; `None` when there is none."""
+    query = select(func.min(func.coalesce(Phase.launched_at, Phase.queued_at)))
+    return session.execute(query.where(Phase.status.in_(turns.LIVE), Phase.lease_expires_at.is_not(None))).scalar_one()

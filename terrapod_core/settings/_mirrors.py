@@ -29,6 +29,11 @@ class Mirrors:
         5, "How long an upstream that failed is not asked for the same again; one that was slow to fail, for nothing else either."
     )
     package_bytes: Positive = setting(GiB, "The largest package that is fetched.")
+    cache_bytes: Positive | None = setting(
+        None,
+        "How large the packages in the caches may be together; the longest unused go, but for what a run holds.",
+    )
+    unused_days: Positive | None = setting(None, "After how many days without use a package is evicted, unless a run holds it.")
     new_keys: bool = setting(
         False, "Whether a key that signs a namespace's packages may be followed by another without being accepted by an operator."
     )

@@ -42,7 +42,6 @@ class Purpose(StrEnum):
     MIRRORED_DOWNLOAD = "mirrored_download"
     MIRRORED_SUMS_DOWNLOAD = "mirrored_sums_download"
     MIRRORED_SIGNATURE_DOWNLOAD = "mirrored_signature_download"
-    ENGINE_DOWNLOAD = "engine_download"
 
 
 _PURPOSES: Final[dict[int, Purpose]] = {
@@ -65,7 +64,6 @@ _PURPOSES: Final[dict[int, Purpose]] = {
     31: Purpose.MIRRORED_DOWNLOAD,
     32: Purpose.MIRRORED_SUMS_DOWNLOAD,
     33: Purpose.MIRRORED_SIGNATURE_DOWNLOAD,
-    34: Purpose.ENGINE_DOWNLOAD,
 }
 """Numbers are written into tokens that are out there: add, never reuse."""
 _METHODS: Final[dict[int, str]] = {1: "GET", 2: "PUT", 3: "POST"}

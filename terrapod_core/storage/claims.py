@@ -6,7 +6,7 @@ An object is written first and named after, so a crash between the two leaves by
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from terrapod_core.storage.objects import Objects
@@ -39,15 +39,20 @@ class Claims:
         It runs to its end even when the caller is cancelled: a client that vanishes after its last byte must not leave a commit
         whose outcome depends on the moment.
         """
+        return await self.settle_all([stored], decide)
+
+    async def settle_all(self, stored: Sequence[Stored], decide: Callable[[Claim], Awaitable[T]]) -> T:
+        """The same for several objects that are named together, or not at all."""
         task = asyncio.create_task(self._settle(stored, decide))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _settle(self, stored: Stored, decide: Callable[[Claim], Awaitable[T]]) -> T:
+    async def _settle(self, stored: Sequence[Stored], decide: Callable[[Claim], Awaitable[T]]) -> T:
         claim = Claim()
         try:
             return await decide(claim)
         finally:
             if not claim.made:
-                await self._objects.delete(stored.key)
+                for each in stored:
+                    await self._objects.delete(each.key)

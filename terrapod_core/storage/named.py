@@ -31,6 +31,8 @@ class Named:
     """Whether a row may come to name another object."""
     shared: str | None = None
     """Set in a row that names the object of another row: that one's `bound_to`. Only the other one counts as naming it."""
+    backed_up: bool = True
+    """Whether a backup holds them. Others can be had again: after a restore no row names one any more."""
 
     @property
     def _id(self) -> ColumnElement[str]:
@@ -66,6 +68,10 @@ class Named:
             return set()
         named = or_(*(and_(self._id == row_id, self._key == key) for row_id, key in objects))
         return {(row_id, key) for row_id, key in session.execute(select(self._id, self._key).where(named))}
+
+    def forget(self) -> Any:
+        """The statement that lets no row name an object; for what is not backed up."""
+        return update(self.table).where(self._key.is_not(None)).values({self.column: None})
 
     def rename(self, row_id: str, old: str, new: str) -> list[Any]:
         """The statements that let a row, and then those that share with it, name another object, if it still names the old one.
@@ -105,10 +111,10 @@ class NamedObjects:
         table = cast("Table", entity.__table__)
         self._known.append(NamedSealed(kind, table, table.c[column].name, table.c[bound_to].name, renamable, shared))
 
-    def add_plain(self, kind: ArchiveKind, entity: type[Base], column: str) -> None:
+    def add_plain(self, kind: ArchiveKind, entity: type[Base], column: str, *, backed_up: bool = True) -> None:
         """Say which column names the archives of a kind, which no key is needed for; called right below the entity, which has an `id`."""
         table = cast("Table", entity.__table__)
-        self._known.append(Named(kind, table, table.c[column].name, table.c["id"].name, renamable=False))
+        self._known.append(Named(kind, table, table.c[column].name, table.c["id"].name, renamable=False, backed_up=backed_up))
 
     def sealed(self) -> Iterator[NamedSealed]:
         """Those that are encrypted."""

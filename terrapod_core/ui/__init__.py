@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from terrapod_core.ui.account_pages import account_pages
+from terrapod_core.ui.cache_pages import cache_pages
 from terrapod_core.ui.home_pages import home_pages
 from terrapod_core.ui.live_pages import live_pages
 from terrapod_core.ui.login_pages import login_pages
@@ -43,6 +44,8 @@ def register(app: TerrapodQuart, failures: Failures, pages: Pages) -> None:
         app.register_blueprint(live_pages(pages, pages.live))
     if pages.registry is not None:
         app.register_blueprint(registry_pages(pages, pages.registry))
+    if pages.caches is not None:
+        app.register_blueprint(cache_pages(pages, pages.caches))
     for prefix in OURS:
         failures.render(prefix, pages.error)
     for prefix in SIGNING_IN:

@@ -14,6 +14,7 @@ from terrapod_core.accounts.routes import Doorway, wants_html
 from terrapod_core.authz import Actor
 from terrapod_core.errors import BadRequest, TerrapodError, Unauthorized
 from terrapod_core.jsonapi import PageRequest, errors_document
+from terrapod_core.mirrors.caches import Caches
 from terrapod_core.ui.registry_views import RegistryPages
 from terrapod_core.ui.render import Renderer
 from terrapod_core.ui.views import LivePages, RunPages, WorkspacePages
@@ -27,7 +28,7 @@ MOST_PAGES: Final = 1_000_000
 
 
 class Pages:
-    """The pages of one application. Pages of runs, workspaces, streams and the registry are there when their doors are given."""
+    """The pages of one application. Those of runs, workspaces, streams, registry and caches are there when their doors are given."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Pages:
         workspace: WorkspacePage | None = None,
         live: LivePages | None = None,
         registry: RegistryPages | None = None,
+        caches: Caches | None = None,
     ) -> None:
         self.people = people
         self.web = web
@@ -47,6 +49,7 @@ class Pages:
         self.workspace = workspace
         self.live = live
         self.registry = registry
+        self.caches = caches
         self.doorway = Doorway(web)
         self.renderer = Renderer()
 

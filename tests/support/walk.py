@@ -90,6 +90,9 @@ class Walk:
         elif "/registry-providers" in path or "/registry/providers" in path or "/gpg-keys" in path:
             named |= {"provider_id": world.provider, "namespace": "default", "name": world.provider_name, "version": "1.0.0"}
             named |= {"os": "linux", "arch": "amd64", "key_id": world.gpg_key}
+        elif "-cache/" in path:
+            named |= {"host": "registry.test", "namespace": "acme", "name": "net", "type_": "fake", "system": "aws", "version": "1.0.0"}
+            named |= {"os": "linux", "arch": "amd64"}
         elif "/registry" in path:
             named |= {"module_id": world.module, "namespace": "default", "name": world.module_name, "provider": "aws", "version": "1.0.0"}
         elif "/admin/users/" in path or "session" in path:

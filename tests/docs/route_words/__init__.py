@@ -32,6 +32,7 @@ SECTIONS: Final = (
     mirrors.MIRRORS,
     mirrors.ENGINES,
     mirrors.KEYS,
+    mirrors.CACHES,
     agents.AGENT_POOLS,
     agents.LISTENERS,
     variables.VARIABLE_SETS,

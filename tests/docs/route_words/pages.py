@@ -21,6 +21,7 @@ PAGES: Final = Section(
         "GET /app/{org}/workspaces/{workspace}/runs/{run_id}": "Leads to the run.",
         "GET /app/{org}/{workspace}/runs/{run_id}/progress": "The part of the page that changes while the run goes on.",
         "GET /app/{org}/{workspace}/runs/{run_id}/stream": "News and logs for that page while it is open, as Server-Sent Events.",
+        "GET /app/caches": "What is in the caches, and which sources fail; for platform admins and auditors.",
         "GET /app/stream": "News for the page of workspaces.",
         "GET /app/{org}/{workspace}/runs/{run_id}/logs/{phase_id}": "A part of the log, from `offset`.",
         "GET /app/{org}/{workspace}/runs/{run_id}/logs/{phase_id}/raw": "The whole log as a file.",

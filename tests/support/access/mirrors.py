@@ -18,6 +18,11 @@ _NEVER_ASKED: Final = "nothing of registry.example.com/acme was ever asked for"
 _CACHED: Final = "/api/v2/binary-cache/<tool>/<version>/<os>/<arch>"
 _CACHE: Final = "/api/v2/admin/binary-cache"
 _KEYS: Final = "/api/v2/admin/mirror-keys"
+_PROVIDERS: Final = "/api/v2/admin/provider-cache"
+_MODULES: Final = "/api/v2/admin/module-cache"
+_IN_CACHE: Final = "/<host>/<namespace>/<type_>/<version>"
+_MODULE_IN_CACHE: Final = "/<host>/<namespace>/<name>/<system>/<version>"
+_NOT_HERE: Final = "is not in the cache"
 _WARM = wire.document("binary-cache-warmings", tool="packer", version="1.0.0", platforms=["linux_amd64"])
 """Of which there is none: the walk asks no upstream."""
 _MIRROR_KEY = wire.document("mirror-keys", scope="registry.example.com/acme", fingerprint="0" * 40)
@@ -34,6 +39,12 @@ ROWS: Final[dict[str, Row]] = {
     f"GET {_KEYS}/offered": Row(Platform(admin=True), query={"filter[scope]": "registry.example.com/acme"}),
     f"POST {_KEYS}": Row(Platform(admin=True), _MIRROR_KEY),
     f"DELETE {_KEYS}/<key_id>": Row(Platform(admin=True)),
+    f"GET {_PROVIDERS}": Row(Platform(admin=False)),
+    f"DELETE {_PROVIDERS}{_IN_CACHE}": Row(Platform(admin=True)),
+    f"DELETE {_PROVIDERS}{_IN_CACHE}/<os>/<arch>": Row(Platform(admin=True)),
+    f"GET {_MODULES}": Row(Platform(admin=False)),
+    f"DELETE {_MODULES}{_MODULE_IN_CACHE}": Row(Platform(admin=True)),
+    "GET /api/v2/admin/mirror-sources": Row(Platform(admin=False)),
 }
 
 LATER: Final[dict[str, str]] = {
@@ -46,4 +57,7 @@ LATER: Final[dict[str, str]] = {
     f"GET {_KEYS}/offered": _NEVER_ASKED,
     f"POST {_KEYS}": _NEVER_ASKED,
     f"DELETE {_KEYS}/<key_id>": "there is no key",
+    f"DELETE {_PROVIDERS}{_IN_CACHE}": _NOT_HERE,
+    f"DELETE {_PROVIDERS}{_IN_CACHE}/<os>/<arch>": _NOT_HERE,
+    f"DELETE {_MODULES}{_MODULE_IN_CACHE}": _NOT_HERE,
 }

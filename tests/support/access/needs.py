@@ -250,7 +250,7 @@ class Actions:
 class Page:
     """A page for people: it asks a browser's session, never a token. `needs` is asked of who is signed in there."""
 
-    needs: SignedIn | On | Owned | Reached | Actions
+    needs: SignedIn | On | Owned | Platform | Reached | Actions
 
     def words(self) -> str:
         return f"a browser that is signed in; {self.needs.words()}"

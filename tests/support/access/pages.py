@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.support.access.needs import Actions, Gets, Item, On, Open, OtherPublisher, Owned, P, Page, Row, SignedIn
+from tests.support.access.needs import Actions, Gets, Item, On, Open, OtherPublisher, Owned, P, Page, Platform, Row, SignedIn
 
 _OF_A_VERSION: Final = {
     "deprecate": P.REGISTRY_PUBLISH,
@@ -53,6 +53,7 @@ ROWS: Final[dict[str, Row]] = {
         )
     },
     "GET /app/<org>/<workspace>/runs/<run_id>/stream": Row(Page(On(P.RUN_READ))),
+    "GET /app/caches": Row(Page(Platform(admin=False))),
     "GET /app/stream": Row(Page(SignedIn("what happens to the workspaces they may read"))),
     "POST /app/<org>/<workspace>/runs/<run_id>/actions/<action>": Row(
         Page(
