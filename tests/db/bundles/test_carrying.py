@@ -65,7 +65,7 @@ async def test_what_a_module_calls_comes_along_in_the_newest_version_that_it_tak
     index = await there.cache.indexes.of(SUBNET)
     assert [each["version"] for each in index.versions] == ["1.2.0"]
     release = await there.cache.releases.of(SUBNET, "1.2.0", None)
-    assert release.packages[0].root == "*"
+    assert release.packages[0].root == "acme"
 
 
 async def test_a_bundle_of_a_server_that_is_not_trusted_is_refused_until_it_is(here: Side, there: Side, tmp_path: Path) -> None:
