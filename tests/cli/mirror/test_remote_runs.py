@@ -124,3 +124,12 @@ def test_a_provider_that_the_configuration_brings_is_taken_from_there(mirroring:
     run = run_of(server, files, vendored_providers=True)
     assert outputs(server, run) == {"id": "thing-one", "pet": "1.0.0"}
     assert up.count("*.zip") == 0
+
+
+def test_a_provider_of_a_tree_that_nobody_signed_is_signed_by_the_server(mirroring: Mirroring, up: Upstream, tmp_path: Path) -> None:
+    tree, host = tmp_path / "tree", "tree.example.com"
+    up.write_tree(tree, host)
+    server = mirroring(dev_tls=False, MIRROR__DIRECTORY__PROVIDERS_AT=str(tree), MIRROR__DIRECTORY__PROVIDER_HOSTS=host)
+    run = run_of(server, configuration(f"{host}/acme/fake", "1.0.0"))
+    assert outputs(server, run) == {"id": "thing-one"}
+    assert up.connections == 0
