@@ -19,7 +19,13 @@ from terrapod_core.configurations import (
 )
 from terrapod_core.jsonapi import Includes
 from terrapod_core.live import routes as live_routes
-from terrapod_core.mirrors import engine_routes as mirrors_engine_routes, key_routes as mirrors_key_routes
+from terrapod_core.mirrors import (
+    engine_routes as mirrors_engine_routes,
+    key_routes as mirrors_key_routes,
+    module_routes as mirror_module_routes,
+    provider_routes as mirror_provider_routes,
+)
+from terrapod_core.mirrors.file_routes import Files as MirrorFiles
 from terrapod_core.organizations import resources as organizations_resources, routes as organizations_routes
 from terrapod_core.projects import (
     resources as projects_resources,
@@ -91,6 +97,8 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
     app.register_blueprint(runs_phase_routes.routes(parts.phases, parts.phase_tokens, parts.settings, web))
     app.register_blueprint(accounts_routes.oauth_routes(parts.people, web))
     app.register_blueprint(modules_protocol_routes.detail_routes(parts.module_protocol, web))
+    app.register_blueprint(mirror_provider_routes.routes(parts.mirrored_providers, web, parts.mirror_failures.note))
+    app.register_blueprint(mirror_module_routes.routes(parts.mirrored_modules, web, parts.mirror_failures.note))
     app.register_blueprint(_capability_routes(parts, web).routes())
     app.register_blueprint(service_routes.routes(_checks(parts), partial(_detail, parts), lambda: parts.leaving))
     if parts.settings.metrics.enabled:
@@ -152,7 +160,8 @@ def _capability_routes(parts: Services, web: Web) -> CapabilityRoutes:
     of_module, of_provider = (partial(parts.downloads.count, kind) for kind in (MODULES, PROVIDERS))
     modules_routes.links(parts.module_versions, parts.module_protocol, parts.archives, web, links, of_module)
     providers_routes.links(parts.provider_uploads, parts.archives, web, links, of_provider)
-    mirrors_engine_routes.links(parts.engine_cache, parts.mirror_packages, parts.archives, links)
+    files = MirrorFiles(parts.mirror_releases, parts.mirror_packages, parts.archives, parts.mirror_failures.note)
+    mirror_provider_routes.links(parts.mirrored_providers, files, links)
     links.on(Purpose.LOG_READ, runs_phase_routes.log_reader(parts.logs))
     return links
 

@@ -26,11 +26,16 @@ from terrapod_core.db import Bounds, Database
 from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
+from terrapod_core.mirrors.ahead import Ahead
 from terrapod_core.mirrors.engines import EngineCache
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
 from terrapod_core.mirrors.keys import MirrorKeys
+from terrapod_core.mirrors.links import Links as MirrorLinks
+from terrapod_core.mirrors.modules import ModuleMirror
+from terrapod_core.mirrors.providers import ProviderMirror, Vouched
 from terrapod_core.mirrors.releases import Releases as MirrorReleases
+from terrapod_core.mirrors.troubles import Troubles
 from terrapod_core.mirrors.upstreams import Upstreams
 from terrapod_core.mirrors.warming import EngineCare
 from terrapod_core.outgoing import HTTPClients, own_servers
@@ -51,7 +56,7 @@ from terrapod_core.registry.providers.keys import GPGKeys
 from terrapod_core.registry.providers.links import Links as ProviderLinks
 from terrapod_core.registry.providers.platforms import Platforms
 from terrapod_core.registry.providers.releases import Releases
-from terrapod_core.registry.providers.server_key import ServerKey
+from terrapod_core.registry.providers.server_key import ServerKey, own as own_key
 from terrapod_core.registry.providers.service import Providers
 from terrapod_core.registry.providers.uploads import Uploads
 from terrapod_core.registry.uses import handlers as uses_handlers
@@ -68,6 +73,7 @@ from terrapod_core.runs.isolation import Holding, RunnerTrial
 from terrapod_core.runs.links import Links
 from terrapod_core.runs.listener_runs import ListenerRuns
 from terrapod_core.runs.material import Materials, hosts
+from terrapod_core.runs.mirror_failures import MirrorFailures
 from terrapod_core.runs.offers import Offers
 from terrapod_core.runs.outcome import Outcomes
 from terrapod_core.runs.phases import Phases
@@ -184,21 +190,29 @@ class Services:
 
     def _open_mirrors(self) -> None:
         settings = self.settings.mirrors
-        self.upstreams = Upstreams(self.mirror_plugins, settings.sealed)
+        troubles = Troubles(settings.failed_seconds, settings.missing_seconds)
+        self.upstreams = Upstreams(self.mirror_plugins, settings.sealed, hosts(self.settings), troubles)
         self.mirror_indexes = Indexes(self.db, self.upstreams, settings)
         self.mirror_releases = MirrorReleases(self.db, self.upstreams, new_keys=settings.new_keys)
         self.mirror_packages = Packages(self.db, self.upstreams, self.archives, self.objects, limit=settings.package_bytes)
         self.mirror_keys = MirrorKeys(self.db, self.authz, self.upstreams)
         self.engine_cache = EngineCache(
             self.db,
+            self.authz,
             self.upstreams,
             self.mirror_indexes,
             self.mirror_releases,
             self.mirror_packages,
             self.archives,
-            self.capabilities,
+            MirrorLinks(self.capabilities, self.clock),
         )
         self.engine_care = EngineCare(self.db, self.authz, self.engine_cache, self.mirror_packages, runs_queries.working_with_engine)
+        self.mirror_ahead = Ahead(self.mirror_releases, self.mirror_packages, settings.lock_platforms, sealed=settings.sealed)
+        parts = (self.mirror_indexes, self.mirror_releases, self.mirror_packages, MirrorLinks(self.capabilities, self.clock), Listings())
+        self.mirrored_providers = ProviderMirror(
+            self.db, self.authz, *parts, self.mirror_ahead, partial(vouched, ServerKey(self.db, self.keyring), self.db)
+        )
+        self.mirrored_modules = ModuleMirror(self.authz, *parts)
 
     def _open_rooms(self) -> None:
         settings, limits = self.settings, self.settings.limits
@@ -269,6 +283,7 @@ class Services:
         self.engines = Engines(self.db, self.phase_tokens, self._actor)
         self.logs = runs.Logs(self.db, self.objects, self.keyring)
         self.links = Links(self.capabilities, self.clock, self.authz)
+        self.mirror_failures = MirrorFailures(self.db)
         self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
         holding = Holding(self.db, self.logs, self.trial.isolation, self._actor)
         self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door, holding, self.presence)
@@ -287,8 +302,9 @@ class Services:
         self.comments = runs.Comments(self.db, self.authz)
         self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
         offered = EnginesOffered(self.engine_cache, self.clock, self.settings.mirrors)
+        mirrored = self.upstreams.hosts if self.settings.mirrors.remote_runs else ()
         materials = Materials(
-            self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens, offered
+            self.variables, self.states, self.keyring, self.settings, projects_queries.name_of, self.phase_tokens, offered, mirrored
         )
         self.phases = Phases(
             self.db,
@@ -362,6 +378,14 @@ class Services:
         if user is None or user.disabled_at is not None:
             return None
         return self.people.authentication.actor_of(session, user, self.clock.now())
+
+
+async def vouched(key: ServerKey, db: Database, sums: bytes) -> Vouched:
+    """Sums of a mirrored provider that nobody signed, signed with the server's own key."""
+    signature, key_id = await key.sign(sums)
+    row = await db.read(own_key)
+    assert row is not None
+    return Vouched(signature, key_id, row.ascii_armor)
 
 
 def _database(settings: Settings, clock: Clock) -> Database:

@@ -128,6 +128,7 @@ class Terrapod(Services):
             await self.worker.stop(grace=min(10.0, float(self.settings.server.drain_seconds)))
         await self.presence.stop()
         await self.live.close()
+        await self.mirror_ahead.close()
         await self.mirror_indexes.close()
         await self.mirror_releases.close()
         await self.mirror_packages.close()

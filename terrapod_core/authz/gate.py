@@ -133,6 +133,14 @@ class Authorizer:
             raise Forbidden(f"this token is narrowed and may not {to}; show one without a scope", code="token_scope")
         raise Forbidden(f"only a platform {role} may {to}", code="platform_role_needed")
 
+    def require_mirrors(self, actor: Actor) -> None:
+        """Pass for whoever may take from the mirrors: every user, however narrow the token, and terraform itself within a run.
+
+        What is there is no secret of anybody's; who asks is known, so that it is nobody's way out to the internet.
+        """
+        if actor.kind is ActorKind.LISTENER:
+            raise Forbidden("a listener takes nothing from the mirrors for itself; the engines of its runs do", code="not_for_listeners")
+
     def require_unscoped(self, actor: Actor, *, to: str) -> None:
         """Pass unless a narrowed token was shown: for what is the user's own and has no level (making things, their account)."""
         if actor.scope is not None:

@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy.orm import Session
-
+from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.db import Database
 from terrapod_core.errors import Invalid, NotFound
 from terrapod_core.mirrors import queries
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
+from terrapod_core.mirrors.links import Links
 from terrapod_core.mirrors.models import MirrorIndex, MirrorPackage
 from terrapod_core.mirrors.releases import Release, Releases
 from terrapod_core.mirrors.upstreams import Upstreams, UpstreamTrouble, named
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.plugin import EngineSource, Platform
 from terrapod_core.runner.versions import Version, Wanted
-from terrapod_core.storage import Archives, Capabilities, Purpose
+from terrapod_core.storage import Archives
 
 TOOLS: Final = ("terraform", "tofu")
 LONGEST: Final = 256
 """Characters of what is asked for in the place of a version."""
 LINK: Final = timedelta(minutes=15)
-"""In which a download must begin."""
+"""In which a download from the store must begin."""
 LATEST: Final = Wanted.parse("latest")
 SHOWN: Final = 5
 """Versions that an error names."""
@@ -60,20 +60,22 @@ class EngineCache:
     def __init__(
         self,
         db: Database,
+        authz: Authorizer,
         upstreams: Upstreams,
         indexes: Indexes,
         releases: Releases,
         packages: Packages,
         archives: Archives,
-        capabilities: Capabilities,
+        links: Links,
     ) -> None:
         self._db = db
+        self._authz = authz
         self._upstreams = upstreams
         self._indexes = indexes
         self._releases = releases
         self._packages = packages
         self._archives = archives
-        self._capabilities = capabilities
+        self._links = links
 
     def offers(self, tool: str) -> bool:
         """Whether it makes sense to ask for this tool: a plugin has its releases, or a sealed server may have been brought some."""
@@ -104,33 +106,21 @@ class EngineCache:
         """Its zip's row once the bytes are here and verified. Raises as `Packages.whole`."""
         return await self._packages.whole(engine.release, engine.platform)
 
-    async def link(self, engine: Engine) -> str:
-        """Where its zip is fetched from, without any credential: a URL of the store, or a path of this server.
+    async def download(self, actor: Actor, tool: str, version: str, platform: Platform) -> str:
+        """Where a zip is fetched from, without any credential: a URL of the store, or a path of this server.
 
-        What is not here yet comes while the server fetches it. Raises `Unavailable`.
+        What is not here yet comes while the server fetches it. Raises as `find`, and `Unavailable`.
         """
-        package = engine.package
+        self._authz.require_mirrors(actor)
+        package = (await self.find(tool, version, platform)).package
         if package.object_key is not None and (url := await self._archives.link(package.object_key, LINK)) is not None:
-            self._packages.given(package.id)
+            self._packages.given(package)
             return url
-        return self.path(package.id)
+        return self.path(package)
 
-    def path(self, package_id: str) -> str:
+    def path(self, package: MirrorPackage) -> str:
         """The path of a signed link to a zip."""
-        expires = self._db.clock.now() + LINK
-        return self._capabilities.url_path(Purpose.ENGINE_DOWNLOAD, "GET", package_id, expires=expires)
-
-    async def linked(self, package_id: str) -> Engine:
-        """What a signed link leads to. Raises `NotFound`."""
-
-        def look(session: Session) -> Engine | None:
-            found = queries.packages_of(session, [package_id])
-            return Engine(Release(found[0].source, found[0].release, [found[0].package]), found[0].package) if found else None
-
-        engine = await self._db.read(look)
-        if engine is None:
-            raise NotFound("this engine was removed from the cache; ask for it again")
-        return engine
+        return self._links.archive(package.id)
 
     async def _named(self, source: EngineSource, version: str, platform: Platform) -> Release:
         """An exact version. What the upstream's list does not have, it is not asked for."""

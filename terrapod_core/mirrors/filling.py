@@ -18,7 +18,7 @@ from terrapod_core.coordination import MIRRORS
 from terrapod_core.db import Database
 from terrapod_core.errors import NotFound, TerrapodError, TooLarge, Unavailable
 from terrapod_core.mirrors import queries
-from terrapod_core.mirrors.inspecting import Found, inspected
+from terrapod_core.mirrors.inspecting import Found, inspected, rooted
 from terrapod_core.mirrors.models import MirrorPackage
 from terrapod_core.mirrors.releases import Release
 from terrapod_core.mirrors.spool import Spool
@@ -104,7 +104,7 @@ class Packages:
             try:
                 return await opened(self._archives.read(wanted.package.object_key))
             except NotFound:
-                await self._lost(wanted.package)
+                await self.lost(wanted.package)
         filling = self._fill(wanted)
         begun = asyncio.ensure_future(filling.begun.wait())
         await asyncio.wait([begun, filling.task], return_when=asyncio.FIRST_COMPLETED)
@@ -115,9 +115,9 @@ class Packages:
         assert package.object_key is not None
         return await opened(self._archives.read(package.object_key))
 
-    def given(self, package_id: str) -> None:
-        """Somebody was given a file that is here, and not by way of this object: by a link to the store, say."""
-        self._used(package_id, True)
+    def given(self, package: MirrorPackage) -> None:
+        """Note that somebody is given a file that is here by another way than `read`."""
+        self._used(package.id, True)
 
     def received(self, package_id: str) -> int | None:
         """Bytes that this process has of a file that it fetches now; `None` when it fetches none."""
@@ -179,6 +179,7 @@ class Packages:
             filling.begun.set()
             await self._spooled(wanted, chunks, spool, lease)
             found = await inspected(wanted.source, wanted.package, spool, wanted.name)
+            root = rooted(wanted.package.root, found, wanted.name)
             spool.release()
             stored = await self._archives.put(ArchiveKind.MIRRORED, wanted.package.id, spool.read(), limit=None)
         except BaseException as error:
@@ -187,7 +188,7 @@ class Packages:
         finally:
             filling.spool = None
             spool.let_go()
-        return await self._claims.settle(stored, lambda claim: self._kept(wanted, stored, found, claim))
+        return await self._claims.settle(stored, lambda claim: self._kept(wanted, stored, found, root, claim))
 
     async def _spooled(self, wanted: Wanted, chunks: AsyncIterator[bytes], spool: Spool, lease: Lease | None) -> None:
         renew = asyncio.get_running_loop().time() + LEASE_SECONDS / 3
@@ -200,7 +201,7 @@ class Packages:
                 with contextlib.suppress(CoordinationAway):
                     await self._db.wakeups.backend.renew(lease, LEASE_SECONDS)
 
-    async def _kept(self, wanted: Wanted, stored: Stored, found: Found, claim: Claim) -> MirrorPackage:
+    async def _kept(self, wanted: Wanted, stored: Stored, found: Found, root: str, claim: Claim) -> MirrorPackage:
         async with self._db.uow() as uow:
             row = await uow.run(lambda session: session.get(MirrorPackage, wanted.package.id, with_for_update=True))
             if row is None:
@@ -209,13 +210,15 @@ class Packages:
                 raise UpstreamTrouble(f"{wanted.name} came twice, and not the same; the first is kept", code="package_refused")
             if row.object_key is None:
                 row.object_key, row.size, row.sha256 = stored.key, stored.size, stored.sha256
-                row.h1, row.fetched_at = row.h1 or found.h1, uow.now()
+                if row.h1 is None and found.h1 is not None:
+                    await uow.run(lambda session: queries.raise_revision(session, row.release_id))
+                row.h1, row.root, row.fetched_at = row.h1 or found.h1, root, uow.now()
                 uow.wake(MIRRORS, row.id)
                 claim.make()
             await uow.commit()
             return row
 
-    async def _lost(self, package: MirrorPackage) -> None:
+    async def lost(self, package: MirrorPackage) -> None:
         """The store does not have what the row says: fetch it anew."""
         async with self._db.uow() as uow:
             row = await uow.run(lambda session: session.get(MirrorPackage, package.id, with_for_update=True))

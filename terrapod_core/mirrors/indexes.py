@@ -12,7 +12,7 @@ from terrapod_core.db import Database
 from terrapod_core.errors import NotFound, TerrapodError
 from terrapod_core.mirrors import queries
 from terrapod_core.mirrors.flights import Flights
-from terrapod_core.mirrors.models import MirrorIndex, key_of
+from terrapod_core.mirrors.models import IndexState, MirrorIndex, key_of
 from terrapod_core.mirrors.upstreams import Sealed, Upstreams, UpstreamTrouble
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.plugin import Index, Offered, Source
@@ -37,8 +37,16 @@ class Indexes:
         What is known is told at once, and when it is old its upstream is asked meanwhile, for the next one who wants to know. Only who
         asks for what nothing is known of waits. Raises `NotFound` (also `Sealed`) and `UpstreamTrouble`.
         """
+        state = await self.state(source)
+        if isinstance(state, MirrorIndex):
+            return state
         known = await self._db.read(lambda session: queries.index(session, source))
-        if known is not None and known.versions:
+        return known if known is not None else await self.ask(source)
+
+    async def state(self, source: Source) -> IndexState | MirrorIndex:
+        """The same, where its revision is enough."""
+        known = await self._db.look_up(queries.INDEX_STATE, source=key_of(source))
+        if known is not None and known.revision > 0:
             if not self._upstreams.sealed and self._is_old(known):
                 self._refresh(source)
             return known
@@ -56,7 +64,7 @@ class Indexes:
         """Ask nobody any more."""
         await self._asking.close()
 
-    def _is_old(self, known: MirrorIndex) -> bool:
+    def _is_old(self, known: IndexState) -> bool:
         fresh = self._missing if known.is_missing or known.failed_at is not None else self._fresh
         return self._db.clock.now() - max(known.checked_at, known.failed_at or known.checked_at) >= fresh
 

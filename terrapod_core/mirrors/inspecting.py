@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import zipfile
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +14,7 @@ from terrapod_core.mirrors.spool import PIECE, Spool
 from terrapod_core.mirrors.upstreams import UpstreamTrouble
 from terrapod_core.packages.zips import PackageLimits, dirhash
 from terrapod_core.plugin import ModuleSource, Source
-from terrapod_core.tarballs import ArchiveInspector, ArchiveLimits
+from terrapod_core.tarballs import ArchiveInspector, ArchiveLimits, Entry
 
 LIMITS: Final = PackageLimits(entries=100_000)
 MODULE_LIMITS: Final = ArchiveLimits(entries=100_000, unpacked_bytes=2 << 30)
@@ -24,6 +26,8 @@ class Found:
 
     h1: str | None
     """`None` for what is no zip."""
+    top: str = ""
+    """The one folder that everything is in; empty when there is none, or several."""
 
 
 async def inspected(source: Source, package: MirrorPackage, spool: Spool, name: str) -> Found:
@@ -43,13 +47,48 @@ async def inspected(source: Source, package: MirrorPackage, spool: Spool, name: 
 
 def _looked_through(source: Source, filename: str, spool: Spool) -> Found:
     spool.file.seek(0)
-    if not isinstance(source, ModuleSource) or filename.endswith(".zip"):
+    if not isinstance(source, ModuleSource):
         return Found(dirhash(spool.file, LIMITS))
-    inspector = ArchiveInspector(MODULE_LIMITS)
+    tops: set[str] = set()
+    if filename.endswith(".zip"):
+        h1 = dirhash(spool.file, LIMITS)
+        with zipfile.ZipFile(spool.file) as archive:
+            tops = {_top(each) for each in archive.namelist()}
+        return Found(h1, _only(tops))
+
+    def noted(entry: Entry) -> bool:
+        tops.add(_top(entry.path.decode(errors="replace")))
+        return False  # its content is not wanted
+
+    inspector = ArchiveInspector(MODULE_LIMITS, "module", noted)
     while piece := spool.file.read(PIECE):
         inspector.feed(piece)
     inspector.finish()
-    return Found(None)
+    return Found(None, _only(tops))
+
+
+def _top(path: str) -> str:
+    first, slash, _ = path.removeprefix("./").partition("/")
+    return first if slash else ""
+
+
+def _only(tops: set[str]) -> str:
+    return next(iter(tops)) if len(tops) == 1 else ""
+
+
+def rooted(root: str, found: Found, name: str) -> str:
+    """Where the module is in its archive, `*` replaced by the folder's name: terraform 1.11 knows no `*` there.
+
+    Raises `UpstreamTrouble` when there is not one folder at the top.
+    """
+    first, slash, rest = root.partition("/")
+    if first != "*":
+        return root
+    if not re.fullmatch(r"[\w.+-]+", found.top, re.ASCII):
+        raise _refused(
+            name, "it has not one folder at its top, of a name that terraform can ask for, in which its registry says the module is"
+        )
+    return found.top + slash + rest
 
 
 def _refused(name: str, why: str) -> UpstreamTrouble:

@@ -79,6 +79,33 @@ class MirrorRelease(Base):
     ascii_armor: Mapped[str | None]
     """The key that made it."""
     created_at: Mapped[datetime]
+    revision: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """Raised with every change of what clients are told of its files."""
+
+
+class IndexState(Base):
+    """What every request for a list of versions looks at: the row without the list."""
+
+    __table__ = MirrorIndex.__table__
+    __mapper_args__ = {"include_properties": ["source", "revision", "checked_at", "is_missing", "failed_at"]}
+
+    source: Mapped[str]
+    revision: Mapped[int]
+    checked_at: Mapped[datetime]
+    is_missing: Mapped[bool]
+    failed_at: Mapped[datetime | None]
+
+
+class ReleaseState(Base):
+    """Likewise of a version: the row without sums and key."""
+
+    __table__ = MirrorRelease.__table__
+    __mapper_args__ = {"include_properties": ["id", "source", "version", "revision"]}
+
+    id: Mapped[str]
+    source: Mapped[str]
+    version: Mapped[str]
+    revision: Mapped[int]
 
 
 class MirrorPackage(Base):
@@ -102,7 +129,7 @@ class MirrorPackage(Base):
     h1: Mapped[str | None]
     """Of a provider, once its zip was here; likewise for ever."""
     root: Mapped[str] = mapped_column(default="")
-    """`Package.root` of a module."""
+    """`Package.root` of a module, a `*` replaced by the folder's name once it is known."""
     size: Mapped[int | None] = mapped_column(BigInteger)
     object_key: Mapped[str | None]
     """Where its bytes lie; `None` while they are not here."""

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
+from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, PageRequest
-from terrapod_core.mirrors.models import MirrorIndex, MirrorKey, MirrorPackage, MirrorRelease, MirrorWarming, key_of, source_of
+from terrapod_core.mirrors.models import (
+    IndexState,
+    MirrorIndex,
+    MirrorKey,
+    MirrorPackage,
+    MirrorRelease,
+    MirrorWarming,
+    ReleaseState,
+    key_of,
+    source_of,
+)
 from terrapod_core.plugin import Platform, Source
+
+INDEX_STATE: Final = LookUp(IndexState, select(IndexState).where(IndexState.source == bindparam("source")))
+RELEASE_STATE: Final = LookUp(
+    ReleaseState, select(ReleaseState).where(ReleaseState.source == bindparam("source"), ReleaseState.version == bindparam("version"))
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,23 @@ def package(session: Session, release_id: str, platform: Platform | None) -> Mir
 def package_by_id(session: Session, package_id: str) -> MirrorPackage | None:
     """One file, by its id."""
     return session.get(MirrorPackage, package_id)
+
+
+def release_of_package(session: Session, package_id: str) -> tuple[MirrorRelease, MirrorPackage] | None:
+    """A file, by its id, and the release that it belongs to."""
+    query = select(MirrorRelease, MirrorPackage).join(MirrorPackage, MirrorPackage.release_id == MirrorRelease.id)
+    found = session.execute(query.where(MirrorPackage.id == package_id)).one_or_none()
+    return (found[0], found[1]) if found is not None else None
+
+
+def release_by_id(session: Session, release_id: str) -> MirrorRelease | None:
+    """What was verified of a version, by its id."""
+    return session.get(MirrorRelease, release_id)
+
+
+def raise_revision(session: Session, release_id: str) -> None:
+    """Clients are told something else of a release's files from now on."""
+    session.execute(update(MirrorRelease).where(MirrorRelease.id == release_id).values(revision=MirrorRelease.revision + 1))
 
 
 def keys(session: Session, scope: str) -> Sequence[MirrorKey]:

@@ -20,7 +20,7 @@ from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Invalid, NotFound
 from terrapod_core.mirrors import queries
 from terrapod_core.mirrors.flights import Flights
-from terrapod_core.mirrors.models import MirrorKey, MirrorPackage, MirrorRelease, key_of
+from terrapod_core.mirrors.models import MirrorKey, MirrorPackage, MirrorRelease, key_of, source_of
 from terrapod_core.mirrors.upstreams import Upstreams, UpstreamTrouble, named
 from terrapod_core.packages import openpgp
 from terrapod_core.packages.files import platform_of
@@ -59,6 +59,14 @@ class Releases:
         """What is known of a version; nobody is asked."""
         return await self._db.read(lambda session: _read(session, source, version))
 
+    async def of_package(self, package_id: str) -> tuple[Release, MirrorPackage]:
+        """A file by its id, with its release. Raises `NotFound` when it was removed."""
+        found = await self._db.read(lambda session: queries.release_of_package(session, package_id))
+        if found is None:
+            raise NotFound("the package was removed from the cache; ask for its version again")
+        row, package = found
+        return Release(source_of(row.source), row, [package]), package
+
     async def of(self, source: Source, version: str, platform: Platform | None) -> Release:
         """A version, with this platform among its files. What is not known yet is asked for and verified.
 
@@ -95,6 +103,7 @@ class Releases:
                     await self._pin(uow, source, key)
                 if row.sums is None and package.sums is None:
                     await _add_unsigned(uow, row, platform, package, now)
+                    row.revision += 1
                 await uow.commit()
         except IntegrityError:
             pass  # another process was quicker; what it wrote down was verified too

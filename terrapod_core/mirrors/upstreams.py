@@ -13,8 +13,10 @@ from typing import Final
 
 import structlog
 
-from terrapod_core.errors import BadGateway, NotFound, TerrapodError
+from terrapod_core.errors import NotFound, TerrapodError
+from terrapod_core.mirrors.troubles import Sealed, Troubles, UpstreamTrouble
 from terrapod_core.plugin import (
+    EngineSource,
     Index,
     ModuleSource,
     OutgoingError,
@@ -27,19 +29,13 @@ from terrapod_core.plugin import (
     UpstreamMissing,
 )
 
+__all__ = ["Sealed", "UpstreamTrouble", "Upstreams", "named", "told"]
+
 PACKAGE_SECONDS: Final = 60.0
 """How long an upstream's word on where a package is counts: between asking for its sums and fetching it."""
 MOST_PACKAGES: Final = 1000
 
 log = structlog.get_logger("terrapod.mirrors")
-
-
-class Sealed(NotFound):
-    """Nobody is asked: the setting says so."""
-
-
-class UpstreamTrouble(BadGateway):
-    """The upstream of an address did not bring what it should."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +44,17 @@ class Upstreams:
 
     mirrors: Mapping[str, RegistryMirror]
     sealed: bool
+    own: frozenset[str] = frozenset()
+    """The hosts that are this server itself, as they are in addresses."""
+    troubles: Troubles = field(default_factory=Troubles, repr=False)
     _packages: dict[tuple[Source, str, Platform | None], tuple[float, Package]] = field(default_factory=dict, repr=False)
 
     def of(self, source: Source) -> RegistryMirror:
         """The plugin that answers for this address. Raises `NotFound` that says which hosts are mirrored."""
+        if not isinstance(source, EngineSource) and source.host in self.own:
+            raise NotFound(
+                f"{source.host} is this server itself, which does not mirror what it publishes: terraform asks it for that without a mirror"
+            )
         for _, mirror in sorted(self.mirrors.items()):
             if mirror.serves(source):
                 return mirror
@@ -63,7 +66,7 @@ class Upstreams:
     @property
     def hosts(self) -> Sequence[str]:
         """The registry hosts that are mirrored, in their order of letters."""
-        return sorted({host for mirror in self.mirrors.values() for host in mirror.hosts()})
+        return sorted({host for mirror in self.mirrors.values() for host in mirror.hosts()} - self.own)
 
     def refuse_if_sealed(self, what: str) -> None:
         """Raise `Sealed` when no upstream may be asked. `what` is what is missing: `version 1.2.0 of …`."""
@@ -77,7 +80,7 @@ class Upstreams:
         """What the upstream has; `None` when that is as it was. Raises `Sealed`, `NotFound` or `UpstreamTrouble`."""
         self.refuse_if_sealed(f"the list of versions of {source}")
         mirror = self.of(source)
-        with told(source, mirror.name):
+        with self.troubles.of(source), told(source, mirror.name):
             return await mirror.index(source, validator)
 
     async def package(self, source: Source, version: str, platform: Platform | None) -> Package:
@@ -88,7 +91,7 @@ class Upstreams:
             return known
         self.refuse_if_sealed(named(source, version, platform))
         mirror = self.of(source)
-        with told(source, mirror.name):
+        with self.troubles.of(source, version, platform), told(source, mirror.name):
             package = await mirror.package(source, version, platform)
         while len(self._packages) >= MOST_PACKAGES:
             del self._packages[next(iter(self._packages))]

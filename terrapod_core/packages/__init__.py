@@ -5,4 +5,5 @@ files     what the files of a release are called
 zips      looks into the zip of a provider
 sums      reads and writes `SHA256SUMS`
 openpgp   keys and detached signatures, as terraform uses them
+protocol  the documents in which terraform reads about them
 """

@@ -174,6 +174,8 @@ class Material:
     variables: tuple[Variable, ...]
     environment: tuple[Variable, ...]
     engine_access: EngineAccess | None
+    mirrored_hosts: tuple[str, ...]
+    """Registries whose providers and modules the server has, as they are in addresses: the engine asks it for them."""
     has_state: bool
     structured: bool
     """Whether the log shall be the engine's JSON lines."""
@@ -215,6 +217,7 @@ class Material:
             variables=tuple(_variable(item) for item in document.get("variables") or ()),
             environment=tuple(_variable(item) for item in document.get("environment") or ()),
             engine_access=EngineAccess.parse(document["engine-access"]) if document.get("engine-access") else None,
+            mirrored_hosts=tuple(_host(each) for each in document.get("mirrored-hosts") or ()),
             has_state=document.get("state") is not None,
             structured=bool(document.get("structured-output", False)),
             plan_digest=document.get("plan-digest"),
@@ -222,6 +225,12 @@ class Material:
             limits=_limits(document.get("limits") or {}),
             traceparent=_traceparent(document.get("traceparent")),
         )
+
+
+def _host(value: object) -> str:
+    if not isinstance(value, str) or not _HOST.fullmatch(value):
+        raise ValueError(f"no host: {value!r}")
+    return value.lower()
 
 
 def _traceparent(value: object) -> str | None:

@@ -23,7 +23,7 @@ from .log import PhaseLog
 from .loopback import LoopbackBackend
 from .masking import Masker, secrets_of
 from .notes import note
-from .order import Material, Order
+from .order import EngineAccess, Material, Order
 from .process import capture, stream
 from .results import Counts, StructuredTally, Tally
 from .room import Room, SandboxedRoom
@@ -134,7 +134,7 @@ class Phase:
             os.environ, home=seen(self.layout.home), temporary=self.room.temporary, cli_config=seen(self.layout.cli_config)
         )
         access = self.material.engine_access
-        passed, self._notes = environment.of_workspace(self.material.environment, self.order.url, access.hosts if access else ())
+        passed, self._notes = environment.of_workspace(self.material.environment, self.order.url, self._token_hosts(access))
         if (self.material.transport or self.order.transport) == "file":
             self.state_file = StateFile(self.layout.engine / "terraform.tfstate", self.keeper)
             backend = {}
@@ -149,6 +149,10 @@ class Phase:
                 self.layout.trust.mkdir(mode=0o700)
                 workdir.write_new(self.layout.trust / "server.pem", self.order.certificate)
                 self.env |= environment.trusting(self.env, seen(self.layout.trust))
+
+    def _token_hosts(self, access: EngineAccess | None) -> tuple[str, ...]:
+        """The hosts to which the engine shows its own token, and no other."""
+        return (*access.hosts, *self.material.mirrored_hosts) if access is not None else ()
 
     def gather(self) -> None:
         """Fetch and unpack what the phase works on, while the engine is looked for; then make the directory ready."""
@@ -176,7 +180,15 @@ class Phase:
             config = workdir.cli_config(place / workdir.VENDORED, addresses)
         workdir.write_new(self.layout.cli_config, config)
         if self.material.engine_access is not None:
-            workdir.write_engine_config(self.layout.engine_config, config, self.material.engine_access)
+            access = self.material.engine_access
+            mirrored = self.material.mirrored_hosts
+            workdir.write_engine_config(self.layout.engine_config, config, access, mirrored, self._mirror_url(access))
+
+    def _mirror_url(self, access: EngineAccess) -> str:
+        """Where the engine reaches the server: as this program does, unless that is by a certificate whose name may be another."""
+        if self.order.certificate is None:
+            return self.order.url
+        return next((base or f"https://{host}" for host, base in access.hosts.items()), self.order.url)
 
     def _give(self) -> None:
         """From here on what the engine may read and write is the engine's."""

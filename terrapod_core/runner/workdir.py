@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,9 @@ SERVICES = {
     "providers.v1": "/api/v2/registry/providers/",
 }
 """What terraform asks a server for, as its discovery document says: the cloud block, the backend `remote`, its provider, the registry."""
+
+MIRRORS = {"providers.v1": "/v1/providers/", "modules.v1": "/v1/modules/"}
+"""Where the server has what others publish; the host of their registry follows."""
 
 _ADDRESS_PART = re.compile(r"[\w.-]+(:\d+)?")
 _IDENTIFIER = re.compile(r"[^\W\d][\w-]*")
@@ -151,18 +154,32 @@ def vendored_addresses(place: Path) -> list[str]:
     return ["/".join(parts) for parts in found if all(map(_ADDRESS_PART.fullmatch, parts))]
 
 
-def write_engine_config(path: Path, config: str, access: EngineAccess) -> None:
-    """Write the CLI configuration with which the engine may read state from the server, by any of the server's names.
+def write_engine_config(path: Path, config: str, access: EngineAccess, mirrored: Iterable[str] = (), server: str = "") -> None:
+    """Write the CLI configuration with which the engine may read state from the server, by any of the server's names, and gets the
+    providers and modules of the registries `mirrored` at `server`, the address of the server for that.
 
     Not by an environment variable: its name could hold no port, and every program that the engine starts would inherit it.
     """
     blocks = [config]
     for host, base in access.hosts.items():
-        blocks.append(f"credentials {quoted(host)} {{\n  token = {quoted(access.token)}\n}}\n")
+        blocks.append(_credentials_block(host, access.token))
         if base is not None:
-            services = "".join(f"    {quoted(service)} = {quoted(base + path)}\n" for service, path in SERVICES.items())
-            blocks.append(f"host {quoted(host)} {{\n  services = {{\n{services}  }}\n}}\n")
+            blocks.append(_host_block(host, {service: base + path for service, path in SERVICES.items()}))
+    for host in mirrored:
+        if host not in access.hosts:
+            # terraform shows the token of the host that a source names, wherever its services are.
+            blocks.append(_credentials_block(host, access.token))
+            blocks.append(_host_block(host, {service: f"{server}{path}{host}/" for service, path in MIRRORS.items()}))
     write_new(path, "\n".join(blocks))
+
+
+def _credentials_block(host: str, token: str) -> str:
+    return f"credentials {quoted(host)} {{\n  token = {quoted(token)}\n}}\n"
+
+
+def _host_block(host: str, services: Mapping[str, str]) -> str:
+    lines = "".join(f"    {quoted(service)} = {quoted(url)}\n" for service, url in services.items())
+    return f"host {quoted(host)} {{\n  services = {{\n{lines}  }}\n}}\n"
 
 
 def remove(path: Path) -> None:

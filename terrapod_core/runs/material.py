@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -42,7 +42,9 @@ class Materials:
         project_name: ProjectName,
         tokens: PhaseTokens,
         engines: EnginesOffered,
+        mirrored: Sequence[str] = (),
     ) -> None:
+        """`mirrored` are the registry hosts whose providers and modules runs are given by this server."""
         self._variables = variables
         self._states = states
         self._keyring = keyring
@@ -50,6 +52,7 @@ class Materials:
         self._project_name = project_name
         self._tokens = tokens
         self._engines = engines
+        self._mirrored = list(mirrored)
 
     async def refusal(self, uow: UnitOfWork, run: Run, workspace: Workspace, phase: Phase) -> str | None:
         """Why a phase must not begin: its configuration or its plan is gone, or the state has moved since; `None` when it may."""
@@ -107,6 +110,7 @@ class Materials:
             "variables": variables,
             "environment": environment,
             "engine-access": {"token": self._tokens.issue_engine(claim), "urls": addresses(self._settings)},
+            "mirrored-hosts": self._mirrored,
             "state": state,
             "structured-output": phase.structured_output,
             "plan-digest": plan.plan_file_digest if phase.kind == "apply" else None,

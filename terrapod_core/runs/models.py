@@ -183,6 +183,8 @@ class Phase(Base):
     """When retention removed the plan file, the plan's JSON and the schemas."""
     report_digest: Mapped[str | None]
     """SHA-256 of the accepted report, so that its repetition is recognised."""
+    mirror_failure: Mapped[str | None]
+    """What a mirror of this server refused or could not bring while the phase went on, in a sentence; the last of them."""
 
     @property
     def is_final(self) -> bool:

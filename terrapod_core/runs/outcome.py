@@ -13,7 +13,7 @@ from terrapod_core.authz import SYSTEM, Actor, Authorizer, Permission
 from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Invalid
 from terrapod_core.metrics.definitions import PHASE_SECONDS, RUNNERS_LOST
-from terrapod_core.runs import queue, tracing
+from terrapod_core.runs import mirror_failures, queue, tracing
 from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
@@ -85,7 +85,7 @@ class Outcomes:
         elif report.status == "canceled" or stopped:
             await self._ended(uow, workspace, run, phase, RunStatus.CANCELED, report.message)
         else:
-            await self._ended(uow, workspace, run, phase, RunStatus.ERRORED, report.message)
+            await self._ended(uow, workspace, run, phase, RunStatus.ERRORED, report.message, line=mirror_failures.said(phase))
 
     async def failed(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, why: str) -> None:
         """End a phase that could not begin; the reason goes into its log, where people look."""

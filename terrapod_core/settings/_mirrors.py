@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -24,7 +25,20 @@ class Mirrors:
         300, "How long a list of versions is told without asking its upstream; after that it is told once more while it is asked."
     )
     missing_seconds: Annotated[int, Meta(ge=0)] = setting(60, "How long what an upstream does not have is not asked for again.")
+    failed_seconds: Annotated[int, Meta(ge=0)] = setting(
+        5, "How long an upstream that failed is not asked for the same again; one that was slow to fail, for nothing else either."
+    )
     package_bytes: Positive = setting(GiB, "The largest package that is fetched.")
     new_keys: bool = setting(
         False, "Whether a key that signs a namespace's packages may be followed by another without being accepted by an operator."
     )
+    lock_platforms: tuple[str, ...] = setting(
+        ("linux_amd64", "linux_arm64", "darwin_arm64", "windows_amd64"),
+        "Platforms of which a provider's zips are fetched in the background once somebody asked for one of its versions, so that "
+        "`terraform providers lock` finds their hashes here. None: what nobody asks for is not fetched.",
+    )
+
+    def __post_init__(self) -> None:
+        wrong = [each for each in self.lock_platforms if not re.fullmatch(r"[a-z0-9]{1,32}_[a-z0-9]{1,32}", each)]
+        if wrong:
+            raise ValueError(f"lock_platforms must be platforms as linux_amd64, not {wrong[0]}")

@@ -39,7 +39,9 @@ class Purpose(StrEnum):
     PROVIDER_SUMS_DOWNLOAD = "provider_sums_download"
     PROVIDER_SIGNATURE_DOWNLOAD = "provider_signature_download"
     PROVIDER_DOWNLOAD = "provider_download"
-    ENGINE_DOWNLOAD = "engine_download"
+    MIRRORED_DOWNLOAD = "mirrored_download"
+    MIRRORED_SUMS_DOWNLOAD = "mirrored_sums_download"
+    MIRRORED_SIGNATURE_DOWNLOAD = "mirrored_signature_download"
 
 
 _PURPOSES: Final[dict[int, Purpose]] = {
@@ -59,7 +61,9 @@ _PURPOSES: Final[dict[int, Purpose]] = {
     24: Purpose.PROVIDER_SUMS_DOWNLOAD,
     25: Purpose.PROVIDER_SIGNATURE_DOWNLOAD,
     26: Purpose.PROVIDER_DOWNLOAD,
-    31: Purpose.ENGINE_DOWNLOAD,
+    32: Purpose.MIRRORED_DOWNLOAD,
+    33: Purpose.MIRRORED_SUMS_DOWNLOAD,
+    34: Purpose.MIRRORED_SIGNATURE_DOWNLOAD,
 }
 """Numbers are written into tokens that are out there: add, never reuse."""
 _METHODS: Final[dict[int, str]] = {1: "GET", 2: "PUT", 3: "POST"}

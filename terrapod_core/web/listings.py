@@ -9,7 +9,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
+
+Revision: TypeAlias = int | str
+"""Another one is another document; a text where more than a row's number decides."""
 
 MOST_BYTES: Final = 32 << 20
 """Kept by one process."""
@@ -20,11 +23,11 @@ class Listings:
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
-        self._kept: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Revision, bytes]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, item_id: str, revision: int) -> bytes | None:
+    def get(self, item_id: str, revision: Revision) -> bytes | None:
         """The document of this revision, if it is kept."""
         with self._lock:
             kept = self._kept.get(item_id)
@@ -33,7 +36,7 @@ class Listings:
             self._kept.move_to_end(item_id)
             return kept[1]
 
-    def made(self, item_id: str, revision: int, make: Callable[[], bytes]) -> bytes:
+    def made(self, item_id: str, revision: Revision, make: Callable[[], bytes]) -> bytes:
         """What is kept, else what `make` gives, kept from now on in the place of another revision.
 
         The revision is read before what `make` reads, or in the same statement: a change in between makes the document newer than
@@ -57,6 +60,6 @@ class Listings:
             self._bytes -= len(old[1])
 
 
-def etag(item_id: str, revision: int) -> str:
+def etag(item_id: str, revision: Revision) -> str:
     """What a client that has the document names it by."""
     return f"{item_id}.{revision}"

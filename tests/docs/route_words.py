@@ -317,6 +317,26 @@ SECTIONS: Final = (
         },
     ),
     Section(
+        "Mirrors",
+        "/v1",
+        f"{TOKEN} What terraform asks at `init`, and a run's terraform may too. "
+        "[How it is set up](../how-to/mirror-providers-and-modules.md).",
+        {
+            "GET /providers/{hostname}/{namespace}/{type_name}/index.json": "The versions, by the network mirror protocol.",
+            "GET /providers/{hostname}/{namespace}/{type_name}/{version}.json": (
+                "Where the zip of each platform is, with `zh:` of all that are signed and `h1:` of all that were here."
+            ),
+            "GET /providers/{hostname}/{namespace}/{type_name}/versions": "The versions, by the registry protocol.",
+            "GET /providers/{hostname}/{namespace}/{type_name}/{version}/download/{os}/{arch}": (
+                "Where the zip, its sums and their signature are, and the key that made it, by the registry protocol."
+            ),
+            "GET /modules/{hostname}/{namespace}/{name}/{provider}/versions": "The versions, by the registry protocol.",
+            "GET /modules/{hostname}/{namespace}/{name}/{provider}/{version}/download": (
+                "204 with the archive's link as `X-Terraform-Get`; 424 with the reason, as text, when it cannot be had."
+            ),
+        },
+    ),
+    Section(
         "What is in a module",
         "/api/registry/v1/modules",
         TOKEN,

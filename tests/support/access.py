@@ -307,6 +307,11 @@ _MODULE_CHANGE = wire.document("registry-modules", labels={"walk": "yes"})
 _VERSIONS = [wire.document("registry-module-versions", version=f"{number}.0.0") for number in (2, 3, 4)]
 """For the paths that make one: a number is given once."""
 _DEPRECATION = wire.document("registry-module-versions", deprecation={"reason": "text"})
+_MIRRORED: Final = SignedIn("what mirrors have is nobody's secret", engine=True)
+_MIRRORED_PROVIDER: Final = "/v1/providers/<hostname>/<namespace>/<type_name>"
+_OF_A_MIRRORED_PROVIDER: Final = ("index.json", "<version>.json", "versions", "<version>/download/<os>/<arch>")
+_MIRRORED_MODULE: Final = "/v1/modules/<hostname>/<namespace>/<name>/<provider>"
+_OF_A_MIRRORED_MODULE: Final = ("versions", "<version>/download")
 _OF_A_PROVIDER: Final = tuple(f"/api/v2/organizations/<org>/registry-providers/{private}<namespace>/<name>" for private in ("", "private/"))
 _GPG_KEYS: Final = "/api/registry/private/v2/gpg-keys"
 _PROVIDER = wire.document("registry-providers", name="of-{name}")
@@ -498,6 +503,9 @@ TABLE: Final[dict[str, Row]] = {
     "POST /api/v2/listeners/<listener_id>/renew": Row(Listening("by its own signature, with an expired certificate too"), {}),
     "GET /api/v2/listeners/<listener_id>/runs/next": Row(Listening("by its own signature")),
     "PATCH /api/v2/listeners/<listener_id>/runs/<run_id>": Row(Listening("by its own signature, about what it was given"), {}),
+    # -- mirrors of others' registries
+    **{f"GET {_MIRRORED_PROVIDER}/{path}": Row(_MIRRORED) for path in _OF_A_MIRRORED_PROVIDER},
+    **{f"GET {_MIRRORED_MODULE}/{path}": Row(_MIRRORED) for path in _OF_A_MIRRORED_MODULE},
     # -- the registry
     "GET /api/v2/organizations/<org>/registry-modules": Row(SignedIn("those they may read")),
     "POST /api/v2/organizations/<org>/registry-modules": Row(NewName(), _MODULE),
@@ -792,6 +800,8 @@ LATER: Final[dict[str, str]] = {
     "GET /api/v2/admin/mirror-keys/offered": "nothing of registry.example.com/acme was ever asked for",
     "POST /api/v2/admin/mirror-keys": "nothing of registry.example.com/acme was ever asked for",
     "DELETE /api/v2/admin/mirror-keys/<key_id>": "there is no key",
+    **{f"GET {_MIRRORED_PROVIDER}/{path}": "registry.invalid is not mirrored here" for path in _OF_A_MIRRORED_PROVIDER},
+    **{f"GET {_MIRRORED_MODULE}/{path}": "registry.invalid is not mirrored here" for path in _OF_A_MIRRORED_MODULE},
     "GET /api/v2/auth/callback": "begun in another browser or too long ago",
     "POST /api/v2/auth/callback": "begun in another browser or too long ago",
     "POST /api/v2/auth/logout": "you show an API token, not a session",

@@ -1,55 +1,80 @@
-"""Servers whose caches are filled from the local upstream, and that find no engine anywhere else."""
+"""People whose terraform gets providers and modules from a server's mirrors, and the settings with which the server has them."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
+from tests.support.real_provider import configuration
 from tests.support.server import Server
-from tests.support.upstream import Upstream, publisher
+from tests.support.tf import Terraform
+from tests.support.upstream import Upstream
+
+REGISTRY = "registry.example.com"
+"""What configurations call the upstream. A host with a port would do for modules and for the registry protocol, and not for the network
+mirror protocol: terraform 1.11 takes `localhost:8443/acme/fake/index.json` for a URL with the scheme `localhost`."""
+
+LOCK_FILE = ".terraform.lock.hcl"
 
 
-def engine_settings(up: Upstream, directory: Path) -> dict[str, str]:
-    """With which a server takes engines from the upstream; its publisher's key is the one that may sign."""
-    directory.mkdir(parents=True, exist_ok=True)
-    key = directory / "publisher.asc"
-    key.write_text(publisher().armor)
+def settings_of(up: Upstream) -> dict[str, str]:
+    """With which a server mirrors this upstream, and forgets failures at once."""
     return {
         **up.settings,
-        "MIRRORS__ENGINES": "true",
-        "MIRROR__HASHICORP__URL": up.url,
-        "MIRROR__HASHICORP__SIGNED_BY": str(key),
-        "MIRROR__OPENTOFU__INDEX_URL": f"{up.url}/tofu/api.json",
-        "MIRROR__OPENTOFU__DOWNLOAD_URL": f"{up.url}/opentofu/opentofu/releases/download",
-        "MIRROR__OPENTOFU__SIGNED_BY": str(key),
+        "MIRROR__REGISTRY__HOSTS": REGISTRY,
+        "MIRROR__REGISTRY__ADDRESSES": f"{REGISTRY}={up.url}",
+        "MIRROR__REGISTRY__ARCHIVE_HOSTS": up.host,
+        "MIRRORS__FAILED_SECONDS": "0",
+        "MIRRORS__MISSING_SECONDS": "0",
     }
 
 
-@contextmanager
-def without_engines(server: Server) -> Iterator[Server]:
-    """The server, started where `PATH` has no engine, and nothing but bubblewrap; gone at the end."""
-    nothing = server.directory / "no-programs"
-    nothing.mkdir(exist_ok=True)
-    bubblewrap = shutil.which("bwrap")
-    if bubblewrap is not None and not (nothing / "bwrap").exists():
-        (nothing / "bwrap").symlink_to(bubblewrap)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", str(nothing))
-        try:
-            server.start()
-        except BaseException:
-            server.close()
-            raise
-    try:
-        yield server
-    finally:
-        server.close()
+class Client(Terraform):
+    """One person with the block that the documentation hands out: providers by the network mirror, modules by a `host` block."""
+
+    def __init__(self, program: Path, directory: Path, server: Server) -> None:
+        super().__init__(program, directory, server)
+        modules = services({"modules.v1": f"{server.url}/v1/modules/{REGISTRY}/"}, server.token)
+        installation = f'provider_installation {{\n  network_mirror {{\n    url = "{self.mirror}"\n  }}\n}}\n'
+        self.configuration.write_text(self.configuration.read_text() + modules + installation)
+
+    @property
+    def mirror(self) -> str:
+        """The URL of the network mirror."""
+        return f"{self.server.url}/v1/providers/"
+
+    def uses_provider(self, version: str = "1.0.0") -> Client:
+        """Write a configuration that uses the upstream's provider."""
+        self.write(configuration(f"{REGISTRY}/acme/fake", version))
+        return self
+
+    def uses_module(self, version: str = "1.0.0", module: str = "acme/pet/null", part: str = "") -> Client:
+        """Write a configuration that calls a module of the upstream."""
+        self.write(called(version, module, part), "module.tf")
+        return self
+
+    def hashes(self) -> tuple[set[str], set[str]]:
+        """The `h1:` and the `zh:` hashes of the lock file."""
+        locked = (self.directory / LOCK_FILE).read_text()
+        return set(re.findall(r'"(h1:[^"]+)"', locked)), set(re.findall(r'"(zh:[^"]+)"', locked))
 
 
-def mirrored(up: Upstream, directory: Path, settings: Mapping[str, str] | None = None) -> Server:
-    """A server of that kind, not started yet."""
-    return Server(directory, settings={**engine_settings(up, directory), **(settings or {})})
+def services(at: Mapping[str, str], token: str) -> str:
+    """The blocks by which terraform finds services of the upstream's registry elsewhere, and shows a token there."""
+    lines = "".join(f'    "{service}" = "{url}"\n' for service, url in at.items())
+    return f'host "{REGISTRY}" {{\n  services = {{\n{lines}  }}\n}}\ncredentials "{REGISTRY}" {{\n  token = "{token}"\n}}\n'
+
+
+def called(version: str = "1.0.0", module: str = "acme/pet/null", part: str = "") -> str:
+    """A call of a module of the upstream."""
+    output = "version" if not part else "small"
+    return f"""
+module "pet" {{
+  source  = "{REGISTRY}/{module}{part}"
+  version = "{version}"
+}}
+output "pet" {{
+  value = module.pet.{output}
+}}
+"""

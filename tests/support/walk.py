@@ -84,7 +84,10 @@ class Walk:
             "version_id": versions, "code": "state-diverged",
             "output_id": world.output, "token_id": world.token, "team_id": "team-1", "action": "cancel", "token": "x" * 40,
         }  # fmt: skip
-        if "/registry-providers" in path or "/registry/providers" in path or "/gpg-keys" in path:
+        if path.startswith("/v1/"):
+            named |= {"hostname": "registry.invalid", "namespace": "acme", "name": "pet", "provider": "null", "type_name": "fake"}
+            named |= {"version": "1.0.0", "os": "linux", "arch": "amd64"}
+        elif "/registry-providers" in path or "/registry/providers" in path or "/gpg-keys" in path:
             named |= {"provider_id": world.provider, "namespace": "default", "name": world.provider_name, "version": "1.0.0"}
             named |= {"os": "linux", "arch": "amd64", "key_id": world.gpg_key}
         elif "/registry" in path:

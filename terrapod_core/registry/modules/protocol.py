@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy.orm import Session
 
 from terrapod_core.accounts import User
@@ -13,6 +12,7 @@ from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.db import Database
 from terrapod_core.errors import NotFound
+from terrapod_core.packages.protocol import archive_address, module_versions
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry import lifecycle
 from terrapod_core.registry.door import Door
@@ -80,8 +80,7 @@ class ModuleProtocol:
         found = await self._door.db.read(read)
         expires = self._door.db.clock.now() + DOWNLOAD_LIFE
         path = self._capabilities.url_path(Purpose.MODULE_DOWNLOAD, "GET", found.id, expires=expires, subject=subject_of(actor))
-        # The query says what comes there; behind the two slashes stands where in it the module is.
-        return f"{path}//{found.wrapper}?archive=tar.gz" if found.wrapper else f"{path}?archive=tar.gz"
+        return archive_address(path, "tar.gz", found.wrapper or "")
 
     async def archived(self, version_id: str) -> ModuleVersion:
         """A version whose archive may be sent to whoever has shown the link that `download_link` gave.
@@ -110,4 +109,4 @@ def _document(session: Session, module: Module) -> bytes:
         said = version.deprecation
         mark = {"deprecation": {"reason": said["reason"], "link": said["link"] or ""}} if said is not None else {}
         shown.append({"version": version.version, **mark})
-    return msgspec.json.encode({"modules": [{"source": module.address, "versions": shown}]})
+    return module_versions(module.address, shown)

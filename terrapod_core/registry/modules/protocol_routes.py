@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from terrapod_core.errors import Gone
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.web import Web
+from terrapod_core.web.documents import JSON, listed
 from terrapod_core.web.listings import etag
 
-JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 BASE: Final = "/registry/modules/<namespace>/<name>/<provider>"
 
@@ -47,11 +47,7 @@ def routes(protocol: ModuleProtocol, web: Web) -> Blueprint:
     @modules.get(f"{BASE}/versions")
     async def list_module_versions(namespace: str, name: str, provider: str) -> Response:
         document, module = await protocol.versions(await web.actor(engine=True), Address(namespace, name, provider))
-        tag = etag(module.id, module.revision)
-        headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
-        if request.if_none_match.contains_weak(tag):
-            return Response(b"", status=304, headers=headers, content_type=JSON)
-        return Response(document, headers=headers, content_type=JSON)
+        return listed(document, etag(module.id, module.revision))
 
     @modules.get(f"{BASE}/<version>/download")
     async def find_module_archive(namespace: str, name: str, provider: str, version: str) -> Response:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core.authz import Actor, Permission
 from terrapod_core.errors import Conflict, NotFound
+from terrapod_core.packages.protocol import OfferedPlatform, OfferedVersion, OfferedVersions, ProviderPackage, SigningKey, SigningKeys
 from terrapod_core.registry.door import Door
 from terrapod_core.registry.lifecycle import refuse_revoked
 from terrapod_core.registry.models import Version
@@ -26,47 +27,6 @@ from terrapod_core.web.listings import Listings
 
 MOST_WARNINGS: Final = 20
 """terraform shows all of them to everybody who installs any version."""
-
-
-class _Platform(msgspec.Struct):
-    os: str
-    arch: str
-
-
-class _Version(msgspec.Struct):
-    version: str
-    protocols: list[str]
-    platforms: list[_Platform]
-
-
-class _Versions(msgspec.Struct):
-    id: str
-    versions: list[_Version]
-    warnings: list[str] | None
-
-
-class _Key(msgspec.Struct):
-    key_id: str
-    ascii_armor: str
-    trust_signature: str = ""
-    source: str = ""
-    source_url: str | None = None
-
-
-class _Keys(msgspec.Struct):
-    gpg_public_keys: list[_Key]
-
-
-class _Package(msgspec.Struct):
-    protocols: list[str]
-    os: str
-    arch: str
-    filename: str
-    download_url: str
-    shasums_url: str
-    shasums_signature_url: str
-    shasum: str
-    signing_keys: _Keys
 
 
 @dataclass(frozen=True)
@@ -126,7 +86,7 @@ class Installs:
         version, platform = found.version, found.platform
         source = "terrapod" if version.source == Source.TERRAPOD else ""
         return msgspec.json.encode(
-            _Package(
+            ProviderPackage(
                 protocols=version.protocols or [],
                 os=platform.os,
                 arch=platform.arch,
@@ -135,7 +95,7 @@ class Installs:
                 shasums_url=base_url + self._links.sums(version),
                 shasums_signature_url=base_url + self._links.signature(version),
                 shasum=platform.sha256 or "",
-                signing_keys=_Keys([_Key(found.key_id, found.armor, source=source)]),
+                signing_keys=SigningKeys([SigningKey(found.key_id, found.armor, source=source)]),
             )
         )
 
@@ -144,11 +104,11 @@ def _document(session: Session, provider: RegistryProvider) -> bytes:
     found = queries.installable(session, provider.id)
     platforms = queries.platforms(session, [each.id for each in found])
     versions = [
-        _Version(each.version, each.protocols or [], [_Platform(one.os, one.arch) for one in platforms.get(each.id, ())])
+        OfferedVersion(each.version, each.protocols or [], [OfferedPlatform(one.os, one.arch) for one in platforms.get(each.id, ())])
         for each in found
         if each.revocation is None
     ]
-    return msgspec.json.encode(_Versions(provider.address, versions, _warnings(provider, found) or None))
+    return msgspec.json.encode(OfferedVersions(provider.address, versions, _warnings(provider, found) or None))
 
 
 def _warnings(provider: RegistryProvider, found: Sequence[Version]) -> list[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from terrapod_core.registry.providers.installs import Installs
 from terrapod_core.web import Web
+from terrapod_core.web.documents import JSON, listed
 from terrapod_core.web.listings import etag
 
-JSON: Final = "application/json"
 BASE: Final = "/registry/providers/<namespace>/<name>"
 
 
@@ -21,11 +21,7 @@ def routes(installs: Installs, web: Web) -> Blueprint:
     @registry.get(f"{BASE}/versions")
     async def list_provider_versions(namespace: str, name: str) -> Response:
         provider, document = await installs.versions(await web.actor(engine=True), namespace, name)
-        tag = etag(provider.id, provider.revision)
-        headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
-        if request.if_none_match.contains_weak(tag):
-            return Response(b"", status=304, headers=headers, content_type=JSON)
-        return Response(document, headers=headers, content_type=JSON)
+        return listed(document, etag(provider.id, provider.revision))
 
     @registry.get(f"{BASE}/<version>/download/<os>/<arch>")
     async def find_provider_package(namespace: str, name: str, version: str, os: str, arch: str) -> Response:

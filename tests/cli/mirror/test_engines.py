@@ -13,8 +13,8 @@ import pytest
 
 from tests.cli.conftest import NewWorkspace
 from tests.support import real_provider, sandboxes, wire
+from tests.support.cached_engines import mirrored, without_engines
 from tests.support.gate import Gate
-from tests.support.mirrored import mirrored, without_engines
 from tests.support.server import Server
 from tests.support.upstream import Upstream, other_publisher, upstream
 from tests.support.waiting import until

@@ -50,6 +50,8 @@ class HandMirror:
     pinned: list[str] = field(default_factory=list)
     indexes: int = 0
     fetches: int = 0
+    fetching: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once a fetch has begun."""
     gate: asyncio.Event | None = None
     failing: str | None = None
     sent: bytes | None = None
@@ -99,6 +101,7 @@ class HandMirror:
 
     async def fetch(self, package: Package) -> AsyncIterator[bytes]:
         self.fetches += 1
+        self.fetching.set()
         version = package.filename.split("_")[1]
         content = self.sent if self.sent is not None else self.zip(version)
         for at in range(0, len(content), 100_000):

@@ -17,6 +17,7 @@ from terrapod_core.db import Database
 from terrapod_core.errors import Conflict, NotFound
 from terrapod_core.mirrors.documents import WarmEngines
 from terrapod_core.mirrors.engines import EngineCache
+from terrapod_core.mirrors.links import Links
 from terrapod_core.mirrors.upstreams import Sealed, UpstreamTrouble
 from terrapod_core.mirrors.warming import EngineCare, EngineWarmingAsked, WarmingStatus
 from terrapod_core.plugin import EngineSource, Index, Offered, Package, Platform, Source, Sums, UpstreamFailed, UpstreamMissing
@@ -88,7 +89,8 @@ def process(db: Database, storage: MemoryStorage, mirror: HandEngines, settings:
     made = cache_over(db, storage, mirror, settings or Mirrors())
     keyring = Keyring(SettingsKeys.of(Settings(secrets=Secrets(keys="test:" + "A" * 43 + "="))), SystemClock())
     archives, capabilities = Archives(storage, links=False), Capabilities(keyring, SystemClock())
-    engines = EngineCache(db, made.upstreams, made.indexes, made.releases, made.packages, archives, capabilities)
+    links = Links(capabilities, SystemClock())
+    engines = EngineCache(db, Authorizer(), made.upstreams, made.indexes, made.releases, made.packages, archives, links)
     using: list[str] = []
 
     def used_by(session: Session, tool: str, version: str) -> list[str]:

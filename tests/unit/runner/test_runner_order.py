@@ -92,3 +92,30 @@ def test_no_variable_takes_the_place_of_the_token_for_a_name_of_the_server(key: 
 def test_a_certificate_is_trusted_beside_those_of_the_system_and_of_the_workspace(tmp_path: Any) -> None:
     assert environment.trusting({}, tmp_path) == {"SSL_CERT_DIR": f"{tmp_path}:/etc/ssl/certs:/etc/pki/tls/certs"}
     assert environment.trusting({"SSL_CERT_DIR": "/own"}, tmp_path) == {"SSL_CERT_DIR": f"{tmp_path}:/own"}
+
+
+def test_mirrored_registries_are_asked_of_the_server_with_the_engines_token(tmp_path: Any) -> None:
+    layout = workdir.Layout(tmp_path / "work")
+    layout.create()
+    own = access("https://tfe.example.com")
+    mirrored = ("registry.example.com", "registry.example.com:8443", "tfe.example.com")
+    workdir.write_engine_config(layout.engine_config, workdir.cli_config(), own, mirrored, "http://10.0.0.1:8080")
+    text = layout.engine_config.read_text()
+    for host in mirrored[:2]:
+        assert f'credentials "{host}" {{\n  token = "{TOKEN}"\n}}' in text
+        assert f'host "{host}" {{\n  services = {{\n    "providers.v1" = "http://10.0.0.1:8080/v1/providers/{host}/"' in text
+        assert f'"modules.v1" = "http://10.0.0.1:8080/v1/modules/{host}/"' in text
+    assert "/v1/providers/tfe.example.com" not in text, "the server does not mirror itself"
+    assert text.count('credentials "tfe.example.com"') == 1
+
+
+@pytest.mark.parametrize("wrong", ['a"b', "", "a/b", "user@a", 1, None])
+def test_a_mirrored_host_that_is_none_is_refused(wrong: object) -> None:
+    with pytest.raises(PhaseFailed, match="cannot be read"):
+        Material.parse({"phase": "plan", "run-id": "run-1", "mirrored-hosts": ["registry.example.com", wrong]})
+
+
+def test_mirrored_hosts_may_be_left_out() -> None:
+    assert Material.parse({"phase": "plan", "run-id": "run-1"}).mirrored_hosts == ()
+    told = Material.parse({"phase": "plan", "run-id": "run-1", "mirrored-hosts": ["Registry.example.com"]})
+    assert told.mirrored_hosts == ("registry.example.com",)
