@@ -216,6 +216,7 @@ class Services:
         self.mirror_keys = MirrorKeys(self.db, self.authz, self.upstreams)
         self.engine_cache = EngineCache(
             self.db,
+            self.authz,
             self.upstreams,
             self.mirror_indexes,
             self.mirror_releases,

@@ -18,8 +18,7 @@ def routes(cache: EngineCache, care: EngineCare, web: Web) -> Blueprint:
 
     @engines.get("/binary-cache/<tool>/<version>/<os>/<arch>")
     async def download(tool: str, version: str, os: str, arch: str) -> Response:
-        await web.actor(engine=True)
-        link = await cache.link(await cache.find(tool, version, addresses.platform(os, arch)))
+        link = await cache.download(await web.actor(engine=True), tool, version, addresses.platform(os, arch))
         where = web.absolute(link) if link.startswith("/") else link
         headers = {"Location": where, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         return Response(b"", status=302, headers=headers, content_type="text/plain")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.db import Database
 from terrapod_core.errors import Invalid, NotFound
 from terrapod_core.mirrors import queries
@@ -24,7 +25,7 @@ TOOLS: Final = ("terraform", "tofu")
 LONGEST: Final = 256
 """Characters of what is asked for in the place of a version."""
 LINK: Final = timedelta(minutes=15)
-"""In which a download must begin."""
+"""In which a download from the store must begin."""
 LATEST: Final = Wanted.parse("latest")
 SHOWN: Final = 5
 """Versions that an error names."""
@@ -59,6 +60,7 @@ class EngineCache:
     def __init__(
         self,
         db: Database,
+        authz: Authorizer,
         upstreams: Upstreams,
         indexes: Indexes,
         releases: Releases,
@@ -67,6 +69,7 @@ class EngineCache:
         links: Links,
     ) -> None:
         self._db = db
+        self._authz = authz
         self._upstreams = upstreams
         self._indexes = indexes
         self._releases = releases
@@ -103,20 +106,22 @@ class EngineCache:
         """Its zip's row once the bytes are here and verified. Raises as `Packages.whole`."""
         return await self._packages.whole(engine.release, engine.platform)
 
-    async def link(self, engine: Engine) -> str:
-        """Where its zip is fetched from, without any credential: a URL of the store, or a path of this server.
+    async def download(self, actor: Actor, tool: str, version: str, platform: Platform) -> str:
+        """Where a zip is fetched from, without any credential: a URL of the store, or a path of this server.
 
-        What is not here yet comes while the server fetches it. Raises `Unavailable`.
+        What is not here yet comes while the server fetches it. Raises as `find`, and `Unavailable`.
         """
+        self._authz.require_mirrors(actor)
+        engine = await self.find(tool, version, platform)
         package = await self._packages.touched(engine.package)
         if package.object_key is not None and (url := await self._archives.link(package.object_key, LINK)) is not None:
             self._packages.given(engine.release.source, package)
             return url
-        return self.path(package.id)
+        return self.path(package)
 
-    def path(self, package_id: str) -> str:
+    def path(self, package: MirrorPackage) -> str:
         """The path of a signed link to a zip."""
-        return self._links.archive(package_id)
+        return self._links.archive(package.id)
 
     async def _named(self, source: EngineSource, version: str, platform: Platform) -> Release:
         """An exact version. What the upstream's list does not have, it is not asked for."""

@@ -95,8 +95,8 @@ class RunnerBackend(Protocol):
         """Start the program. What an earlier launch for the same run left, dead or alive, is ended first.
 
         The program reads one JSON object from its standard input: `url`, `token`, `phase-id`, `run-id`, `certificate`,
-        `work-dir`, `engines-dir`, `state-transport`, and `sandbox` where it shall keep terraform apart itself. It outlives the
-        server. Raises `LaunchFailed`, or `LaunchPostponed` for what another try may mend.
+        `work-dir`, `engines-dir`, `engines-cache`, `state-transport`, and `sandbox` where it shall keep terraform apart itself. It
+        outlives the server. Raises `LaunchFailed`, or `LaunchPostponed` for what another try may mend.
         """
         ...
 

@@ -62,7 +62,7 @@ class EnginesOffered:
             "platform": str(engine.platform),
             "sha256": package.sha256,
             "size": package.size,
-            "link": self._cache.path(package.id),
+            "link": self._cache.path(package),
         }
         return {"engine": found, "reason": None, "waiting": False}
 

@@ -128,6 +128,7 @@ class Phases:
                 tracing.waited(uow, run, phase)
                 phase.started_at = uow.now()
                 _note_wait(uow, phase)
+                phase.mirror_failure = None
                 self._logs.open(uow, phase)
                 if self._materials.withholds(held.workspace, run):
                     self._logs.say(uow, phase, WITHHELD)

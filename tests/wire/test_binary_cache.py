@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.support.engine_cache import mirrored, without_engines
+from tests.support.cached_engines import mirrored, without_engines
 from tests.support.server import Server
 from tests.support.upstream import Upstream, upstream
 from tests.support.upstream_releases import Blob

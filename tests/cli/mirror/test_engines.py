@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import NewWorkspace
-from tests.support import real_provider, wire
-from tests.support.engine_cache import mirrored, without_engines
+from tests.support import real_provider, sandboxes, wire
+from tests.support.cached_engines import mirrored, without_engines
 from tests.support.gate import Gate
 from tests.support.server import Server
 from tests.support.upstream import Upstream, other_publisher, upstream
@@ -151,6 +151,16 @@ def test_an_operator_looks_after_engines_from_the_command_line(server: Server, u
     said = terrapod(server, "mirror", "keys", "accept", "terraform", "0" * 40, fails=True)
     assert "the settings of the plugin hashicorp say which keys sign terraform" in said
     assert terrapod(server, "mirror", "keys", "list").split() == ["SCOPE", "FINGERPRINT", "SINCE", "BY"]
+
+
+def test_a_sandboxed_run_has_its_engine_from_the_cache_too(up: Upstream, tmp_path: Path, new_workspace: NewWorkspace) -> None:
+    sandboxes.order()  # skips where there can be none
+    server = mirrored(up, tmp_path / "sandboxing", {"RUNNER__LOCAL__ISOLATION": "sandbox"})
+    with without_engines(server):
+        workspace = new_workspace(ONE, on=server)
+        assert "Apply complete!" in workspace.tf.run("apply", "-auto-approve").text
+        (program,) = kept(server)
+        assert (program.stat().st_uid, program.parent.stat().st_mode & 0o022) == (os.getuid(), 0)
 
 
 def test_a_sealed_server_gives_what_it_has_and_asks_for_nothing(up: Upstream, tmp_path: Path, new_workspace: NewWorkspace) -> None:

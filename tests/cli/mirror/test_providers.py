@@ -85,7 +85,7 @@ def test_a_tampered_archive_is_refused_and_never_cached(mirroring: Mirroring, ne
         refused = new_client(server).uses_provider().run("init", "-input=false", check=False)
     assert refused.code == 1
     assert re.search(r"Failed to install provider Error while installing \S+/acme/fake v1\.0\.0: \S+: bad response code: 502", refused.text)
-    assert "is refused: its SHA-256 is" in server.said()
+    until(lambda: "is refused: its SHA-256 is" in server.said(), "the server to say why")
     assert cached(server) == []
     new_client(server).uses_provider().run("init", "-input=false")
 

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.support import wire
+from tests.support import sandboxes, wire
+from tests.support.listeners import make_pool, make_token
+from tests.support.listening import NewListener
 from tests.support.mirrored import REGISTRY, called
 from tests.support.real_provider import configuration
 from tests.support.server import Server
 from tests.support.tf import words
-from tests.support.upstream import Upstream
+from tests.support.upstream import PLATFORMS, Upstream
+from tests.support.waiting import until
 
 Mirroring = Callable[..., Server]
 USES = configuration(f"{REGISTRY}/acme/fake", "1.0.0") + called()
 
 
-def run_of(server: Server, files: str = USES, *, ends: str = "applied", variables: tuple[tuple[str, str], ...] = ()) -> str:
-    """A run of these files in a workspace of its own; its id, once it has ended so."""
-    workspace = wire.make_workspace(server.api, auto_apply=True)["id"]
+def run_of(
+    server: Server,
+    files: str | Mapping[str, Any] = USES,
+    *,
+    ends: str = "applied",
+    variables: tuple[tuple[str, str], ...] = (),
+    **settings: Any,
+) -> str:
+    """A run of these files (of one that is `main.tf`) in a workspace of its own; its id, once it has ended so."""
+    workspace = wire.make_workspace(server.api, auto_apply=True, **settings)["id"]
     for key, value in variables:
         wire.data(server.api.post(f"workspaces/{workspace}/vars", json=wire.document("vars", key=key, value=value, category="env")), 201)
-    configuration_id = wire.make_configuration(server.api, workspace, {"main.tf": files})
-    run = wire.make_run(server.api, workspace, configuration_id)
-    wire.run_at(server.api, run, ends)
+    made = wire.data(
+        server.api.post(
+            f"workspaces/{workspace}/configuration-versions", json=wire.document("configuration-versions", auto_queue_runs=False)
+        ),
+        201,
+    )
+    packed = wire.archive({"main.tf": files} if isinstance(files, str) else files)
+    httpx.put(made["attributes"]["upload-url"], content=packed, verify=server.trust, trust_env=False).raise_for_status()
+    run = wire.make_run(server.api, workspace, made["id"])
+
+    def status() -> str | None:
+        found = wire.attributes(server.api.get(f"runs/{run}"))["status"]
+        return str(found) if found in ("applied", "errored") else None
+
+    assert until(status, "the run to end", seconds=wire.RUN_SECONDS) == ends, log_of(server, run)
     return run
 
 
@@ -74,5 +98,38 @@ def test_the_log_of_a_run_says_what_its_mirror_could_not_bring(mirroring: Mirror
 def test_runs_are_left_alone_where_the_setting_says_so(mirroring: Mirroring, up: Upstream) -> None:
     server = mirroring(dev_tls=False, MIRRORS__REMOTE_RUNS="false")
     run = run_of(server, called(), ends="errored")
-    assert "could not connect to registry.example.com" in log_of(server, run)
+    assert f"https://{REGISTRY}/.well-known/terraform.json" in log_of(server, run)
+    assert up.connections == 0
+
+
+def test_a_listener_whose_runs_are_in_a_sandbox_uses_the_mirror_too(
+    mirroring: Mirroring, up: Upstream, engines: dict[str, str], tmp_path: Path
+) -> None:
+    sandboxes.order()
+    server = mirroring(dev_tls=False)
+    pool = str(make_pool(server.api)["id"])
+    make = NewListener(tmp_path / "listeners", server, engines)
+    with closing(make):
+        make("one", settings={"RUNNER__LOCAL__ISOLATION": "sandbox"}).start(make_token(server.api, pool))
+        run = run_of(server, called(), execution_mode="agent", agent_pool_id=pool)
+    assert outputs(server, run) == {"pet": "1.0.0"}
+    assert up.count("/archives/modules/*") == 1
+
+
+def test_a_provider_that_the_configuration_brings_is_taken_from_there(mirroring: Mirroring, up: Upstream) -> None:
+    server = mirroring(dev_tls=False)
+    place = f"terraform.d/plugins/{REGISTRY}/acme/fake"
+    release = up.providers["acme/fake"].versions["1.0.0"]
+    files = {"main.tf": USES, f"{place}/{release.name(PLATFORMS[0])}": release.files[PLATFORMS[0]]}
+    run = run_of(server, files, vendored_providers=True)
+    assert outputs(server, run) == {"id": "thing-one", "pet": "1.0.0"}
+    assert up.count("*.zip") == 0
+
+
+def test_a_provider_of_a_tree_that_nobody_signed_is_signed_by_the_server(mirroring: Mirroring, up: Upstream, tmp_path: Path) -> None:
+    tree, host = tmp_path / "tree", "tree.example.com"
+    up.write_tree(tree, host)
+    server = mirroring(dev_tls=False, MIRROR__DIRECTORY__PROVIDERS_AT=str(tree), MIRROR__DIRECTORY__PROVIDER_HOSTS=host)
+    run = run_of(server, configuration(f"{host}/acme/fake", "1.0.0"))
+    assert outputs(server, run) == {"id": "thing-one"}
     assert up.connections == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import pytest
@@ -13,10 +13,13 @@ from terrapod_core.authz import SYSTEM, Actor, ActorKind, Authorizer
 from terrapod_core.clock import SystemClock
 from terrapod_core.db import Database
 from terrapod_core.errors import Forbidden, NotFound
+from terrapod_core.mirrors import addresses
 from terrapod_core.mirrors.ahead import Ahead
 from terrapod_core.mirrors.links import Links
+from terrapod_core.mirrors.modules import ModuleMirror
 from terrapod_core.mirrors.providers import ProviderMirror, Vouched
-from terrapod_core.plugin import Package, Platform, Source
+from terrapod_core.mirrors.upstreams import Sealed
+from terrapod_core.plugin import Index, Package, Platform, Source, UpstreamFailed
 from terrapod_core.secrets import Keyring
 from terrapod_core.secrets.providers import SettingsKeys
 from terrapod_core.settings import Mirrors, Secrets, Settings
@@ -94,6 +97,56 @@ async def test_a_sealed_server_fetches_nothing_ahead(cache: Cache, db: Database,
     assert len(await hashes(mirror)) == 1
     await asyncio.sleep(0)
     assert cache.mirror.fetches == 0
+    await sealed.close()
+
+
+@dataclass
+class Forbidding(HandMirror):
+    """Says what it was asked for, and gives nothing."""
+
+    asked: list[str] = field(default_factory=list)
+
+    async def index(self, source: Source, validator: str | None) -> Index | None:
+        self.asked.append(f"index of {source}")
+        raise UpstreamFailed("sealed")
+
+    async def package(self, source: Source, version: str, platform: Platform | None) -> Package:
+        self.asked.append(f"{source} {version}")
+        raise UpstreamFailed("sealed")
+
+    async def fetch(self, package: Package) -> AsyncIterator[bytes]:
+        self.asked.append(package.filename)
+        if self.asked:
+            raise UpstreamFailed("sealed")
+        yield b""
+
+
+async def test_a_sealed_server_calls_no_plugin_whatever_is_asked_of_it(cache: Cache, db: Database, storage: MemoryStorage) -> None:
+    open_still = over(cache, str(PLATFORM))
+    await open_still.index(SYSTEM, FAKE)
+    await open_still.version(SYSTEM, FAKE, "1.0.0")
+    await open_still.ahead.close()
+    guard = Forbidding()
+    sealed = cache_over(db, storage, guard, Mirrors(sealed=True, index_fresh_seconds=0, missing_seconds=0))
+    mirror = over(sealed, str(PLATFORM), "linux_arm64", sealed=True)
+    module = addresses.module("registry.test", "acme", "pet", "null")
+    modules = ModuleMirror(Authorizer(), sealed.indexes, sealed.releases, sealed.packages, mirror.links, mirror.listings)
+    assert b"1.1.0" in (await mirror.index(SYSTEM, FAKE)).content
+    await mirror.version(SYSTEM, FAKE, "1.0.0")
+    await mirror.package(SYSTEM, FAKE, "1.0.0", *PLATFORM)
+    release = await sealed.releases.of(FAKE, "1.0.0", PLATFORM)
+    for refused in (
+        mirror.version(SYSTEM, FAKE, "1.1.0"),
+        mirror.package(SYSTEM, FAKE, "1.1.0", *PLATFORM),
+        mirror.index(SYSTEM, addresses.provider("registry.test", "acme", "other")),
+        modules.versions(SYSTEM, module),
+        modules.download_link(SYSTEM, module, "1.0.0"),
+        sealed.packages.read(release, PLATFORM),
+    ):
+        with pytest.raises(Sealed, match=r"this server is sealed .mirrors\.sealed.: bring it with `terrapod bundle import`"):
+            await refused
+    await asyncio.sleep(0)
+    assert guard.asked == []
     await sealed.close()
 
 

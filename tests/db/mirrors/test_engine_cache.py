@@ -88,8 +88,9 @@ class Process:
 def process(db: Database, storage: MemoryStorage, mirror: HandEngines, settings: Mirrors | None = None) -> Process:
     made = cache_over(db, storage, mirror, settings or Mirrors(failed_seconds=0))
     keyring = Keyring(SettingsKeys.of(Settings(secrets=Secrets(keys="test:" + "A" * 43 + "="))), SystemClock())
-    archives, links = Archives(storage, links=False), Links(Capabilities(keyring, SystemClock()), SystemClock())
-    engines = EngineCache(db, made.upstreams, made.indexes, made.releases, made.packages, archives, links)
+    archives, capabilities = Archives(storage, links=False), Capabilities(keyring, SystemClock())
+    links = Links(capabilities, SystemClock())
+    engines = EngineCache(db, Authorizer(), made.upstreams, made.indexes, made.releases, made.packages, archives, links)
     using: list[str] = []
 
     def used_by(session: Session, tool: str, version: str) -> list[str]:

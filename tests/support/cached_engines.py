@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +31,12 @@ def engine_settings(up: Upstream, directory: Path) -> dict[str, str]:
 
 @contextmanager
 def without_engines(server: Server) -> Iterator[Server]:
-    """The server, started where there is no engine on `PATH`, and gone at the end."""
+    """The server, started where `PATH` has no engine, and nothing but bubblewrap; gone at the end."""
     nothing = server.directory / "no-programs"
     nothing.mkdir(exist_ok=True)
+    bubblewrap = shutil.which("bwrap")
+    if bubblewrap is not None and not (nothing / "bwrap").exists():
+        (nothing / "bwrap").symlink_to(bubblewrap)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(nothing))
         try:
