@@ -13,6 +13,7 @@ from terrapod_core.db import Database
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
 from terrapod_core.mirrors.releases import Releases
+from terrapod_core.mirrors.troubles import Troubles
 from terrapod_core.mirrors.upstreams import Upstreams
 from terrapod_core.plugin import (
     Index,
@@ -130,7 +131,7 @@ class Cache:
 def cache_over(db: Database, storage: MemoryStorage, mirror: HandMirror, settings: Mirrors) -> Cache:
     """Another process's services over the same database and store."""
     named: dict[str, RegistryMirror] = {"hand": mirror}
-    upstreams = Upstreams(named, settings.sealed)
+    upstreams = Upstreams(named, settings.sealed, troubles=Troubles(settings.failed_seconds, settings.missing_seconds))
     keyring = Keyring(SettingsKeys.of(Settings(secrets=Secrets(keys="test:" + "A" * 43 + "="))), SystemClock())
     archives, objects = Archives(storage, links=False), Objects(storage, keyring)
     return Cache(
