@@ -16,7 +16,7 @@ from tests.cli.mirror.test_remote_runs import USES, Mirroring, outputs, run_of
 from tests.support import wire
 from tests.support.mirrored import REGISTRY, settings_of
 from tests.support.server import Server
-from tests.support.upstream import Upstream
+from tests.support.upstream import Upstream, publisher
 from tests.support.waiting import until
 
 SECONDS = 240
@@ -124,6 +124,25 @@ def test_an_export_that_is_killed_goes_on_and_an_import_that_is_killed_leaves_wh
     assert 0 < before < len(sizes)
     assert "here before" in other.good(*arguments)
     assert _loaded(there) == len(sizes)
+
+
+def test_an_engine_is_carried_with_its_sums_and_signature_and_a_server_that_names_its_key_asks_for_none(
+    new_server: Callable[..., Server], up: Upstream, tmp_path: Path
+) -> None:
+    key = tmp_path / "publisher.asc"
+    key.write_text(publisher().armor)
+    hashicorp = {"MIRROR__HASHICORP__URL": up.url, "MIRROR__HASHICORP__SIGNED_BY": str(key)}
+    here, there = (
+        Operator(new_server(settings=each).start(), each) for each in (up.settings | hashicorp, {"MIRRORS__SEALED": "true"} | hashicorp)
+    )
+    file, engine = str(tmp_path / "engines"), ("--engine", f"terraform@{up.terraform_version}")
+    fingerprint = key_of(here.good("export", file, *engine))
+    up.stop()
+    try:
+        assert "1 releases loaded, 0 here before" in there.good("import", file, "--trust", fingerprint)
+        assert "1 releases with 1 packages" in there.good("export", str(tmp_path / "again"), *engine)
+    finally:
+        up.start()
 
 
 def test_a_missing_package_is_named_and_a_difference_needs_its_base(
