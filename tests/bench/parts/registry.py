@@ -45,13 +45,13 @@ def documents(report: Report, directory: Path, *, rounds: int, seconds: float) -
         server.start()
         paths = {"module": f"{PROTOCOL}/modules/default/net/aws/versions", "provider": f"{PROTOCOL}/providers/default/thing/versions"}
         for kind, path in paths.items():
-            answer = httpx.get(server.url + path, headers=_bearer(server), trust_env=False)
+            answer = httpx.get(server.url + path, headers=bearer(server), trust_env=False)
             assert answer.text.count('"version"') == VERSIONS, answer.text[:1000]
             hello, listed = [], []
             for number in range(rounds):
                 report.doing(f"{kind}, round {number + 1} of {rounds}")
-                hello.append(_asked(server, HELLO, seconds))
-                listed.append(_asked(server, path, seconds))
+                hello.append(asked(server, HELLO, seconds))
+                listed.append(asked(server, path, seconds))
             share = median(one.rate / other.rate for one, other in zip(listed, hello, strict=True))
             rate, beside = (median(each.rate for each in loads) for loads in (listed, hello))
             figure = f"{rate:.0f}/s, {len(answer.content) / 1024:.0f} KiB"
@@ -64,7 +64,7 @@ def archives(report: Report, directory: Path, size: int) -> None:
     with serving(directory / "archives") as server:
         make_provider(server.api, "thing")
         publish_unsigned(server.api, Release.made("thing", "0.1.0"))  # the server's key, and what is loaded with the first
-        release = Release("thing", "1.0.0", {LINUX: _zip(size)})
+        release = Release("thing", "1.0.0", {LINUX: zip_of(size)})
         path = directory / "provider.zip"
         path.write_bytes(release.zips[LINUX])
         make_version(server.api, "thing", "1.0.0")
@@ -74,18 +74,18 @@ def archives(report: Report, directory: Path, size: int) -> None:
         report.add("up", f"{mebibytes(peak)}, {rate_text(path.stat().st_size / took)}", aim="under 48 MiB above idle", met=peak < MEMORY)
         wire.data(server.api.post("organizations/default/registry-providers/private/default/thing/versions/1.0.0/actions/publish"))
         told = httpx.get(
-            f"{server.url}{PROTOCOL}/providers/default/thing/1.0.0/download/linux/amd64", headers=_bearer(server), trust_env=False
+            f"{server.url}{PROTOCOL}/providers/default/thing/1.0.0/download/linux/amd64", headers=bearer(server), trust_env=False
         )
         url = str(httpx.URL(server.url).join(told.json()["download_url"]))
-        with _nginx(path) as beside:
+        with nginx_beside(path) as beside:
             if beside is None:
                 report.add("down", "nginx is not installed here")
                 return
             for clients, aim in ((1, ONE), (4, FOUR)):
-                _down(report, url, beside, path.stat().st_size, clients, aim)
+                down(report, url, beside, path.stat().st_size, clients, aim)
 
 
-def _down(report: Report, url: str, beside: str, size: int, clients: int, aim: float) -> None:
+def down(report: Report, url: str, beside: str, size: int, clients: int, aim: float) -> None:
     shares, rates, theirs = [], [], []
     for number in range(5):
         report.doing(f"down, {clients} at once, round {number + 1} of 5")
@@ -107,7 +107,7 @@ def _together(url: str, clients: int) -> float:
 
 
 @contextmanager
-def _nginx(path: Path) -> Iterator[str | None]:
+def nginx_beside(path: Path) -> Iterator[str | None]:
     """Where nginx serves the file; `None` where there is no nginx."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
@@ -137,18 +137,18 @@ def _is_there(url: str) -> bool:
         return False
 
 
-def _zip(size: int) -> bytes:
+def zip_of(size: int) -> bytes:
     """A provider of that size: bytes that nothing makes smaller."""
     return zipped({"terraform-provider-thing_v1.0.0": os.urandom(size)})
 
 
-def _asked(server: BenchServer, path: str, seconds: float) -> Load:
-    found = load(server.url.replace("localhost", "127.0.0.1") + path, connections=16, seconds=seconds, headers=_bearer(server))
+def asked(server: BenchServer, path: str, seconds: float) -> Load:
+    found = load(server.url.replace("localhost", "127.0.0.1") + path, connections=16, seconds=seconds, headers=bearer(server))
     assert not found.refused, found
     return found
 
 
-def _bearer(server: BenchServer) -> dict[str, str]:
+def bearer(server: BenchServer) -> dict[str, str]:
     return {"Authorization": f"Bearer {server.token}"}
 
 
