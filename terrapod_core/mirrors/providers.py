@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -11,7 +11,7 @@ import msgspec
 
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.db import Database
-from terrapod_core.errors import NotFound, TerrapodError
+from terrapod_core.errors import NotFound
 from terrapod_core.mirrors import addresses, queries
 from terrapod_core.mirrors.ahead import Ahead
 from terrapod_core.mirrors.filling import Packages
@@ -151,24 +151,24 @@ class ProviderMirror:
         return SigningKey(vouched.key_id, vouched.armor, source="terrapod")
 
     async def _release(self, source: ProviderSource, version: str) -> Release:
-        """A version with all its platforms: one of them tells of all that are signed; others are asked for one by one."""
+        """A version with all its platforms. One of them tells of all that are signed; where nothing is, each is asked for by itself."""
         known = await self.releases.find(source, version)
         if known is not None and known.row.sums is not None:
             return known
         there = {each.platform for each in known.packages} if known is not None else set()
-        wanted = [each for each in await self._platforms(source, version) if each not in there]
-        trouble: TerrapodError | None = None
-        while wanted:
-            batch, wanted = wanted[: ASKED_AT_ONCE if known is not None else 1], wanted[ASKED_AT_ONCE if known is not None else 1 :]
+        missing: NotFound | None = None
+        for batch in _batches([each for each in await self._platforms(source, version) if each not in there], first=known is None):
             asked = await asyncio.gather(*(self.releases.of(source, version, each) for each in batch), return_exceptions=True)
-            trouble = next((each for each in asked if isinstance(each, TerrapodError)), trouble)
+            for failure in asked:
+                if isinstance(failure, NotFound):
+                    missing = failure
+                elif isinstance(failure, BaseException):
+                    raise failure
             known = await self.releases.find(source, version)
             if known is not None and known.row.sums is not None:
                 return known
-            if not isinstance(trouble, NotFound | None):
-                raise trouble
         if known is None or not known.packages:
-            raise trouble or NotFound(f"{source} has no version {version}", code="upstream_missing")
+            raise missing or NotFound(f"{source} has no version {version}", code="upstream_missing")
         return known
 
     async def _platforms(self, source: ProviderSource, version: str) -> list[Platform]:
@@ -177,6 +177,15 @@ class ProviderMirror:
         by_version = {each["version"]: each["platforms"] for each in row.versions if each["platforms"]}
         named = by_version.get(version) or next(iter(by_version.values()), None) or self.ahead.names or USUAL
         return [Platform(*each.split("_", 1)) for each in named]
+
+
+def _batches(platforms: list[Platform], *, first: bool) -> Iterator[list[Platform]]:
+    """A few at a time; the `first` one alone, because it may tell of all."""
+    at = 0
+    while at < len(platforms):
+        size = 1 if first and at == 0 else ASKED_AT_ONCE
+        yield platforms[at : at + size]
+        at += size
 
 
 def _versions(source: ProviderSource, row: MirrorIndex) -> bytes:
