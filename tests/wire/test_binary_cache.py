@@ -112,7 +112,6 @@ def test_a_part_of_a_zip_can_be_asked_for_once_it_is_here(api: httpx.Client) -> 
     warmed(api, tool="terraform", version="1.11.2", os="linux", arch="amd64")
     part = httpx.get(location(api, "terraform", "1.11.2"), headers={"Range": "bytes=10-19"}, trust_env=False)
     assert (part.status_code, part.content) == (206, whole[10:20])
-    assert 'filename="terraform_1.11.2_linux_amd64.zip"' in part.headers["content-disposition"]
     assert httpx.head(location(api, "terraform", "1.11.2"), trust_env=False).headers["content-length"] == str(len(whole))
 
 
