@@ -15,7 +15,8 @@ import pytest
 
 from tests.cli.mirror.test_remote_runs import USES, outputs, run_of
 from tests.support import real_provider, wire
-from tests.support.mirrored import REGISTRY, engine_settings, settings_of, without_engines
+from tests.support.cached_engines import engine_settings, without_engines
+from tests.support.mirrored import REGISTRY, settings_of
 from tests.support.server import Server
 from tests.support.upstream import Upstream, publisher, upstream
 from tests.support.waiting import until
