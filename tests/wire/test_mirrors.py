@@ -225,6 +225,7 @@ def test_what_fails_names_host_and_reason(http: httpx.Client, up: Upstream) -> N
     assert f"{REGISTRY}/acme/nothing" in error["detail"]
     (error,) = wire.refused(http.get("/v1/providers/unknown.example/acme/fake/index.json"), 404)
     assert f"unknown.example is not mirrored here; these hosts are: {REGISTRY}" in error["detail"]
+    http.get(f"{FAKE}/1.0.0.json").raise_for_status()
     (error,) = wire.refused(http.get(f"{FAKE}/1.0.0/download/plan9/mips"), 404)
     assert "is not made for plan9_mips, but for" in error["detail"]
     added(up, "8.0.0")
