@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,3 +56,21 @@ def without_engines(server: Server) -> Iterator[Server]:
 def mirrored(up: Upstream, directory: Path, settings: Mapping[str, str] | None = None) -> Server:
     """A server of that kind, not started yet."""
     return Server(directory, settings={**engine_settings(up, directory), **(settings or {})})
+
+
+def terrapod(server: Server, *arguments: str, fails: bool = False) -> str:
+    """What the command says to an operator elsewhere, who is no more than a client of the server."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(server.directory), "TERRAPOD_URL": server.url, "TERRAPOD_TOKEN": server.token}
+    done = subprocess.run(
+        [sys.executable, "-m", "terrapod_core", *arguments],
+        cwd=server.directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode != 0) == fails, done.stdout
+    return done.stdout

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import NewWorkspace
 from tests.support import real_provider, sandboxes, wire
-from tests.support.cached_engines import mirrored, without_engines
+from tests.support.cached_engines import mirrored, terrapod, without_engines
 from tests.support.gate import Gate
 from tests.support.server import Server
 from tests.support.upstream import Upstream, other_publisher, upstream
@@ -63,24 +61,6 @@ def cached(server: Server) -> list[tuple[str, str]]:
 def kept(server: Server) -> list[Path]:
     """The programs that the runner keeps."""
     return sorted((server.data / "engine-cache").glob("*/terraform"))
-
-
-def terrapod(server: Server, *arguments: str, fails: bool = False) -> str:
-    """What the command says to an operator elsewhere, who is no more than a client of the server."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(server.directory), "TERRAPOD_URL": server.url, "TERRAPOD_TOKEN": server.token}
-    done = subprocess.run(
-        [sys.executable, "-m", "terrapod_core", *arguments],
-        cwd=server.directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode != 0) == fails, done.stdout
-    return done.stdout
 
 
 def failed_run(server: Server, version: str) -> str:
