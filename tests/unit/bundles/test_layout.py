@@ -7,6 +7,7 @@ import io
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -75,10 +76,18 @@ def test_a_bundle_is_read_as_it_was_written_and_tar_reads_it_too(path: Path) -> 
     assert [read[name_of(number)] for number in range(3)] == CONTENTS
 
 
-@given(at=st.integers(0, len(WHOLE) - 1), change=st.integers(1, 255))
-def test_a_single_byte_that_was_changed_is_refused_wherever_it_is(path: Path, at: int, change: int) -> None:
-    with pytest.raises(BundleError):
-        looked_at(path, WHOLE[:at] + bytes([WHOLE[at] ^ change]) + WHOLE[at + 1 :])
+def test_a_single_byte_that_was_changed_is_refused_wherever_it_is(path: Path) -> None:
+    changes = Random(7)
+    taken = []
+    for at in range(changes.randrange(5), len(WHOLE), 5):  # one in five, everywhere: hypothesis looks at the ends, and packages are inside
+        path.write_bytes(WHOLE[:at] + bytes([WHOLE[at] ^ changes.randint(1, 255)]) + WHOLE[at + 1 :])
+        try:
+            with Bundle(path) as bundle:
+                bundle.verify(lambda *_: None)
+            taken.append(at)
+        except BundleError:
+            pass
+    assert taken == []
 
 
 @given(st.integers(0, len(WHOLE) - 1))
