@@ -21,6 +21,7 @@ from terrapod_core.authz import SYSTEM
 from terrapod_core.bundles.models import BUNDLE_KEY, BundleKey, TrustedBundleKey
 from terrapod_core.bundles.problems import BundleError, damaged
 from terrapod_core.db import Database
+from terrapod_core.errors import NotFound
 from terrapod_core.secrets import Keyring
 
 OWN: Final = "server"
@@ -96,6 +97,16 @@ class BundleKeys:
             if await uow.run(lambda session: session.get(TrustedBundleKey, key)) is None:
                 uow.add(TrustedBundleKey(fingerprint=key, server=server, trusted_at=uow.now()))
                 record(uow, SYSTEM, "bundle-key.trust", "bundle-keys", key, server=server)
+            await uow.commit()
+
+    async def distrust(self, key: str) -> None:
+        """Load bundles of this key no more; what was loaded stays. Raises `NotFound`."""
+        async with self._db.uow() as uow:
+            row = await uow.run(lambda session: session.get(TrustedBundleKey, key))
+            if row is None:
+                raise NotFound(f"the key {key} is not trusted here")
+            await uow.session.delete(row)
+            record(uow, SYSTEM, "bundle-key.distrust", "bundle-keys", key, server=row.server)
             await uow.commit()
 
     async def check(self, public: bytes, server: str, trust: str | None) -> None:

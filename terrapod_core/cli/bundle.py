@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from terrapod_core.cli.archives import MIB, bytes_shown, quiet_option, until_stopped
-from terrapod_core.cli.common import UsageProblem, data_dir_option, explained, with_terrapod
+from terrapod_core.cli.common import UsageProblem, data_dir_option, explained, print_table, with_terrapod
 
 if TYPE_CHECKING:
     from terrapod_core.app import Terrapod
@@ -122,6 +122,28 @@ def key(data_dir: Path | None) -> None:
         return fingerprint((await terrapod.bundle_keys.own()).public)
 
     click.echo(with_terrapod(data_dir, act))
+
+
+@bundle.command("trusted")
+@data_dir_option
+def trusted(data_dir: Path | None) -> None:
+    """List the keys whose bundles are loaded here."""
+    found = with_terrapod(data_dir, lambda terrapod: terrapod.bundle_keys.trusted())
+    rows = [(each.fingerprint, f"{each.trusted_at:%Y-%m-%d}", each.server) for each in found]
+    print_table(("fingerprint", "since", "server"), rows)
+
+
+@bundle.command("distrust")
+@click.argument("fingerprint")
+@data_dir_option
+def distrust(fingerprint: str, data_dir: Path | None) -> None:
+    """Load bundles of this key no more. What was loaded stays."""
+    from terrapod_core.bundles.keys import read_fingerprint
+
+    async def act(terrapod: Terrapod) -> None:
+        await terrapod.bundle_keys.distrust(read_fingerprint(fingerprint))
+
+    with_terrapod(data_dir, act)
 
 
 async def _export(terrapod: Terrapod, file: Path, asked: Asked, *, quiet: bool) -> Exported:

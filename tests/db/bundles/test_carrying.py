@@ -279,3 +279,14 @@ def names(directory: Path) -> list[str]:
 
 async def _one(content: bytes) -> AsyncIterator[bytes]:
     yield content
+
+
+async def test_a_key_that_is_distrusted_is_asked_about_again(here: Side, there: Side, tmp_path: Path) -> None:
+    await carried(here, there, tmp_path / "b", "1.0.0")
+    key = await here.fingerprint()
+    assert [each.fingerprint for each in await there.keys.trusted()] == [key]
+    await there.keys.distrust(key)
+    with pytest.raises(BundleError, match="not trusted here"):
+        await there.load(tmp_path / "b")
+    with pytest.raises(NotFound):
+        await there.keys.distrust(key)
