@@ -36,7 +36,7 @@ class Files:
             response = await self._stored(release, package)
             if response is None:
                 response = await self._passed_on(release, package, capability.subject)
-            response.headers["Content-Disposition"] = f'attachment; filename="{package.filename}"'
+            response.headers.set("Content-Disposition", "attachment", filename=package.filename)
             return response
         except TerrapodError as error:
             await self._note(capability.subject, error)
