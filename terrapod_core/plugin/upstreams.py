@@ -57,7 +57,7 @@ class UpstreamSettings(PluginSettings):
         (),
         "Hosts besides its own that an upstream may lead to, by a document or a redirect: `example.com`, `example.com:8443`, `*.x.org`.",
     )
-    document_seconds: Annotated[float, Meta(gt=0, le=600)] = setting(30.0, "How long a document, sums or a signature may take.")
+    document_seconds: Annotated[float, Meta(gt=0, le=600)] = setting(10.0, "How long a document, sums or a signature may take.")
     idle_seconds: Annotated[float, Meta(gt=0, le=600)] = setting(30.0, "How long a download may go on without a byte.")
     download_seconds: Annotated[float, Meta(gt=0)] = setting(3600.0, "How long a download may take in all.")
     max_archive_bytes: Annotated[int, Meta(gt=0)] = setting(2 << 30, "The largest file that is fetched.")
