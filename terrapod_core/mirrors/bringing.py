@@ -206,6 +206,8 @@ class Bringing:
             new, why = await asyncio.to_thread(signer_of, sums, sums.keys, now)
         if found is None and new is None:
             raise Invalid(f"{brought.name} is refused: {why}", code="signature_refused")
+        if new is not None and new.fingerprint in map(openpgp.fingerprint_of, allowed):
+            new = None  # a newer copy of one that may
         digests = named_sums(sums.document)
         for package in brought.packages:
             if digests.get(package.filename) != package.sha256:
