@@ -90,7 +90,7 @@ class Walk:
         elif "/registry-providers" in path or "/registry/providers" in path or "/gpg-keys" in path:
             named |= {"provider_id": world.provider, "namespace": "default", "name": world.provider_name, "version": "1.0.0"}
             named |= {"os": "linux", "arch": "amd64", "key_id": world.gpg_key}
-        elif "-cache/" in path:
+        elif "/provider-cache/" in path or "/module-cache/" in path:
             named |= {"host": "registry.test", "namespace": "acme", "name": "net", "type_": "fake", "system": "aws", "version": "1.0.0"}
             named |= {"os": "linux", "arch": "amd64"}
         elif "/registry" in path:
