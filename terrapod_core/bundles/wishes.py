@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,15 +10,13 @@ from terrapod_core.bundles.problems import BundleError
 from terrapod_core.errors import NotFound
 from terrapod_core.mirrors import addresses
 from terrapod_core.plugin import EngineSource, ModuleSource, Platform, ProviderSource, Source
+from terrapod_core.runner.uses import locked as named_in
 
 PUBLIC_REGISTRY: Final = "registry.terraform.io"
 """The host of an address that names none."""
 
 _NOT_REGISTRIES: Final = ("github.com", "bitbucket.org")
 """terraform takes addresses there for repositories (package `terraform-registry-address`)."""
-
-_PROVIDER: Final = re.compile(r'provider[ \t]+"([^"\\]+)"[ \t]*\{')
-_VERSION: Final = re.compile(r'[ \t]+version[ \t]*=[ \t]*"([^"\\]+)"')
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ def platform(text: str) -> Platform:
 
 def locked(text: str, because: str) -> list[Wish]:
     """What a `.terraform.lock.hcl` names; it is read line by line, as engines write it. Raises `BundleError`."""
-    return [Wish(_provider(address), _version(version), because=because) for address, version in _locked(text)]
+    return [Wish(_provider(address), _version(version), because=because) for address, version in named_in(text)]
 
 
 def called_module(source: str) -> ModuleSource | None:
@@ -83,17 +79,6 @@ def called_module(source: str) -> ModuleSource | None:
         return addresses.module(parts[0], parts[1], parts[2], parts[3])
     except NotFound:
         return None
-
-
-def _locked(text: str) -> Iterator[tuple[str, str]]:
-    source = None
-    for line in text.splitlines():
-        if found := _PROVIDER.match(line):
-            source = found[1]
-        elif line.startswith("}"):
-            source = None
-        elif source is not None and (found := _VERSION.match(line)):
-            yield source, found[1]
 
 
 def _provider(address: str) -> ProviderSource:

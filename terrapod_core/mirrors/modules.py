@@ -11,11 +11,12 @@ from terrapod_core.mirrors import addresses
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
 from terrapod_core.mirrors.links import Links
-from terrapod_core.mirrors.providers import Document
+from terrapod_core.mirrors.listed import Document, listed
+from terrapod_core.mirrors.models import MirrorIndex
 from terrapod_core.mirrors.releases import Releases
 from terrapod_core.packages.protocol import archive_address, module_versions
 from terrapod_core.plugin import ModuleSource
-from terrapod_core.web.listings import Listings, etag
+from terrapod_core.web.listings import Listings
 
 PATIENCE_SECONDS: Final = 4.0
 """How long the answer waits for the archive: what is refused until then a person is told why, which terraform does not show later.
@@ -36,17 +37,12 @@ class ModuleMirror:
     async def versions(self, actor: Actor, source: ModuleSource) -> Document:
         """The versions, the newest first."""
         self.authz.require_mirrors(actor)
-        state = await self.indexes.state(source)
-        name, revision = f"modules:{source}", state.revision
-        content = self.listings.get(name, revision)
-        if content is None:
-            row = await self.indexes.of(source)
-            revision = row.revision
-            told = f"{source.namespace}/{source.name}/{source.system}"
-            content = self.listings.made(
-                name, revision, lambda: module_versions(told, ({"version": each["version"]} for each in row.versions))
-            )
-        return Document(content, etag(name, revision))
+        told = f"{source.namespace}/{source.name}/{source.system}"
+
+        def made(row: MirrorIndex) -> bytes:
+            return module_versions(told, ({"version": each["version"]} for each in row.versions))
+
+        return await listed(self.indexes, self.listings, source, "modules", made)
 
     async def download_link(self, actor: Actor, source: ModuleSource, version: str) -> str:
         """Where the archive of a version is, relative and in go-getter's words. By then it is here or on its way."""

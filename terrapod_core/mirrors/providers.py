@@ -17,6 +17,7 @@ from terrapod_core.mirrors.ahead import Ahead
 from terrapod_core.mirrors.filling import Packages
 from terrapod_core.mirrors.indexes import Indexes
 from terrapod_core.mirrors.links import Links
+from terrapod_core.mirrors.listed import Document, listed
 from terrapod_core.mirrors.models import MirrorIndex, MirrorPackage, MirrorRelease, key_of
 from terrapod_core.mirrors.releases import Release, Releases
 from terrapod_core.packages.protocol import (
@@ -50,13 +51,6 @@ Vouch = Callable[[bytes], Awaitable[Vouched]]
 """Signs sums with the server's own key."""
 
 
-class Document(NamedTuple):
-    """Encoded, with what a client that has it names it by."""
-
-    content: bytes
-    tag: str
-
-
 @dataclass(frozen=True)
 class ProviderMirror:
     """Both protocols. Whoever is known may ask; every method raises `NotFound` (also `Sealed`) and `UpstreamTrouble`."""
@@ -73,22 +67,15 @@ class ProviderMirror:
 
     async def index(self, actor: Actor, source: ProviderSource) -> Document:
         """`index.json` of the network mirror protocol."""
-        return await self._of_index(actor, source, "network", lambda row: mirror_index(each["version"] for each in row.versions))
+        self.authz.require_mirrors(actor)
+        return await listed(
+            self.indexes, self.listings, source, "network", lambda row: mirror_index(each["version"] for each in row.versions)
+        )
 
     async def versions(self, actor: Actor, source: ProviderSource) -> Document:
         """`versions` of the registry protocol."""
-        return await self._of_index(actor, source, "registry", lambda row: _versions(source, row))
-
-    async def _of_index(self, actor: Actor, source: ProviderSource, kind: str, made: Callable[[MirrorIndex], bytes]) -> Document:
         self.authz.require_mirrors(actor)
-        state = await self.indexes.state(source)
-        name, revision = f"{kind}:{source}", state.revision
-        content = self.listings.get(name, revision)
-        if content is None:
-            row = await self.indexes.of(source)
-            revision = row.revision
-            content = self.listings.made(name, revision, lambda: made(row))
-        return Document(content, etag(name, revision))
+        return await listed(self.indexes, self.listings, source, "registry", lambda row: _versions(source, row))
 
     async def version(self, actor: Actor, source: ProviderSource, version: str) -> Document:
         """`<version>.json` of the network mirror protocol: every platform, with the hashes of its zip that are known."""

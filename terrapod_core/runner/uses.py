@@ -40,7 +40,7 @@ def read(place: Path, hosts: Collection[str]) -> dict[str, object] | None:
     try:
         return {
             "modules": _told(place, MODULES, _modules, hosts),
-            "providers": _told(place, Path(LOCK_FILE), _providers, hosts),
+            "providers": _told(place, Path(LOCK_FILE), locked, hosts),
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         note(f"what the configuration uses of the registry cannot be told: {type(error).__name__}: {error}")
@@ -74,8 +74,8 @@ def _modules(text: str) -> Named:
             yield source.partition("//")[0], version
 
 
-def _providers(text: str) -> Named:
-    """What the lock file names. It is read line by line, as engines write it."""
+def locked(text: str) -> Named:
+    """The providers that a lock file names, each with its version. It is read line by line, as engines write it."""
     source = None
     for line in text.splitlines():
         if found := _PROVIDER.match(line):

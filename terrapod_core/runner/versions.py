@@ -73,7 +73,7 @@ def _holds(operator: str, version: Version, bound: Version) -> bool:
     if operator == "line":
         return version.numbers[: bound.parts] == bound.numbers[: bound.parts]
     if operator == "~>":
-        kept = max(1, bound.parts - 1)
+        kept = bound.parts - 1  # `~> 1` takes 2.0, too
         return version.order >= bound.order and version.numbers[:kept] == bound.numbers[:kept]
     return {
         "=": version.order == bound.order,

@@ -12,9 +12,8 @@ from statistics import median
 
 import httpx
 
-from tests.bench.parts.registry import FOUR, ONE, SHARE, asked, bearer, down, nginx_beside
+from tests.bench.parts.registry import FOUR, ONE, bearer, beside_hello, down, nginx_beside
 from tests.bench.tools.report import Report, mebibytes
-from tests.bench.tools.served import HELLO
 from tests.bench.tools.servers import BenchServer, serving
 from tests.support.mirrored import REGISTRY, settings_of
 from tests.support.releases import LINUX
@@ -42,17 +41,7 @@ def documents(report: Report, directory: Path, *, rounds: int, seconds: float) -
         for number in range(1, VERSIONS):
             up.providers["acme/fake"].add(f"2.{number}.0")
         for name, path in (("index.json", f"{BASE}/index.json"), ("versions", f"{BASE}/versions"), ("one version", f"{BASE}/1.0.0.json")):
-            answer = httpx.get(server.url + path, headers=bearer(server), trust_env=False)
-            assert answer.status_code == 200, answer.text[:1000]
-            hello, listed = [], []
-            for number in range(rounds):
-                report.doing(f"{name}, round {number + 1} of {rounds}")
-                hello.append(asked(server, HELLO, seconds))
-                listed.append(asked(server, path, seconds))
-            share = median(one.rate / other.rate for one, other in zip(listed, hello, strict=True))
-            rate, beside = (median(each.rate for each in loads) for loads in (listed, hello))
-            figure = f"{rate:.0f}/s, {len(answer.content) / 1024:.0f} KiB"
-            report.add(name, figure, f"hello {beside:.0f}/s: {share:.2f} of it", aim=f"at least {SHARE} of hello", met=share >= SHARE)
+            beside_hello(report, server, name, path, rounds=rounds, seconds=seconds)
 
 
 def archives(report: Report, directory: Path, size: int) -> None:

@@ -42,7 +42,7 @@ def test_a_constraint_takes_the_newest_version_as_terraform_does(constraint: str
 
 @pytest.mark.parametrize("constraint", ["latest", "1.2.3.4", ">>1", "1.2 1.3", "~>"])
 def test_what_is_no_constraint_is_said(constraint: str) -> None:
-    with pytest.raises(ValueError, match="is no constraint"):
+    with pytest.raises(ValueError, match="is no version constraint"):
         newest(VERSIONS, constraint)
 
 
