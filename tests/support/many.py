@@ -205,7 +205,23 @@ class Planting:
             "log_chunks": {"phase_id": self.key("plan"), "start": "0", "size": "1"},
             "api_tokens": {"workspace_ids": "NULL", "expires_at": "NULL", "origin": "'made'"},
             "claimed_roles": {"role": "'admin'"},
+            "mirror_indexes": {"source": self.mirrored("'engine:tool' || i")},
+            "mirror_releases": {"source": self.mirrored("'engine:terraform'"), "version": "'1.' || i || '.0'"},
+            "mirror_packages": {
+                "os": f"CASE {self.mirrored_number()} % 3 WHEN 2 THEN '' ELSE 'linux' END",
+                "arch": f"CASE {self.mirrored_number()} % 3 WHEN 2 THEN '' ELSE 'amd64' END",
+                "object_key": "'package'", "size": "1000",
+            },
         }.get(table, {})  # fmt: skip
+
+    def mirrored(self, engine: str) -> str:
+        """What a mirror names a source by: an engine, a provider and a module in turns."""
+        provider, module = (f"'{kind}:registry.example.com/acme' || i" for kind in ("provider", "module"))
+        return f"CASE i % 3 WHEN 0 THEN {engine} WHEN 1 THEN {provider} || '/fake' ELSE {module} || '/net/aws' END"
+
+    def mirrored_number(self) -> str:
+        """The number of the release that a package is of, as `of` tells it."""
+        return f"(1 + i % {self.numbers.of('mirror_releases')})"
 
     def true(self, condition: str = "1 = 1") -> str:
         """A condition as a value."""

@@ -124,7 +124,7 @@ async def test_an_apply_gets_exactly_the_engine_of_its_plan(engine: Engine) -> N
     await engine.runs.confirm(engine.admin, run.id)
     await engine.look()
     material = await engine.phases.claim(engine.claim(run.run.apply_id), Claim(runner="host 1"))
-    assert material["engine"] == {"tool": "terraform", "version": "1.11.4"}
+    assert material["engine"] == {"tool": "terraform", "version": "1.11.4", "cached": False}
     assert material["plan-digest"] == hashlib.sha256(b"plan").hexdigest()
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import delete
@@ -20,7 +21,7 @@ from terrapod_core.errors import Conflict, InvalidTransition, TerrapodError
 from terrapod_core.jsonapi import PageRequest
 from terrapod_core.runs import Run
 from terrapod_core.runs.filters import OPERATIONS, RunFilters
-from terrapod_core.runs.phases import LeaseLost
+from terrapod_core.runs.phases import RESCUE, LeaseLost
 from terrapod_core.runs.queries import RunView
 from terrapod_core.runs.requests import Claim, Report
 from terrapod_core.runs.status import CANCELABLE
@@ -295,7 +296,12 @@ class Lives(RuleBasedStateMachine):
             self._bring(run, claim, at)
 
     def _bring(self, run: ModelRun, claim: PhaseClaim, at: int) -> None:
-        """The state that a late runner holds: kept beside, or awaited."""
+        """The state that a late runner holds: kept beside, or awaited; not any more when it comes too late."""
+        ended = self.do(self.engine.phase(claim.phase_id)).finished_at or run.canceled_at
+        if ended is not None and self.stage.clock.now() > ended + RESCUE:
+            with pytest.raises(LeaseLost):
+                self.do(self.engine.put_state(claim, run.workspace.serial))
+            return
         fits = self.model.late_state(run)
         answer = self.do(self.engine.put_state(claim, run.workspace.serial if fits else 1000 + at))
         assert answer["rescued"] is not fits
