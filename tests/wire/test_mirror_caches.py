@@ -37,7 +37,7 @@ def server(up: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def get(server: Server, *, module: bool = True) -> None:
-    """Have both, as terraform does."""
+    """Have both, as terraform does, until the server keeps what its client has already."""
     headers = {"Authorization": f"Bearer {server.token}"}
     with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=60) as http:
         http.get(f"/v1/providers/{FAKE}/index.json").raise_for_status()
@@ -46,6 +46,12 @@ def get(server: Server, *, module: bool = True) -> None:
         if module:
             told = http.get(f"/v1/modules/{PET}/1.0.0/download").raise_for_status()
             http.get(told.headers["X-Terraform-Get"].partition("?archive=")[0]).raise_for_status()
+    until(lambda: provider(server)["cached"] and (not module or is_module_here(server)), "the server to keep it")
+
+
+def is_module_here(server: Server) -> bool:
+    """Whether the module's bytes are there."""
+    return all(row["attributes"]["cached"] for row in wire.data(server.api.get("admin/module-cache", params={"q": "1.0.0"})))
 
 
 def provider(server: Server, version: str = "1.0.0") -> dict[str, object]:
