@@ -52,13 +52,12 @@ class PlainLines:
 
     def _part(self, part: bytes) -> bytes:
         """A piece that holds at most the end of one line."""
-        before, self._length = self._length, self._length + len(part)
-        if part.endswith((b"\n", b"\r")):
-            self._length = 0
-        if before + len(part) <= LONGEST:
+        text = part.rstrip(b"\r\n")
+        end = part[len(text) :]
+        before, self._length = self._length, 0 if end else self._length + len(text)
+        if before + len(text) <= LONGEST:
             return part
-        end = part[-1:] if part.endswith((b"\n", b"\r")) else b""
-        return (part[: LONGEST - before] + CUT if before <= LONGEST else b"") + end
+        return (text[: LONGEST - before] + CUT if before <= LONGEST else b"") + end
 
 
 class StructuredLines:

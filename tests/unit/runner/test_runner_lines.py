@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from terrapod_core.runner.lines import CUT, HELD, LONGEST, SHORTENED, Lines, PlainLines, StructuredLines
 from terrapod_core.runner.masking import Masker
@@ -40,6 +40,7 @@ def test_a_line_of_text_is_shown_before_it_is_whole() -> None:
     assert lines.feed(b"yet\n") == b"yet\n"
 
 
+@example([LONGEST])
 @given(st.lists(st.integers(1, LONGEST + 10), min_size=1, max_size=8))
 def test_a_line_that_is_too_long_is_cut_once_however_it_comes(sizes: list[int]) -> None:
     shown = fed(plain(), b"before\n", *(b"x" * size for size in sizes), b"\nafter\n")
