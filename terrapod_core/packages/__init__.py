@@ -5,5 +5,6 @@ files     what the files of a release are called
 zips      looks into the zip of a provider
 sums      reads and writes `SHA256SUMS`
 openpgp   keys and detached signatures, as terraform uses them
+renewed   signatures that are older than the copy of the key at hand
 protocol  the documents in which terraform reads about them
 """
