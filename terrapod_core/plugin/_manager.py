@@ -23,6 +23,7 @@ from terrapod_core.plugin.mirrors import RegistryMirror
 from terrapod_core.plugin.runners import RunnerBackend
 from terrapod_core.plugin.settings import section_of
 from terrapod_core.plugin.storage import StorageBackend
+from terrapod_core.plugin.vcs import VCSProvider
 from terrapod_core.settings import Reference, Settings, SettingsError, nearest, reference_of
 
 P = TypeVar("P")
@@ -107,6 +108,10 @@ class Plugins:
     def registry_mirrors(self, contexts: ContextFactory) -> dict[str, RegistryMirror]:
         """Registry mirrors by name, like `storage_backends`."""
         return self._named("register_registry_mirrors", contexts, RegistryMirror)  # type: ignore[type-abstract]
+
+    def vcs_providers(self, contexts: ContextFactory) -> dict[str, VCSProvider]:
+        """VCS providers by name, like `storage_backends`."""
+        return self._named("register_vcs_providers", contexts, VCSProvider)  # type: ignore[type-abstract]
 
     def migrations(self) -> dict[str, Migrations]:
         """The migrations of plugins that own tables, by plugin name."""

@@ -20,6 +20,7 @@ from terrapod_core.plugin.mirrors import RegistryMirror
 from terrapod_core.plugin.runners import RunnerBackend
 from terrapod_core.plugin.settings import PluginSettings
 from terrapod_core.plugin.storage import StorageBackend
+from terrapod_core.plugin.vcs import VCSProvider
 
 PROJECT: Final = "terrapod"
 """Also the entry-point group that plugins are found by."""
@@ -69,6 +70,11 @@ def register_registry_mirrors(context: PluginContext) -> Sequence[RegistryMirror
 
 
 @hookspec
+def register_vcs_providers(context: PluginContext) -> Sequence[VCSProvider]:  # type: ignore[empty-body]
+    """Kinds of forges, each under a name of its own; connections name the one they are of."""
+
+
+@hookspec
 def register_migrations() -> Migrations:  # type: ignore[empty-body]
     """The alembic migrations of the plugin's own tables, run after the core's whenever the core's are run."""
 
@@ -81,6 +87,7 @@ HOOKS: Final = {
     "register_key_providers": "key provider",
     "register_coordination_backends": "coordination backend",
     "register_registry_mirrors": "registry mirror",
+    "register_vcs_providers": "VCS provider",
     "register_migrations": "migrations",
 }
 """Every hook, and what a plugin that implements it provides."""

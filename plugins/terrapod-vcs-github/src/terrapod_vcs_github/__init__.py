@@ -1,0 +1,3 @@
+"""GitHub repositories for Terrapod's workspaces and modules."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""GitLab projects for Terrapod's workspaces and modules."""
+
+from __future__ import annotations

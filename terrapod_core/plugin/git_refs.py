@@ -1,0 +1,132 @@
+"""The branches and tags of a repository, asked of git's own door: one request for all of them, at any forge.
+
+Sources: git's documentation, `gitprotocol-v2` (the command `ls-refs`) and `gitprotocol-http`. The request is sent without the capability
+advertisement before it: a stateless server needs none. One that does not speak version 2 is asked as of old.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from terrapod_core.plugin.vcs import RefKind, Refs, VCSDenied, VCSFailed, VCSMissing
+
+if TYPE_CHECKING:
+    import httpx
+
+MOST_BYTES: Final = 64 << 20
+"""Of an answer: some half a million refs."""
+
+_PREFIXES: Final = {RefKind.BRANCH: "refs/heads/", RefKind.TAG: "refs/tags/"}
+_SHA: Final = re.compile(rb"[0-9a-f]{40}([0-9a-f]{24})?")
+_FLUSH: Final = b"0000"
+_DELIMITER: Final = b"0001"
+
+
+async def refs_of(http: httpx.AsyncClient, url: str, kinds: frozenset[RefKind], validator: str | None) -> Refs | None:
+    """Branches and tags of the repository that is cloned from `url`; `None` when they are as they were at this validator.
+
+    `http` has the credentials. Raises `VCSMissing`, `VCSDenied` and `VCSFailed`.
+    """
+    host = urlsplit(url).hostname or "the forge"
+    wanted = [_PREFIXES[kind] for kind in sorted(kinds)]
+    answer = await http.post(
+        f"{url}/git-upload-pack",
+        headers={
+            "Git-Protocol": "version=2",
+            "Content-Type": "application/x-git-upload-pack-request",
+            "Accept": "application/x-git-upload-pack-result",
+        },
+        content=_request(wanted),
+    )
+    _check(answer, host)
+    try:
+        found = dict(_of_version_2(answer.content))
+        if not answer.content:
+            raise ValueError("nothing")
+    except ValueError:
+        answer = await http.get(f"{url}/info/refs", params={"service": "git-upload-pack"})
+        _check(answer, host)
+        try:
+            found = dict(_advertised(answer.content))
+        except ValueError:
+            raise VCSFailed(f"{host}: answered with what is no list of a repository's branches") from None
+    named = {name: sha for name, sha in found.items() if name.startswith(tuple(wanted))}
+    digest = hashlib.sha256("\n".join(f"{sha} {name}" for name, sha in sorted(named.items())).encode()).hexdigest()
+    if validator == digest:
+        return None
+    branches, tags = (
+        {each.removeprefix(start): sha for each, sha in named.items() if each.startswith(start)} for start in _PREFIXES.values()
+    )
+    return Refs(branches, tags, digest)
+
+
+def _check(answer: httpx.Response, host: str) -> None:
+    status = answer.status_code
+    if status == 200:
+        return
+    if status in (401, 403):
+        raise VCSDenied(f"{host} does not let these credentials read the repository.")
+    if status in (404, 410):
+        raise VCSMissing(f"{host} has no such repository, or does not show it to these credentials.")
+    after = answer.headers.get("retry-after", "")
+    raise VCSFailed(f"{host}: answered {status} where branches are asked for", retry_after=float(after) if after.isdigit() else None)
+
+
+def _request(prefixes: list[str]) -> bytes:
+    lines = [b"command=ls-refs\n", b"agent=terrapod\n", b"object-format=sha1\n"]
+    arguments = [b"peel\n", *(f"ref-prefix {each}\n".encode() for each in prefixes)]
+    return b"".join(map(_packet, lines)) + _DELIMITER + b"".join(map(_packet, arguments)) + _FLUSH
+
+
+def _packet(line: bytes) -> bytes:
+    return f"{len(line) + 4:04x}".encode() + line
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    """The packets of an answer, without the line's end; a `flush` is empty. Raises `ValueError`."""
+    at = 0
+    while at < len(body):
+        size = int(body[at : at + 4].decode("ascii"), 16)
+        if size < 4:
+            yield b""
+            at += 4
+            continue
+        line = body[at + 4 : at + size]
+        if len(line) != size - 4:
+            raise ValueError("it ends early")
+        yield line.removesuffix(b"\n")
+        at += size
+
+
+def _of_version_2(body: bytes) -> Iterator[tuple[str, str]]:
+    """`<sha> <name>[ peeled:<sha>]`; a peeled tag is the commit."""
+    ended = False
+    for line in _lines(body):
+        if not line:
+            ended = True
+            continue
+        sha, name, *more = line.split(b" ")
+        peeled = next((each[7:] for each in more if each.startswith(b"peeled:")), sha)
+        yield _named(name, peeled)
+    if not ended:
+        raise ValueError("it ends early")
+
+
+def _advertised(body: bytes) -> Iterator[tuple[str, str]]:
+    """Of version 0: `<sha> <name>`, a tag's commit after it as `<name>^{}`, capabilities behind a NUL."""
+    for line in _lines(body):
+        if not line or line.startswith((b"#", b"version ")):
+            continue
+        sha, name = line.split(b"\0")[0].split(b" ", 1)
+        if name != b"capabilities^{}":
+            yield _named(name.removesuffix(b"^{}"), sha)
+
+
+def _named(name: bytes, sha: bytes) -> tuple[str, str]:
+    if not _SHA.fullmatch(sha):
+        raise ValueError("no commit")
+    return name.decode("utf-8", "surrogateescape"), sha.decode("ascii")
