@@ -17,6 +17,7 @@ from terrapod_core.configurations import (
     resources as configurations_resources,
     routes as configurations_routes,
 )
+from terrapod_core.ingress import routes as ingress_routes
 from terrapod_core.jsonapi import Includes
 from terrapod_core.live import routes as live_routes
 from terrapod_core.mirrors import (
@@ -72,6 +73,8 @@ from terrapod_core.variables import (
     routes as variables_routes,
     set_routes as variables_set_routes,
 )
+from terrapod_core.vcs import routes as vcs_routes
+from terrapod_core.vcs.resources import connection_resource
 from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, metrics_routes, service as service_routes
 from terrapod_core.web.dress import dress
 from terrapod_core.web.failures import Failures
@@ -136,6 +139,9 @@ def _api(parts: Services, web: Web) -> list[Any]:
         accounts_routes.routes(parts.people, web, parts.pool_tokens, POOL_TOKEN),
         roles_routes.routes(parts.roles, parts.assignments, web),
         caches_routes.routes(parts.caches, web),
+        vcs_routes.routes(parts.connections, parts.browsing, connection_resource(parts.forges.providers.values()), web),
+        vcs_routes.webhook_routes(parts.webhooks, web),
+        ingress_routes.routes(parts.ingress.changes, web),
         admin_routes.routes(AuditLog(parts.db, parts.authz), web),
     ]
 

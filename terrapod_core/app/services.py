@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from terrapod_core import accounts, agents, configurations, projects, roles, runs, states, traces, variables, workspaces
 from terrapod_core.accounts import handlers as accounts_handlers, key_uses as accounts_key_uses
 from terrapod_core.agents import handlers as agents_handlers, key_uses as agents_key_uses
+from terrapod_core.app import ingress_parts
 from terrapod_core.app.readings import Readings
 from terrapod_core.audit import Refusals, handlers as audit_handlers, key_uses as audit_key_uses
 from terrapod_core.authz import Actor, Authorizer
@@ -24,6 +25,7 @@ from terrapod_core.configurations import (
 )
 from terrapod_core.coordination import PostgreSQLCoordination
 from terrapod_core.db import Bounds, Database
+from terrapod_core.ingress.handlers import Handlers as IngressHandlers
 from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
 from terrapod_core.live import Live, handlers as live_handlers
@@ -103,6 +105,10 @@ from terrapod_core.tarballs import ArchiveLimits
 from terrapod_core.variables import (
     handlers as variables_handlers,
 )
+from terrapod_core.vcs.browsing import Browsing
+from terrapod_core.vcs.opening import Forges
+from terrapod_core.vcs.service import Connections
+from terrapod_core.vcs.webhooks import Webhooks
 from terrapod_core.web.listings import Listings
 from terrapod_core.web.rates import Meter
 from terrapod_core.web.shared_meter import SharedMeter
@@ -112,6 +118,7 @@ from terrapod_core.workspaces import (
     queries as workspaces_queries,
 )
 from terrapod_core.workspaces.conditions import Conditions, state_awaited
+from terrapod_core.workspaces.linking import Linking
 from terrapod_core.workspaces.pools import no_agent
 from terrapod_core.workspaces.service import Limits as WorkspaceLimits
 
@@ -137,6 +144,7 @@ class Services:
         self._open_mirrors()
         self._open_rooms()
         self._open_runs()
+        self.ingress = ingress_parts.opened(self)
         self.conditions = Conditions(
             [state_awaited, runs_conditions.no_isolation(self.trial.isolation, self.clock.now()), no_agent(self.clock.now)]
         )
@@ -177,6 +185,7 @@ class Services:
         self.capabilities = Capabilities(self.keyring, self.clock)
         self.refusals = Refusals(self.db)
         self.mirror_plugins = self.plugins.registry_mirrors(contexts)
+        self.forges = Forges(self.plugins.vcs_providers(contexts), self.keyring)
         self.people = accounts.open_accounts(
             self.db, self.keyring, self.settings, self.authz, self.plugins.auth_providers(contexts), self._readable, self.refusals
         )
@@ -237,10 +246,14 @@ class Services:
         self.pools = agents.Pools(self.db, self.authz, pool_users.UsersOfPools(self.authz))
         self.pool_tokens = agents.PoolTokens(self.db, self.authz, self.keyring, self.pools, settings.tokens)
         self.listeners = agents.Listeners(self.db, self.authz, self.keyring, self.pools, self.pool_tokens, busy_listeners)
+        self.connections = Connections(self.db, self.authz, self.forges)
+        self.browsing = Browsing(self.connections, settings.vcs.request_seconds)
+        self.webhooks = Webhooks(self.db, self.forges)
         self.workspaces = workspaces.Workspaces(
             self.db,
             self.authz,
             self.projects,
+            linking=Linking(self.db, self.browsing),
             pending_state=states_queries.pending_state,
             runs_with_status=runs_queries.ids_with_status,
             limits=WorkspaceLimits(limits.workspaces_per_user, creators=settings.workspaces.create),
@@ -275,14 +288,14 @@ class Services:
             self.capabilities,
             limit=limits.module_bytes,
             reader=ModuleReader(ArchiveLimits(limits.archive_entries, limits.unpacked_bytes)),
-            actor_of=self._actor,
+            actor_of=self.actor_of,
         )
         self.module_protocol = ModuleProtocol(door, self.capabilities, Listings())
         links = ProviderLinks(self.capabilities, self.clock)
         self.providers = Providers(door)
         self.provider_releases = Releases(door, self.providers, links, ServerKey(self.db, self.keyring))
         self.provider_platforms = Platforms(door, self.provider_releases, links)
-        self.provider_uploads = Uploads(door, self.archives, self.objects, self._actor, limit=limits.provider_bytes)
+        self.provider_uploads = Uploads(door, self.archives, self.objects, self.actor_of, limit=limits.provider_bytes)
         self.provider_installs = Installs(door, links, Listings())
         self.gpg_keys = GPGKeys(door)
         self.consumers = Consumers(door, hosts(self.settings), partial(workspaces_queries.readable_ids, self.authz))
@@ -292,12 +305,12 @@ class Services:
         backend, limits = self.runner_backend, self.settings.limits
         self.trial = RunnerTrial(backend)
         self.phase_tokens = PhaseTokens(self.keyring, self.clock)
-        self.engines = Engines(self.db, self.phase_tokens, self._actor)
+        self.engines = Engines(self.db, self.phase_tokens, self.actor_of)
         self.logs = runs.Logs(self.db, self.objects, self.keyring)
         self.links = Links(self.capabilities, self.clock, self.authz)
         self.mirror_failures = MirrorFailures(self.db)
-        self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self._actor)
-        holding = Holding(self.db, self.logs, self.trial.isolation, self._actor)
+        self.outcomes = Outcomes(self.workspaces, self.authz, self.logs, self.actor_of)
+        holding = Holding(self.db, self.logs, self.trial.isolation, self.actor_of)
         self.dispatcher = runs.Dispatcher(self.db, backend, self.outcomes, self.logs, self.phase_tokens, self._door, holding, self.presence)
         self.offers = Offers(self.db, Takes(self.db, self.phase_tokens))
         self.listener_runs = ListenerRuns(self.db, self.outcomes)
@@ -332,7 +345,7 @@ class Services:
             self.configurations,
             materials,
             self.outcomes,
-            RegistryUses(self.consumers, self._actor),
+            RegistryUses(self.consumers, self.actor_of),
             offered,
             limits.log_bytes + LOG_MARGIN,
         )
@@ -390,9 +403,10 @@ class Services:
         self.jobs.every("mirrors.care", CARE_EVERY, care.tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
         live_handlers.register(self.jobs, self.db, self.settings.live)
-        RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self._actor).register(self.jobs)
+        IngressHandlers(self.db, self.ingress.telling).register(self.jobs)
+        RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self.actor_of).register(self.jobs)
 
-    def _actor(self, session: Session, user_id: str) -> Actor | None:
+    def actor_of(self, session: Session, user_id: str) -> Actor | None:
         """A user as they are now, for what is done in their name; `None` when disabled or gone."""
         user = session.get(accounts.User, user_id)
         if user is None or user.disabled_at is not None:

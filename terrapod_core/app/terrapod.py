@@ -110,6 +110,7 @@ class Terrapod(Services):
         if self.worker is not None:
             self.worker.start()
             self.dispatcher.start()
+            self.ingress.start()
 
     async def leave(self) -> None:
         """Say that this process leaves, and go on for as long as balancers need to notice."""
@@ -120,6 +121,7 @@ class Terrapod(Services):
         """Take no new work, and end the streams: their clients come back elsewhere."""
         await self.dispatcher.stop()
         await self.offers.stop()
+        await self.ingress.stop()
         self.web.streams.close()
 
     async def shutdown(self) -> None:

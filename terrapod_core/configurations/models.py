@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from terrapod_core.db import Base
+from terrapod_core.configurations.ingress import ingress_id_of
+from terrapod_core.db import Base, JSONValue
 from terrapod_core.storage.named import NAMED
 from terrapod_core.storage.objects import ObjectKind
 
@@ -43,7 +45,7 @@ class ConfigurationVersion(Base):
     workspace_id: Mapped[str]
     status: Mapped[str] = mapped_column(default=ConfigurationStatus.PENDING.value)
     source: Mapped[str]
-    """Which client made it: `terraform+cloud` for the CLI, else `tfe-api`."""
+    """Which client made it: `terraform+cloud` for the CLI, else `tfe-api`; or the forge that it came from, as `github`."""
     speculative: Mapped[bool]
     """Its runs only plan."""
     provisional: Mapped[bool]
@@ -54,6 +56,10 @@ class ConfigurationVersion(Base):
     created_by_id: Mapped[str | None]
     created_by_name: Mapped[str]
     """What its maker was called then; for audit entries of an upload, which comes without a credential."""
+    ingress: Mapped[dict[str, Any] | None] = mapped_column(JSONValue)
+    """Where it came from in version control, as `ingress-attributes` names it; `None` for what was uploaded."""
+    of_fork: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether it is of somebody who may not push to the repository, a fork's, so that no run of it gets any secret."""
     trusted: Mapped[bool]
     """Whether its maker had the level write: what it says may be given the workspace's secrets."""
     object_key: Mapped[str | None]
@@ -66,6 +72,11 @@ class ConfigurationVersion(Base):
 
     upload_path: str | None = None
     """Path of the link its archive is uploaded to, for whoever may; set on what the service returns, not a column."""
+
+    @property
+    def ingress_id(self) -> str | None:
+        """The id of its ingress attributes; `None` when it was uploaded."""
+        return ingress_id_of(self.id) if self.ingress is not None else None
 
 
 NAMED.add(ObjectKind.CONFIGURATION, ConfigurationVersion, "object_key")

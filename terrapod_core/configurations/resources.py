@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from terrapod_core.configurations.ingress import INGRESS, version_id_of
 from terrapod_core.configurations.models import ConfigurationVersion
 from terrapod_core.configurations.service import Configurations
 from terrapod_core.jsonapi import Includes, Rendering, Resource, attr, to_one
@@ -37,7 +38,7 @@ CONFIGURATION_VERSION: Final = Resource(
         to_one(
             "ingress_attributes",
             "ingress-attributes",
-            id_from=lambda _version: None,
+            id_from=lambda version: version.ingress_id,
             related="/api/v2/configuration-versions/{id}/ingress-attributes",
         ),
     ],
@@ -47,8 +48,19 @@ CONFIGURATION_VERSION: Final = Resource(
     },
 )
 
-INGRESS_ATTRIBUTES: Final = Resource(type="ingress-attributes")
-"""Where a configuration came from in version control; there is none, because every configuration is uploaded."""
+
+def _of_ingress(name: str) -> Any:
+    return lambda version: (version.ingress or {}).get(name)
+
+
+INGRESS_ATTRIBUTES: Final = Resource(
+    type="ingress-attributes",
+    id_from="ingress_id",
+    attributes=[attr(name, from_=_of_ingress(name)) for name in INGRESS],
+    relationships=[to_one("created_by", "users", id_from=lambda _version: None)],
+    links={"self": "/api/v2/configuration-versions/{id}/ingress-attributes"},
+)
+"""Where a configuration came from in version control."""
 
 
 def includes(registry: Includes, configurations: Configurations) -> None:
@@ -57,4 +69,8 @@ def includes(registry: Includes, configurations: Configurations) -> None:
     def load(session: Any, actor: Any, wanted: Sequence[str]) -> Sequence[ConfigurationVersion]:
         return configurations.load(session, actor, wanted)
 
+    def load_ingress(session: Any, actor: Any, wanted: Sequence[str]) -> Sequence[ConfigurationVersion]:
+        return configurations.load(session, actor, [version_id_of(each) for each in wanted])
+
     registry.add(CONFIGURATION_VERSION, load)
+    registry.add(INGRESS_ATTRIBUTES, load_ingress)

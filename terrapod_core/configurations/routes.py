@@ -39,8 +39,8 @@ def routes(service: Configurations, web: Web) -> Blueprint:
     @configurations.get("/configuration-versions/<version_id>/ingress-attributes")
     async def ingress_attributes(version_id: str) -> Response:
         actor = await web.actor()
-        await service.read(actor, version_id)
-        return web.json(INGRESS_ATTRIBUTES.document(None, web.rendering(actor)))
+        version = await service.read(actor, version_id)
+        return web.json(INGRESS_ATTRIBUTES.document(version if version.ingress is not None else None, web.rendering(actor)))
 
     @configurations.get("/configuration-versions/<version_id>/download")
     async def download(version_id: str) -> Response:

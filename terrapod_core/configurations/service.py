@@ -16,7 +16,7 @@ from terrapod_core.authz.gate import missing
 from terrapod_core.configurations import queries
 from terrapod_core.configurations.models import ConfigurationStatus, ConfigurationVersion
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Conflict, InvalidTransition, NotFound
+from terrapod_core.errors import Conflict, Invalid, InvalidTransition, NotFound
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.plugin.events import ConfigurationUploaded, WorkspaceDeleted
 from terrapod_core.settings import Limits
@@ -87,6 +87,12 @@ class Configurations:
         needed = Permission.CONFIGURATION_UPLOAD_SPECULATIVE if new.speculative else Permission.CONFIGURATION_UPLOAD
         async with self._db.uow() as uow:
             workspace = self._allowed(actor, needed, await uow.run(lambda session: workspaces_queries.for_update(session, workspace_id)))
+            if workspace.vcs_link is not None and not new.speculative:
+                raise Invalid(
+                    f"this workspace takes its configuration from {workspace.vcs_link['identifier']}: push there, or disconnect it first; "
+                    "a speculative configuration version can be made",
+                    code="vcs_connected",
+                )
             self._check_uploader(actor, workspace)
             version = self._new(uow, actor, workspace, new, source)
             uow.add(version)

@@ -27,3 +27,9 @@ READERS: Final = "readers"
 
 MIRRORS: Final = "mirrors"
 """A package, the key, is in the cache now: whoever waits for another process's download of it may go on."""
+
+VCS: Final = "vcs"
+"""A repository is to be looked at sooner than by the clock."""
+
+CHANGES: Final = "changes"
+"""Something that was pushed is to be fetched, to be run, or to be told of."""

@@ -11,7 +11,7 @@ from terrapod_core.jsonapi.describe import ABSENT, Attribute, Relationship, attr
 from terrapod_core.jsonapi.errors import errors_document
 from terrapod_core.jsonapi.include import Includes, Loader
 from terrapod_core.jsonapi.page import MAX_PAGE_SIZE, Page, PageRequest
-from terrapod_core.jsonapi.parse import parse, parse_action, parse_plain, parse_refs
+from terrapod_core.jsonapi.parse import parse, parse_action, parse_open, parse_plain, parse_refs
 from terrapod_core.jsonapi.query import Query, Sort, Tagged
 from terrapod_core.jsonapi.refs import Ref
 from terrapod_core.jsonapi.rendering import Rendering
@@ -38,6 +38,7 @@ __all__ = [
     "errors_document",
     "parse",
     "parse_action",
+    "parse_open",
     "parse_plain",
     "parse_refs",
     "to_many",

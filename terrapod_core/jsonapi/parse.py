@@ -30,6 +30,21 @@ def parse(raw: bytes, into: type[S]) -> S:
     return build(into, _members(data, "attributes"), _members(data, "relationships"), "/data/attributes")
 
 
+def parse_open(raw: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Attributes and relationships of a document whose members are not known beforehand, by their names as `auto-apply`.
+
+    Nothing is checked of their values. `BadRequest` and `Invalid` as in `parse`.
+    """
+    data = _data(decode(raw))
+    if not isinstance(data, dict):
+        raise BadRequest("The member data must be an object", pointer="/data")
+    return _kebab(_members(data, "attributes")), _kebab(_members(data, "relationships"))
+
+
+def _kebab(members: dict[str, Any]) -> dict[str, Any]:
+    return {name.replace("_", "-"): value for name, value in reversed(members.items())}
+
+
 def parse_plain(raw: bytes, into: type[S]) -> S:
     """The struct described by a plain JSON object, its fields at the top; no body at all is an empty object.
 

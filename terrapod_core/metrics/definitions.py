@@ -55,6 +55,27 @@ CERTIFICATE_EXPIRY: Final = Gauge(
     multiprocess_mode="livemax",
 )
 
+# -- forges
+
+VCS_POLLS: Final = _counter(
+    "terrapod_vcs_polls_total",
+    "Looks at repositories, by VCS provider and outcome: `changed`, `unchanged` or `failed`.",
+    "provider",
+    "outcome",
+)
+VCS_WEBHOOKS: Final = _counter(
+    "terrapod_vcs_webhooks_total",
+    "Webhooks of forges, by VCS provider and outcome: `followed`, `unknown` (a repository that nobody follows), `ignored` or `refused`.",
+    "provider",
+    "outcome",
+)
+VCS_CHANGES: Final = _counter(
+    "terrapod_vcs_changes_total",
+    "Commits dealt with for a workspace, by kind (`push`, `tag`, `pull`) and outcome: `stored`, `skipped` or `refused`.",
+    "kind",
+    "outcome",
+)
+
 # -- HTTP
 
 REQUESTS: Final = _counter(

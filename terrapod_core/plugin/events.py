@@ -126,3 +126,10 @@ class UserDeleted(Event):
     """A user is gone; what they owned belongs to nobody."""
 
     user_id: str
+
+
+@dataclass(frozen=True)
+class VCSConnectionDeleted(Event):
+    """A connection to a forge is gone, and its repositories with it."""
+
+    connection_id: str

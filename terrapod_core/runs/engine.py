@@ -44,7 +44,7 @@ def rights_of(session: Session, claim: PhaseClaim, actor_of: ActorOf) -> EngineR
     """What the engine may read; `None` when the phase does not run under this claim's lease any more.
 
     Whoever starts a run may download its workspace's state (both are the level plan). States of other workspaces are
-    given to trusted runs alone: an untrusted one could be anybody's way to read them.
+    given to trusted runs alone: an untrusted one could be anybody's way to read them. A foreign one reads nothing.
 
     Of the registry it reads what the one who answers for the phase may read now. What an untrusted run executes was written by somebody
     else, perhaps: then by both.
@@ -71,6 +71,8 @@ def rights_of(session: Session, claim: PhaseClaim, actor_of: ActorOf) -> EngineR
     workspace_id, trusted = rows[0][0], bool(rows[0][1])
     sharing = frozenset(row[2] for row in rows if trusted and row[2] is not None)
     run, kind = rows[0][3], rows[0][4]
+    if run.of_fork:
+        return EngineRights(workspace_id="")  # no workspace's
     answering = answering_for(session, run, kind, actor_of)
     return EngineRights(workspace_id, sharing, reads_shared_with_all=trusted, answering=answering)
 

@@ -70,11 +70,12 @@ class Materials:
 
     def withholds(self, workspace: Workspace, run: Run) -> bool:
         """Whether the run gets no sensitive variables, because nobody with the level write vouches for what it executes."""
-        return not run.trusted and workspace.untrusted_plans != UntrustedPlans.WITH_SECRETS
+        return run.of_fork or (not run.trusted and workspace.untrusted_plans != UntrustedPlans.WITH_SECRETS)
 
     async def of(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, claim: PhaseClaim) -> dict[str, Any]:
         """The document of `POST …/claim`. Notes on the run which state the plan is made from."""
-        current = await uow.run(lambda session: self._states.current(session, workspace.id))
+        # A state has secrets in it, which whoever wrote what is executed could have printed.
+        current = await uow.run(lambda session: self._states.current(session, workspace.id)) if not run.of_fork else None
         state = {"serial": current.serial, "lineage": current.lineage} if current is not None else None
         plan = phase
         if phase.kind == "plan":

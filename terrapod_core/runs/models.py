@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.db import Base, Sealed
@@ -69,6 +69,8 @@ class Run(Base):
     """The state version the plan was made from."""
     trusted: Mapped[bool]
     """Whether what it executes came from somebody with the level write; any other run is plan-only for ever."""
+    of_fork: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether what it executes is of somebody who may not push to the workspace's repository: it gets no secret, no state, nothing."""
     created_by_id: Mapped[str | None]
     confirmed_by_id: Mapped[str | None]
     canceled_by_id: Mapped[str | None]

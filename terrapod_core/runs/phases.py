@@ -163,7 +163,7 @@ class Phases:
     async def state(self, claim: PhaseClaim) -> tuple[AsyncIterator[bytes], int | None] | None:
         """The workspace's current state and its size; `None` when there is none."""
         run = await self._read(claim)
-        current = await self._db.read(lambda session: self._states.current(session, run.workspace_id))
+        current = await self._db.read(lambda session: self._states.current(session, run.workspace_id)) if not run.of_fork else None
         return None if current is None else (self._states.content(current), current.size)
 
     async def plan_file(self, claim: PhaseClaim) -> AsyncIterator[bytes]:

@@ -143,9 +143,10 @@ class Runs:
         message: str = "",
         reason: str = "manual",
         trusted: bool = True,
+        counted: bool = True,
     ) -> RunView:
         """Queue a run; `message` is the default one. It may be admitted at once. `trusted` is false for a run that comes from
-        another one which was not, whatever its configuration is.
+        another one which was not, whatever its configuration is. Without `counted` it is none of the few that a user may have waiting.
 
         Raises `NotFound`/`Forbidden` by the gate, `Forbidden` (`runner_not_isolated`, `untrusted_plans_refused`), `Invalid` for a
         document that does not fit the workspace, `Conflict` when too many runs wait already.
@@ -163,7 +164,7 @@ class Runs:
             trusted = trusted and (not new.variables or self._authz.allows(actor, Permission.RUN_APPLY, workspace))
             self._isolation().check(actor, workspace)
             self._check_workspace(workspace, new, plan_only=plan_only, trusted=trusted)
-            await self._check_queue(uow, actor, workspace)
+            await self._check_queue(uow, actor, workspace, counted=counted)
             run = self._made(actor, workspace, configuration, new, plan_only=plan_only, trusted=trusted, now=uow.now())
             run.source, run.message, run.trigger_reason = source, new.message or message, reason
             await self._start(uow, actor, workspace, run)
@@ -205,6 +206,7 @@ class Runs:
             variables=self._keyring.seal(json_of(new.variables), column=VARIABLES_COLUMN, row=run_id) if new.variables else None,
             terraform_version=new.terraform_version or workspace.terraform_version,
             trusted=trusted,
+            of_fork=configuration.of_fork,
             created_by_id=actor.user_id,
             status_timestamps={},
             created_at=now,
@@ -264,14 +266,14 @@ class Runs:
             detail = "only a plan-only run can choose its version; others take the workspace's terraform-version"
             raise Invalid(problems=(Problem(detail, "/data/attributes/terraform-version"),))
 
-    async def _check_queue(self, uow: UnitOfWork, actor: Actor, workspace: Workspace) -> None:
+    async def _check_queue(self, uow: UnitOfWork, actor: Actor, workspace: Workspace, *, counted: bool) -> None:
         waiting = select(func.count()).select_from(Run).where(Run.workspace_id == workspace.id, Run.status == RunStatus.PENDING.value)
         most = self._limits.pending_runs_per_workspace
         if (await uow.session.execute(waiting)).scalar_one() >= most:
             raise Conflict(f"{most} runs of this workspace wait already; discard some first", code="queue_full")
         mine = select(func.count()).select_from(Run).where(Run.created_by_id == actor.user_id, Run.status.in_(queries.WAITING))
         most = self._limits.pending_runs_per_user
-        if actor.user_id is not None and (await uow.session.execute(mine)).scalar_one() >= most:
+        if counted and actor.user_id is not None and (await uow.session.execute(mine)).scalar_one() >= most:
             raise Conflict(f"{most} runs of yours wait already; discard some first", code="queue_full")
 
     # -- deciding

@@ -12,11 +12,13 @@ from terrapod_core.settings._parts import Database, Log, PluginChoice, Redis, Ru
 from terrapod_core.settings._people import Auth, Bootstrap, Sessions, Tokens, Workspaces
 from terrapod_core.settings._reference import Reference, reference, reference_of
 from terrapod_core.settings._secrecy import holds_secret
+from terrapod_core.settings._vcs import VCS
 from terrapod_core.settings._watching import Metrics, Tracing
 from terrapod_core.settings.schema import Settings
 
 __all__ = [
     "MASK",
+    "VCS",
     "Audit",
     "Auth",
     "Bootstrap",

@@ -14,6 +14,7 @@ from terrapod_core.settings._fields import Field, fields_of, is_table, masked, s
 from terrapod_core.settings._mirrors import Mirrors
 from terrapod_core.settings._parts import Database, Log, PluginChoice, Redis, Runner, Secrets, Server, Storage
 from terrapod_core.settings._people import Auth, Bootstrap, Sessions, Tokens, Workspaces
+from terrapod_core.settings._vcs import VCS
 from terrapod_core.settings._watching import Metrics, Tracing
 
 FIRST_STRUCTURED = 202302
@@ -48,6 +49,7 @@ class Settings:
     live: Live = field(default_factory=Live)
     outgoing: Outgoing = field(default_factory=Outgoing)
     mirrors: Mirrors = field(default_factory=Mirrors)
+    vcs: VCS = field(default_factory=VCS)
     workspaces: Workspaces = field(default_factory=Workspaces)
     audit: Audit = field(default_factory=Audit)
     retention: Retention = field(default_factory=Retention)
@@ -125,6 +127,7 @@ SECTIONS: Mapping[str, type] = {
     "live": Live,
     "outgoing": Outgoing,
     "mirrors": Mirrors,
+    "vcs": VCS,
     "workspaces": Workspaces,
     "audit": Audit,
     "retention": Retention,

@@ -13,10 +13,11 @@ from terrapod_core.errors import Problems
 from terrapod_core.jsonapi import Ref, wire_name
 from terrapod_core.projects.execution import ExecutionMode, Said, said
 from terrapod_core.runner.versions import Wanted
-from terrapod_core.workspaces.models import UntrustedPlans
+from terrapod_core.workspaces.models import ForkPullRequests, UntrustedPlans
 
 MAX_DESCRIPTION: Final = 4096
 MAX_PATH: Final = 1024
+MAX_TRIGGERS: Final = 100
 MAX_SOURCE: Final = 2048
 MAX_VERSION: Final = 200
 
@@ -70,18 +71,21 @@ class UpdateWorkspace(msgspec.Struct, kw_only=True):
     agent_pool: Ref | UnsetType | None = UNSET
     tag_bindings: list[Ref] | UnsetType = UNSET
 
+    vcs_repo: Any = UNSET
+    vcs_repo_url: str | UnsetType | None = UNSET
+    vcs_branch: str | UnsetType | None = UNSET
+    vcs_connection: Ref | UnsetType | None = UNSET
+    vcs_sparse_fetch: bool | UnsetType | None = UNSET
+    fork_pull_requests: str | UnsetType | None = UNSET
+    trigger_prefixes: list[str] | UnsetType | None = UNSET
+    trigger_patterns: list[str] | UnsetType | None = UNSET
+
     # Parts of the API that this server has no part for: an absent, null, false or empty value says nothing and passes.
-    vcs_repo: Any = None
-    vcs_repo_url: Any = None
-    vcs_branch: Any = None
-    trigger_prefixes: Any = None
-    trigger_patterns: Any = None
     assessments_enabled: Any = None
     auto_destroy_at: Any = None
     auto_destroy_activity_duration: Any = None
     project_remote_state: Any = None
     hyok_enabled: Any = None
-    vcs_connection: Ref | None = None
     ssh_key: Ref | None = None
 
 
@@ -107,6 +111,10 @@ DEFAULTS: Final[dict[str, object]] = {
     "untrusted_plans": UntrustedPlans.WITH_SECRETS.value,
     "structured_run_output_enabled": True,
     "vendored_providers": False,
+    "vcs_sparse_fetch": False,
+    "fork_pull_requests": ForkPullRequests.IGNORE.value,
+    "trigger_prefixes": [],
+    "trigger_patterns": [],
     "resource_cpu": None,
     "resource_memory": None,
     "source_name": None,
@@ -114,13 +122,7 @@ DEFAULTS: Final[dict[str, object]] = {
 }
 """Settings of a workspace that was sent with a name and nothing else, as terraform sends it. A `null` means these too."""
 
-_VCS: Final = "No VCS plugin is configured on this server"
 _UNAVAILABLE: Final[dict[str, str]] = {
-    "vcs_repo": _VCS,
-    "vcs_repo_url": _VCS,
-    "vcs_branch": _VCS,
-    "trigger_prefixes": _VCS,
-    "trigger_patterns": _VCS,
     "assessments_enabled": "Health assessments are not made here",
     "auto_destroy_at": "Workspaces are not destroyed automatically here",
     "auto_destroy_activity_duration": "Workspaces are not destroyed automatically here",
@@ -128,7 +130,6 @@ _UNAVAILABLE: Final[dict[str, str]] = {
     "hyok_enabled": "Keys are not held outside this server",
 }
 _UNAVAILABLE_RELATIONSHIPS: Final[dict[str, str]] = {
-    "vcs_connection": _VCS,
     "ssh_key": "SSH keys are not kept here",
 }
 _LONGEST: Final = {"description": MAX_DESCRIPTION, "source_name": 255, "source_url": MAX_SOURCE, "terraform_version": MAX_VERSION}
@@ -146,6 +147,7 @@ def settings(sent: UpdateWorkspace) -> dict[str, object]:
     values = {name: _or_default(name, getattr(sent, name)) for name in DEFAULTS if getattr(sent, name) is not UNSET}
     _execution(sent, problems)
     _working_directory(sent, values, problems)
+    _triggers(values, problems)
     for name, problem in _wrong(values):
         problems.add(problem, attribute=wire_name(name))
     problems.refuse()
@@ -208,6 +210,24 @@ def _working_directory(sent: UpdateWorkspace, values: dict[str, object], problem
     values["working_directory"] = path or None
 
 
+def _triggers(values: dict[str, object], problems: Problems) -> None:
+    """Directories and globs, from the root of the repository."""
+    for name in ("trigger_prefixes", "trigger_patterns"):
+        given = values.get(name)
+        if not isinstance(given, list) or not given:
+            continue
+        if len(given) > MAX_TRIGGERS or not all(0 < len(each) <= MAX_PATH and each.isprintable() for each in given):
+            problems.add(f"{wire_name(name)} must be at most {MAX_TRIGGERS} paths", attribute=wire_name(name))
+    if values.get("trigger_prefixes") and values.get("trigger_patterns"):
+        problems.add("Give trigger-prefixes or trigger-patterns, not both", attribute="trigger-patterns")
+    prefixes = values.get("trigger_prefixes")
+    if isinstance(prefixes, list):
+        normal = [normal_path(each.lstrip("/")) for each in prefixes]
+        if None in normal:
+            problems.add("Trigger prefixes must be directories inside the repository", attribute="trigger-prefixes")
+        values["trigger_prefixes"] = normal
+
+
 def normal_path(text: str) -> str | None:
     """A relative path without needless parts (`./a//b/` is `a/b`, the root is empty); `None` for one that is none or leads out."""
     if len(text) > MAX_PATH or text.startswith("/") or "\\" in text or not text.isprintable():
@@ -230,6 +250,8 @@ def _wrong(values: dict[str, object]) -> Iterator[tuple[str, str]]:
         yield "execution_backend", "Execution backend must be terraform or tofu"
     if values.get("untrusted_plans", UntrustedPlans.WITH_SECRETS) not in tuple(UntrustedPlans):
         yield "untrusted_plans", f"untrusted-plans must be one of {', '.join(UntrustedPlans)}"
+    if values.get("fork_pull_requests", ForkPullRequests.IGNORE) not in tuple(ForkPullRequests):
+        yield "fork_pull_requests", f"fork-pull-requests must be one of {', '.join(ForkPullRequests)}"
     for name, form, example in (("resource_cpu", CPU, "1, 0.5 or 500m"), ("resource_memory", MEMORY, "2Gi or 512Mi")):
         quantity = values.get(name)
         if isinstance(quantity, str) and form.fullmatch(quantity) is None:

@@ -19,6 +19,7 @@ from terrapod_core.projects.execution import Execution, ExecutionMode
 _LIVE = text("deleted_at IS NULL")
 _AWAITING: Final = text("lock_until IS NOT NULL")
 _DELETED: Final = text("deleted_at IS NOT NULL")
+_FOLLOWS: Final = text("vcs_repository_id IS NOT NULL")
 
 
 class UntrustedPlans(StrEnum):
@@ -27,6 +28,16 @@ class UntrustedPlans(StrEnum):
     REFUSED = "refused"
     NO_SECRETS = "no-secrets"
     WITH_SECRETS = "with-secrets"
+
+
+class ForkPullRequests(StrEnum):
+    """What a workspace does with pull requests of those who may not push to its repository."""
+
+    IGNORE = "ignore"
+    NO_SECRETS = "no-secrets"
+    """Planned at once, without any secret and without the state."""
+    APPROVAL = "approval"
+    """Planned with all that others get, once somebody with the level write has approved the very commit."""
 
 
 class LockKind(StrEnum):
@@ -49,6 +60,7 @@ class Workspace(Base):
         Index("ix_workspaces_owner_id", "owner_id", "name"),
         Index("ix_workspaces_project_id", "project_id"),
         Index("ix_workspaces_agent_pool_id", "agent_pool_id"),
+        Index("ix_workspaces_vcs_repository_id", "vcs_repository_id", sqlite_where=_FOLLOWS, postgresql_where=_FOLLOWS),
         # Not of those that live: nearly all do, and SQLite would take them from here and sort.
         Index("ix_workspaces_deleted_at", "deleted_at", "id", sqlite_where=_DELETED, postgresql_where=_DELETED),
     )
@@ -89,6 +101,22 @@ class Workspace(Base):
     """Whether it is wanted; it is given where the version that the server tells allows it."""
     vendored_providers: Mapped[bool] = mapped_column(default=False)
     """Whether providers are taken from `terraform.d/plugins` of the configuration: they are programs that nobody has signed."""
+    vcs_repository_id: Mapped[str | None] = mapped_column(ForeignKey("vcs_repositories.id", ondelete="SET NULL"))
+    """The repository that it follows."""
+    vcs_link: Mapped[dict[str, Any] | None] = mapped_column(JSONValue)
+    """What is shown of that and of its connection, once more: reading a workspace is one row."""
+    vcs_branch: Mapped[str | None]
+    """`None` for the default branch."""
+    vcs_tags_regex: Mapped[str | None]
+    """Tags like this start runs, and pushes to branches do not; in RE2's syntax."""
+    vcs_linked_by_id: Mapped[str | None]
+    """Who answers for what the repository brings: runs have this user's rights."""
+    vcs_sparse_fetch: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether only the working directory, the trigger prefixes and the files at the root are fetched."""
+    fork_pull_requests: Mapped[str] = mapped_column(default=ForkPullRequests.IGNORE.value, server_default=ForkPullRequests.IGNORE.value)
+    """One of `ForkPullRequests`."""
+    trigger_prefixes: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    trigger_patterns: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     resource_cpu: Mapped[str | None]
     resource_memory: Mapped[str | None]
     source_name: Mapped[str | None]

@@ -12,7 +12,7 @@ from terrapod_core.clock import Clock
 from terrapod_core.jsonapi import ABSENT, Includes, Rendering, Resource, attr, to_many, to_one
 from terrapod_core.organizations import NAME
 from terrapod_core.projects import ExecutionMode
-from terrapod_core.workspaces import conditions, pools, queries
+from terrapod_core.workspaces import conditions, pools, queries, vcs
 from terrapod_core.workspaces.models import LockKind, Workspace
 
 _AUTHZ: Final = Authorizer()
@@ -82,10 +82,6 @@ def _false(_workspace: Workspace) -> bool:
     return False
 
 
-def _nothing(_workspace: Workspace) -> list[str]:
-    return []
-
-
 WORKSPACE: Final = Resource(
     type="workspaces",
     attributes=[
@@ -127,12 +123,14 @@ WORKSPACE: Final = Resource(
         attr("created_at"),
         attr("updated_at"),
         attr("latest_change_at"),
-        attr("vcs_repo", from_=_none),
-        attr("vcs_repo_identifier", from_=_none),
-        attr("vcs_repo_url", from_=_none),
-        attr("vcs_branch", from_=_none),
-        attr("trigger_prefixes", from_=_nothing),
-        attr("trigger_patterns", from_=_nothing),
+        attr("vcs_repo", writable=True, from_=vcs.repo),
+        attr("vcs_repo_identifier", from_=vcs.linked("identifier")),
+        attr("vcs_repo_url", writable=True, from_=vcs.linked("http-url")),
+        attr("vcs_branch", writable=True),
+        attr("vcs_sparse_fetch", writable=True),
+        attr("fork_pull_requests", writable=True),
+        attr("trigger_prefixes", writable=True),
+        attr("trigger_patterns", writable=True),
         attr("assessments_enabled", from_=_false),
         attr("auto_destroy_at", from_=_none),
         attr("auto_destroy_activity_duration", from_=_none),
@@ -158,6 +156,13 @@ WORKSPACE: Final = Resource(
             "agent-pools",
             writable=True,
             related=lambda workspace: f"/api/v2/agent-pools/{workspace.agent_pool_id}" if workspace.agent_pool_id else ABSENT,
+        ),
+        to_one(
+            "vcs_connection",
+            "vcs-connections",
+            writable=True,
+            id_from=vcs.linked("connection-id"),
+            related=lambda workspace: f"/api/v2/vcs-connections/{workspace.vcs_link['connection-id']}" if workspace.vcs_link else ABSENT,
         ),
         to_many(
             "outputs",

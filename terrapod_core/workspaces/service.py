@@ -27,6 +27,7 @@ from terrapod_core.workspaces import documents, execution, owners, pools, querie
 from terrapod_core.workspaces.conditions import Acknowledging
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
 from terrapod_core.workspaces.door import Door, PendingState
+from terrapod_core.workspaces.linking import Found, Linking, Wish, wish
 from terrapod_core.workspaces.locks import Locks
 from terrapod_core.workspaces.models import Label, LockKind, RemoteStateConsumer, Workspace
 from terrapod_core.workspaces.placing import Placing, no_project
@@ -51,6 +52,7 @@ _RECORDED: Final = {
     "global_remote_state",
     "untrusted_plans",
     "vendored_providers",
+    "fork_pull_requests",
     "project_id",
     "admitted",
     "owner_id",
@@ -86,6 +88,7 @@ class Workspaces:
         projects: Projects,
         *,
         pending_state: PendingState,
+        linking: Linking,
         runs_with_status: RunsWithStatus | None = None,
         limits: Limits | None = None,
         leftovers: Sequence[ColumnElement[bool]] = (),
@@ -99,6 +102,7 @@ class Workspaces:
         self._pending = pending_state
         self._runs = runs_with_status
         self._limits = limits or Limits()
+        self._linking = linking
         self._seen = SeenLists()
         self.locks = Locks(self._door, pending_state)
         self.tagging = Tagging(self._door)
@@ -112,6 +116,8 @@ class Workspaces:
         """Make a workspace that belongs to the actor. `Invalid` says everything that is wrong with the document."""
         self._may_create(actor)
         values = {**documents.DEFAULTS, **documents.settings(new)}
+        asked = wish(new)
+        linked = await self._linking.find(actor, asked, None)
         said, labels = documents.execution(new), _labels(new, Problems())
         async with self._door.db.uow() as uow:
             await uow.run(lambda session: self._may_have(session, actor, new.name))
@@ -134,7 +140,8 @@ class Workspaces:
             await _flush(uow)
             await reserved.release(uow, trust.KIND, [new.name])
             await tagging.put(uow, workspace, labels)
-            detail = {"name": new.name, "labels": labels, **execution.audited(workspace)}
+            follows = await self._linking.apply(uow, actor, workspace, asked, linked)
+            detail = {"name": new.name, "labels": labels, **execution.audited(workspace), **follows}
             audit.record(uow, actor, "workspace.create", "workspaces", workspace.id, **detail)
             await visibility.changed(uow, GuardKind.WORKSPACE)
             await uow.commit()
@@ -162,6 +169,7 @@ class Workspaces:
 
     async def update(self, actor: Actor, workspace_id: str, changes: UpdateWorkspace) -> Workspace:
         """Change what was sent; needs admin on the workspace, for a move on both projects, and for some things its owner."""
+        asked, linked = await self._linked(actor, workspace_id, changes)
         async with self._door.db.uow() as uow:
             workspace = await self._door.taken(uow, actor, Permission.WORKSPACE_UPDATE, workspace_id)
             values = documents.settings(changes)
@@ -182,9 +190,10 @@ class Workspaces:
             await _flush(uow)
             if await tagging.put(uow, workspace, wanted):
                 changed["labels"] = wanted
+            changed |= (follows := await self._linking.apply(uow, actor, workspace, asked, linked))
             if changed:
                 workspace.updated_at = uow.now()
-                detail: dict[str, Any] = {name: value for name, value in changed.items() if name in _RECORDED}
+                detail: dict[str, Any] = {name: value for name, value in changed.items() if name in _RECORDED} | follows
                 if "labels" in changed:
                     detail |= {"old_labels": old_labels, "new_labels": wanted}
                 if of_trust:
@@ -291,6 +300,15 @@ class Workspaces:
 
     # -- inside
 
+    async def _linked(self, actor: Actor, workspace_id: str, changes: UpdateWorkspace) -> tuple[Wish | None, Found | None]:
+        """Which repository a document asks for. The forge is asked for nobody who could not change the workspace."""
+        asked = wish(changes)
+        if asked is None or asked == Wish():
+            return asked, None
+        workspace = await self.read(actor, workspace_id)
+        self._door.allowed(actor, Permission.WORKSPACE_UPDATE, workspace)
+        return asked, await self._linking.find(actor, asked, workspace.vcs_link)
+
     def _may_have(self, session: Session, actor: Actor, name: str) -> None:
         """Refuse one workspace too many, and a name that is taken or was."""
         if actor.user_id is not None and not actor.is_platform_admin:
@@ -320,6 +338,7 @@ class Workspaces:
         workspace.deleted_at = workspace.updated_at = now
         # So that the project it was in can be deleted, and the pool; while the mode stays, no other runner takes what is queued.
         workspace.project_id, workspace.agent_pool_id = DEFAULT_PROJECT_ID, None
+        workspace.vcs_repository_id = None
         await uow.session.execute(delete(Label).where(Label.workspace_id == workspace.id))
         shared = (RemoteStateConsumer.workspace_id == workspace.id) | (RemoteStateConsumer.consumer_id == workspace.id)
         await uow.session.execute(delete(RemoteStateConsumer).where(shared))

@@ -22,8 +22,12 @@ from terrapod_core.projects import Projects
 from terrapod_core.secrets import Keyring, new_key
 from terrapod_core.settings import Settings
 from terrapod_core.variables import Values, Variables, VariableSets
+from terrapod_core.vcs.browsing import Browsing
+from terrapod_core.vcs.opening import Forges
+from terrapod_core.vcs.service import Connections
 from terrapod_core.workspaces import Workspaces, queries
 from terrapod_core.workspaces.documents import CreateWorkspace
+from terrapod_core.workspaces.linking import Linking
 from terrapod_core.workspaces.models import Workspace
 from terrapod_core.workspaces.service import Limits
 from tests.support.databases import Databases
@@ -67,7 +71,12 @@ class House:
         authz = Authorizer()
         self.projects = Projects(self.db, authz, queries.InProjects(authz), partial(check_use, authz))
         self.workspaces = Workspaces(
-            self.db, authz, self.projects, pending_state=lambda _session, one: one in self.pending, limits=self.limits
+            self.db,
+            authz,
+            self.projects,
+            linking=Linking(self.db, Browsing(Connections(self.db, authz, Forges({}, Keyring(new_key()))), 5.0)),
+            pending_state=lambda _session, one: one in self.pending,
+            limits=self.limits,
         )
         self.settings = Settings(external_url="https://tfe.example.com")
         values = Values(Keyring(new_key()), self.settings)
