@@ -48,14 +48,15 @@ class HTTPClients:
         base_url: str = "",
         headers: Mapping[str, str] = _NONE,
         timeout: float | None = None,
+        idle: float | None = None,
         max_bytes: int | None = None,
         follow_redirects: bool = False,
     ) -> httpx.AsyncClient:
         """For an address that the operator set: no address is refused.
 
-        `timeout` (seconds) and `max_bytes` are for a whole request and a whole answer; `None` takes the settings'.
+        `timeout` (seconds) and `max_bytes` are for a whole request and a whole answer; `None` takes the settings'. `idle` is as in `listed`.
         """
-        return self._client(None, base_url, headers, self._bounds(timeout, max_bytes), follow_redirects)
+        return self._client(None, base_url, headers, self._bounds(timeout, max_bytes, idle), follow_redirects)
 
     def listed(
         self,
