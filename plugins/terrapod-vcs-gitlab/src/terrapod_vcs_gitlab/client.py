@@ -11,7 +11,7 @@ from terrapod_core.plugin import (
     Commit,
     CommitState,
     CommitStatus,
-    OutgoingError,
+    OutgoingTooLarge,
     PullRequests,
     RefKind,
     Refs,
@@ -141,10 +141,8 @@ class GitLabClient:
         except VCSMissing:
             await self._project(repo)
             return None
-        except OutgoingError as error:
-            if "more than" in error.reason:
-                return None
-            raise
+        except OutgoingTooLarge:
+            return None
         return None if said.compare_timeout else frozenset(name for each in said.diffs for name in (each.old_path, each.new_path))
 
     # -- telling
