@@ -196,7 +196,6 @@ class GitLabForge(Forge):
         )
 
     def _projects(self, asked: Asked) -> Answer:
-        assert asked.one("membership") == "true", "all of a GitLab would be listed"
         return self._paged(asked, [self._project(each) for each in self.repositories.values()])
 
     def _project(self, repo: Repository) -> dict[str, Any]:
@@ -257,7 +256,7 @@ class GitLabForge(Forge):
     def _compare(self, asked: Asked, repo: Repository) -> Answer:
         try:
             start, end = (git("rev-parse", "--verify", f"{asked.one(each)}^{{commit}}", cwd=repo.bare) for each in ("from", "to"))
-            base = start if asked.one("straight", "false") == "true" else git("merge-base", start, end, cwd=repo.bare)
+            base = start if asked.one("straight").lower() == "true" else git("merge-base", start, end, cwd=repo.bare)
         except AssertionError:
             raise Refused(404, "404 Ref Not Found") from None
         words = iter(git("diff", "--name-status", "-M", "-z", base, end, cwd=repo.bare).split("\0"))
@@ -310,9 +309,24 @@ class GitLabForge(Forge):
     def _merge_requests(self, asked: Asked, repo: Repository) -> Answer:
         state = asked.one("state", "all")
         found = [each for each in self.pulls if each.repo == repo.path and state in ("all", "opened" if each.open else "closed")]
-        return self._paged(asked, [self._merge_request(each) for each in sorted(found, key=lambda each: -each.number)])
+        heads = self._heads(found)
+        return self._paged(asked, [self.merge_request(each, heads[each.number]) for each in sorted(found, key=lambda each: -each.number)])
 
-    def _merge_request(self, pull: Pull) -> dict[str, Any]:
+    def _heads(self, pulls: list[Pull]) -> dict[int, str]:
+        """The SHAs of their heads, which pushes may have moved; many cost no more than one."""
+        refs: dict[str, dict[str, str]] = {}
+        for path in {path for pull in pulls for path in (pull.repo, pull.head_repo)}:
+            lines = git("for-each-ref", "--format=%(refname) %(objectname)", cwd=self.repositories[path].bare).splitlines()
+            refs[path] = dict(line.rsplit(" ", 1) for line in lines)
+        heads = {}
+        for pull in pulls:
+            known, head = refs[pull.repo].get(self.pull_ref(pull), ""), refs[pull.head_repo].get(f"refs/heads/{pull.head_branch}", "")
+            moved = pull.open and head not in ("", known)
+            heads[pull.number] = self.head_of(pull) if moved else known
+        return heads
+
+    def merge_request(self, pull: Pull, sha: str | None = None) -> dict[str, Any]:
+        """As the API has it."""
         return {
             "id": 9000 + pull.number,
             "iid": pull.number,
@@ -324,7 +338,7 @@ class GitLabForge(Forge):
             "target_branch": pull.base_branch,
             "source_project_id": self.number(self.repositories[pull.head_repo]),
             "target_project_id": self.number(self.repositories[pull.repo]),
-            "sha": self.head_of(pull),
+            "sha": sha or self.head_of(pull),
             "author": self._person(PUSHER),
             "user_notes_count": len(pull.comments),
             "web_url": f"{self.url}/{pull.repo}/-/merge_requests/{pull.number}",
@@ -337,7 +351,7 @@ class GitLabForge(Forge):
         return found
 
     def _one_merge_request(self, asked: Asked, repo: Repository, number: str) -> Answer:
-        return Answer.of(self._merge_request(self._pull(repo, number)))
+        return Answer.of(self.merge_request(self._pull(repo, number)))
 
     def _notes(self, asked: Asked, repo: Repository, number: str) -> Answer:
         pull = self._pull(repo, number)
@@ -404,7 +418,7 @@ class GitLabForge(Forge):
 
     def merge_request_webhook(self, pull: Pull, secret: str, action: str = "open") -> tuple[dict[str, str], bytes]:
         """Headers and body of what is sent when a merge request was opened or changed."""
-        attributes = {**self._merge_request(pull), "action": action, "last_commit": {"id": self.head_of(pull)}}
+        attributes = {**self.merge_request(pull), "action": action, "last_commit": {"id": self.head_of(pull)}}
         document = {
             "object_kind": "merge_request",
             "event_type": "merge_request",
