@@ -54,7 +54,8 @@ class HTTPClients:
     ) -> httpx.AsyncClient:
         """For an address that the operator set: no address is refused.
 
-        `timeout` (seconds) and `max_bytes` are for a whole request and a whole answer; `None` takes the settings'. `idle` is as in `listed`.
+        `timeout` (seconds) and `max_bytes` are for a whole request and a whole answer; `None` takes the settings'. `idle` is how many
+        seconds may go by without a byte, for what is too large to have a time for all of it.
         """
         return self._client(None, base_url, headers, self._bounds(timeout, max_bytes, idle), follow_redirects)
 

@@ -54,9 +54,9 @@ class Asked:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    target: str = ""
+    """Path and query, before anything of them was unquoted."""
     status: int = 0
-    raw: str = ""
-    """The path with its escapes, for a forge to whom `%2F` and `/` are two things."""
 
     @property
     def token(self) -> str | None:
@@ -348,7 +348,7 @@ class Forge:
     def _handle(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        asked = Asked(handler.command, unquote(parts.path), parse_qs(parts.query), headers, _body(handler), raw=parts.path)
+        asked = Asked(handler.command, unquote(parts.path), parse_qs(parts.query), headers, _body(handler), handler.path)
         answer = self._twist(asked)
         if answer is None:
             answer = self._git(asked, parts.path, parts.query) if ".git/" in asked.path else self._conditional(asked, self.api(asked))

@@ -11,8 +11,7 @@ import itertools
 import json
 import re
 import shutil
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,9 +20,10 @@ from urllib.parse import unquote, urlencode
 import httpx
 
 from tests.support.forge import Answer, Asked, Forge, Pull, Repository, git
-from tests.support.forge_gitlab_jobs import Job, moved_on
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.gitlab_jobs import Job, moved_on
+from tests.support.gitlab_webhooks import EVENTS, merge_requested, pushed
 
+SECRET: Final = "webhook-secret-of-the-forge"
 BOT: Final = "terrapod-bot"
 PUSHER: Final = "alice"
 
@@ -79,10 +79,10 @@ class GitLabForge(Forge):
             self._numbers.setdefault(each, len(self._numbers) + 11)
         return self._numbers[repo]
 
-    def move(self, path: str, to: str) -> None:
-        """Give a project another path; what had the old one finds it all the same."""
-        repo = self.repositories[path]
+    def rename(self, repo: Repository, to: str) -> None:
+        """Move a project to another path; what has the former one finds it all the same."""
         self.number(repo)
+        path = repo.path
         del self.repositories[path]
         bare = self.root / f"{to}.git"
         bare.parent.mkdir(parents=True, exist_ok=True)
@@ -99,8 +99,9 @@ class GitLabForge(Forge):
 
     def api(self, asked: Asked) -> Answer:
         """Finds the route by the path as it was sent: a project's has its slashes escaped."""
-        where = asked.raw.removeprefix(self.api_path)
-        if where == asked.raw and self.api_path:
+        sent = asked.target.partition("?")[0]
+        where = sent.removeprefix(self.api_path)
+        if where == sent:
             return Answer(404, b"<!DOCTYPE html><title>Not Found</title>", {"Content-Type": "text/html"})
         if not self.admits(asked.token):
             return Answer.of({"message": "401 Unauthorized"}, 401)
@@ -160,7 +161,7 @@ class GitLabForge(Forge):
             ("GET", "/user", self._user),
             ("GET", "/personal_access_tokens/self", self._token),
             ("GET", "/projects", self._projects),
-            ("GET", project, lambda asked, repo: Answer.of(self._project(repo))),
+            ("GET", project, lambda asked, repo: Answer.of(self.project(repo))),
             ("GET", f"{repository}/branches", self._branches),
             ("GET", f"{repository}/commits/([^/]+)", self._commit),
             ("GET", f"{repository}/commits/([^/]+)/statuses", self._statuses),
@@ -196,9 +197,10 @@ class GitLabForge(Forge):
         )
 
     def _projects(self, asked: Asked) -> Answer:
-        return self._paged(asked, [self._project(each) for each in self.repositories.values()])
+        return self._paged(asked, [self.project(each) for each in self.repositories.values()])
 
-    def _project(self, repo: Repository) -> dict[str, Any]:
+    def project(self, repo: Repository) -> dict[str, Any]:
+        """As the API has it."""
         namespace, _, name = repo.path.rpartition("/")
         head = git("for-each-ref", "--count=1", "refs/heads/", cwd=repo.bare)
         return {
@@ -222,7 +224,7 @@ class GitLabForge(Forge):
         headers["X-Next-Page"] = following
         if following:
             query = urlencode({**asked.query, "page": [following], "per_page": [str(size)]}, doseq=True)
-            headers["Link"] = f'<{self.url}{asked.raw.removeprefix(self.prefix)}?{query}>; rel="next"'
+            headers["Link"] = f'<{self.url}{asked.target.partition("?")[0].removeprefix(self.prefix)}?{query}>; rel="next"'
         answer = Answer.of(items[(page - 1) * size : page * size])
         return replace(answer, headers={**answer.headers, **headers})
 
@@ -393,51 +395,20 @@ class GitLabForge(Forge):
 
     # -- webhooks
 
-    def webhook(self, repo: str, ref: str, secret: str, *, before: str = "0" * 40) -> tuple[dict[str, str], bytes]:
-        """Headers and body of what is sent when a branch or tag was pushed; one that is gone was deleted."""
-        made = self.repositories[repo]
-        try:
-            after = made.sha(ref)
-        except AssertionError:
-            after = "0" * 40
-        kind = "tag_push" if ref.startswith("refs/tags/") else "push"
-        document: dict[str, Any] = {
-            "object_kind": kind,
-            "event_name": kind,
-            "before": before,
-            "after": after,
-            "ref": ref,
-            "checkout_sha": after if after.strip("0") else None,
-            "user_username": PUSHER,
-            "project_id": self.number(made),
-            "project": self._project(made),
-            "commits": [],
-            "total_commits_count": 0,
-        }
-        return self._signed(kind, secret), json.dumps(document).encode()
+    def pushed(self, repo: Repository, ref: str, sha: str) -> dict[str, Any]:
+        """The payload when a branch or tag was pushed; of one that was deleted, `sha` is empty."""
+        return pushed(self.number(repo), self.project(repo), ref, sha)
 
-    def merge_request_webhook(self, pull: Pull, secret: str, action: str = "open") -> tuple[dict[str, str], bytes]:
-        """Headers and body of what is sent when a merge request was opened or changed."""
-        attributes = {**self.merge_request(pull), "action": action, "last_commit": {"id": self.head_of(pull)}}
-        document = {
-            "object_kind": "merge_request",
-            "event_type": "merge_request",
-            "user": self._person(PUSHER),
-            "project": self._project(self.repositories[pull.repo]),
-            "object_attributes": attributes,
-        }
-        return self._signed("merge_request", secret), json.dumps(document).encode()
+    def merge_requested(self, pull: Pull, action: str = "open") -> dict[str, Any]:
+        """The payload when a merge request was opened or changed."""
+        return merge_requested(self.project(self.repositories[pull.repo]), self.merge_request(pull), action)
 
-    def deliver(self, url: str, webhook: tuple[dict[str, str], bytes], verify: ssl.SSLContext | bool = True) -> int:
-        """Send one to a server; the status that it answers with."""
-        headers, body = webhook
-        return httpx.post(url, headers=headers, content=body, verify=verify, timeout=PATIENCE_SECONDS).status_code
+    def signed(self, event: str, payload: Mapping[str, Any], secret: str = SECRET) -> tuple[dict[str, str], bytes]:
+        """Headers and body of a webhook; `event` is for payloads that do not name theirs."""
+        headers = {"X-Gitlab-Event": EVENTS[payload.get("object_kind", event)], "X-Gitlab-Instance": self.url, "X-Gitlab-Token": secret}
+        return {"Content-Type": "application/json", "User-Agent": "GitLab/18.6.0", **headers}, json.dumps(payload).encode()
 
-    def _signed(self, kind: str, secret: str) -> dict[str, str]:
-        return {
-            "Content-Type": "application/json",
-            "User-Agent": "GitLab/18.6.0",
-            "X-Gitlab-Event": {"push": "Push Hook", "tag_push": "Tag Push Hook", "merge_request": "Merge Request Hook"}[kind],
-            "X-Gitlab-Instance": self.url,
-            "X-Gitlab-Token": secret,
-        }
+    def deliver(self, event: str, payload: Mapping[str, Any], url: str, secret: str = SECRET, verify: Any = True) -> httpx.Response:
+        """Send a webhook."""
+        headers, body = self.signed(event, payload, secret)
+        return httpx.post(url, headers=headers, content=body, verify=verify)

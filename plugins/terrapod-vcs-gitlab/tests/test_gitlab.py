@@ -116,7 +116,7 @@ async def test_a_token_that_is_replaced_is_used_from_the_next_client_on(
     async with provider.client(replace(connection, values={"token": "the-next-token"})) as client:
         assert (await client.commit(NETWORK, repo.sha())).sha == repo.sha()
         assert await client.refs(NETWORK, BOTH, None) is not None
-    assert not any("forge-token" in each.raw or "the-next-token" in f"{each.raw}{each.query}" for each in forge.asked)
+    assert not any("forge-token" in each.target or "the-next-token" in each.target for each in forge.asked)
 
 
 # -- projects
@@ -127,7 +127,7 @@ async def test_a_project_of_a_subgroup_is_asked_for_with_its_slashes_escaped(
 ) -> None:
     async with provider.client(connection) as client:
         info = await client.repository(NETWORK)
-    assert forge.asked[-1].raw == "/api/v4/projects/acme%2Fplatform%2Fnetwork"
+    assert forge.asked[-1].target == "/api/v4/projects/acme%2Fplatform%2Fnetwork"
     assert (info.repo, info.default_branch, info.private) == (NETWORK, "main", True)
     assert (info.http_url, info.clone_url) == (f"{forge.url}/acme/platform/network", f"{forge.url}/acme/platform/network.git")
 
@@ -150,7 +150,7 @@ async def test_a_project_that_was_moved_is_found_read_and_told(
 ) -> None:
     sha = repo.push({"new.tf": "# new\n"}, branch="feature")
     pull = forge.open_pull(repo.path, "feature")
-    forge.move(repo.path, "acme/net")
+    forge.rename(repo, "acme/net")
     async with provider.client(connection) as client:
         assert (await client.repository(NETWORK)).repo == Repo("acme/net")
         assert (await client.commit(NETWORK, sha)).sha == sha

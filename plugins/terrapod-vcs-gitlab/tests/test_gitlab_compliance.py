@@ -11,9 +11,7 @@ from terrapod_core.testing.mirrors import http_clients
 from terrapod_core.testing.vcs import Sample, Trouble, VCSProviderKit
 from terrapod_vcs_gitlab.provider import GitLab
 from terrapod_vcs_gitlab.settings import GitLabSettings
-from tests.support.forge_gitlab import GitLabForge
-
-SECRET = "the secret token"
+from tests.support.forge_gitlab import SECRET, GitLabForge
 
 
 @pytest.fixture(
@@ -53,7 +51,7 @@ class TestGitLab(VCSProviderKit):
     def sample(self, forge: GitLabForge) -> Sample:
         path = next(iter(forge.repositories))
         repo, pull, page = forge.repositories[path], forge.pulls[0], f"{forge.url}/{path}"
-        webhook = forge.webhook(path, "refs/heads/main", SECRET)
+        webhook = forge.signed("push", forge.pushed(repo, "refs/heads/main", repo.sha()))
         texts = [path, f"/{path}/", page, f"{page}/", f"{page}.git", f"{page}/-/tree/main/modules?ref_type=heads", f"  {path}.git "]
         return Sample(
             repo=Repo(path),
@@ -68,6 +66,6 @@ class TestGitLab(VCSProviderKit):
             tagged=repo.sha("refs/heads/main^"),
             pull=(pull.number, repo.sha(f"refs/heads/{pull.head_branch}")),
             webhook=webhook,
-            ping=({**webhook[0], "X-Gitlab-Event": "Note Hook"}, b'{"object_kind": "note", "project": {}}'),
+            ping=forge.signed("note", {"object_kind": "note", "project": {}}),
             secret=SECRET,
         )

@@ -138,7 +138,7 @@ def test_notes_are_written_changed_and_deleted(project: Project, forge: GitLabFo
 
 
 def test_a_moved_project_is_read_by_its_former_path_and_not_written_to(client: gitlab.Gitlab, project: Project, forge: GitLabForge) -> None:
-    forge.move("acme/platform/network", "acme/net")
+    forge.rename(forge.repositories["acme/platform/network"], "acme/net")
     moved = client.projects.get("acme/platform/network")
     assert (moved.path_with_namespace, moved.id) == ("acme/net", project.id)
     with pytest.raises(gitlab.GitlabHttpError, match="Non GET methods are not allowed for moved projects"):

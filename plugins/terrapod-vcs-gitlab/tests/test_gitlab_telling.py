@@ -71,7 +71,7 @@ async def test_a_commit_on_no_branch_takes_no_status(
 
 
 async def test_a_moved_project_takes_its_statuses(provider: GitLab, connection: Connection, forge: GitLabForge, repo: Repository) -> None:
-    forge.move(repo.path, "acme/net")
+    forge.rename(repo, "acme/net")
     async with provider.client(connection) as client:
         await client.set_status(NETWORK, repo.sha(), STATUS)
     assert [state for _, _, state, _, _ in repo.statuses] == ["pending"]

@@ -19,12 +19,12 @@ def test_pushes_tags_and_merge_requests_name_their_project(provider: GitLab, for
     repo.tag("v1.0.0", sha="main")
     pull = forge.open_pull(repo.path, "feature/ü")
     told = [
-        forge.webhook(repo.path, "refs/heads/feature/ü", SECRET),
-        forge.webhook(repo.path, "refs/tags/v1.0.0", SECRET),
-        forge.webhook(repo.path, "refs/heads/deleted", SECRET),
-        forge.merge_request_webhook(pull, SECRET),
+        forge.pushed(repo, "refs/heads/feature/ü", sha),
+        forge.pushed(repo, "refs/tags/v1.0.0", repo.sha()),
+        forge.pushed(repo, "refs/heads/deleted", ""),
+        forge.merge_requested(pull),
     ]
-    assert [provider.parse_webhook(*each, SECRET) for each in told] == [
+    assert [provider.parse_webhook(*forge.signed("push", each, SECRET), SECRET) for each in told] == [
         VCSEvent(NETWORK, "refs/heads/feature/ü", sha),
         VCSEvent(NETWORK, "refs/tags/v1.0.0", repo.sha()),
         VCSEvent(NETWORK, "refs/heads/deleted", ""),
@@ -36,7 +36,7 @@ def test_one_from_a_fork_names_the_project_that_it_is_for(provider: GitLab, forg
     fork = forge.fork(repo.path, "mallory/network")
     fork.push({"new.tf": ""}, branch="feature")
     pull = forge.open_pull(repo.path, "feature", head_repo=fork.path)
-    event = provider.parse_webhook(*forge.merge_request_webhook(pull, SECRET), SECRET)
+    event = provider.parse_webhook(*forge.signed("merge_request", forge.merge_requested(pull), SECRET), SECRET)
     assert event is not None
     assert event.repo == NETWORK
 
