@@ -55,6 +55,8 @@ class GitLabForge(Forge):
         """What was told of commits, by project; `Repository.statuses` has all that was accepted."""
         self.authors: dict[int, str] = {}
         """Who wrote a note."""
+        self.without_merge_requests: set[str] = set()
+        """Projects that have them switched off."""
         self._numbers: dict[Repository, int] = {}
         self._ids = itertools.count(1001)
         self._routes = self._made_routes()
@@ -214,6 +216,7 @@ class GitLabForge(Forge):
             "http_url_to_repo": repo.url,
             "ssh_url_to_repo": f"git@localhost:{repo.path}.git",
             "visibility": "private" if repo.private else "public",
+            "merge_requests_access_level": "disabled" if repo.path in self.without_merge_requests else "enabled",
         }
 
     def _paged(self, asked: Asked, items: Sequence[object]) -> Answer:
@@ -309,6 +312,8 @@ class GitLabForge(Forge):
     # -- merge requests and notes
 
     def _merge_requests(self, asked: Asked, repo: Repository) -> Answer:
+        if repo.path in self.without_merge_requests:
+            raise Refused(403, "403 Forbidden")
         state = asked.one("state", "all")
         found = [each for each in self.pulls if each.repo == repo.path and state in ("all", "opened" if each.open else "closed")]
         heads = self._heads(found)

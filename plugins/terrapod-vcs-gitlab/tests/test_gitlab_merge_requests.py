@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from terrapod_core.plugin import Connection, PullRequests, Repo, VCSFailed
+from terrapod_core.plugin import Connection, PullRequests, Repo, VCSDenied, VCSFailed
 from terrapod_vcs_gitlab.client import GitLabClient
 from terrapod_vcs_gitlab.provider import GitLab
 from tests.support.forge import Answer, Asked, Repository
@@ -138,3 +138,18 @@ async def test_without_etags_there_is_no_validator(provider: GitLab, connection:
     with forge.twisted(LIST, Answer(200, json.dumps([]).encode())):
         async with provider.client(connection) as client:
             assert (await listed(client)).validator is None
+
+
+async def test_a_project_without_merge_requests_has_none_open(
+    provider: GitLab, connection: Connection, forge: GitLabForge, repo: Repository
+) -> None:
+    forge.without_merge_requests.add(repo.path)
+    async with provider.client(connection) as client:
+        found = await listed(client)
+        assert (list(found.items), found.validator) == ([], None)
+        forge.without_merge_requests.clear()
+        with (
+            forge.twisted(LIST, Answer.of({"message": "403 Forbidden"}, 403)),
+            pytest.raises(VCSDenied, match=r"do this \(403 Forbidden\)\."),
+        ):
+            await listed(client)

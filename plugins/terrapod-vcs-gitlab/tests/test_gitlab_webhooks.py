@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
+import secrets
 
 import pytest
 
@@ -82,3 +86,28 @@ def test_nothing_is_read_before_the_token_is_right(provider: GitLab, token: str 
 def test_a_signed_body_that_is_none_is_refused_in_words(provider: GitLab, body: bytes) -> None:
     with pytest.raises(Unreadable, match=" "):
         provider.parse_webhook(SIGNED, body, SECRET)
+
+
+def test_a_signing_token_signs_the_body(provider: GitLab, forge: GitLabForge, repo: Repository) -> None:
+    """As standardwebhooks.com has it, which GitLab follows."""
+    key = secrets.token_bytes(32)
+    token = f"whsec_{base64.b64encode(key).decode()}"
+    body = forge.signed("push", forge.pushed(repo, "refs/heads/main", repo.sha()))[1]
+    digest = base64.b64encode(hmac.digest(key, b"f5e5f430.1753257600." + body, hashlib.sha256)).decode()
+    headers = {"webhook-id": "f5e5f430", "webhook-timestamp": "1753257600", "webhook-signature": f"v1,{digest}"}
+    right = VCSEvent(NETWORK, "refs/heads/main", repo.sha())
+    assert provider.parse_webhook(headers, body, token) == right
+    assert provider.parse_webhook({**headers, "webhook-signature": f"v1,AAAA v1a,{digest} v1,{digest}"}, body, token) == right
+    another = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    for said, content, secret in (
+        (headers, body + b" ", token),
+        ({**headers, "webhook-id": "f5e5f431"}, body, token),
+        ({**headers, "webhook-timestamp": "1753257601"}, body, token),
+        ({**headers, "webhook-signature": f"v2,{digest}"}, body, token),
+        ({**headers, "webhook-signature": "v1,ü"}, body, token),
+        ({**headers, "X-Gitlab-Token": another}, body, another),
+        (headers, body, "whsec_no base64"),
+        (headers, body, SECRET),
+    ):
+        with pytest.raises(BadSignature):
+            provider.parse_webhook(said, content, secret)

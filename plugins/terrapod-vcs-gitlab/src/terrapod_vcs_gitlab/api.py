@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from terrapod_core.plugin import Clock, Repo, VCSDenied, VCSFailed, VCSMissing
+from terrapod_vcs_gitlab.documents import Refusal
 
 if TYPE_CHECKING:
     import httpx
@@ -94,12 +95,24 @@ class API:
         if status == 401:
             raise VCSDenied(f"{self.host} does not accept the access token: it is wrong, revoked or expired. {REMEDY}")
         if status == 403:
-            raise VCSDenied(f"{self.host} does not let the access token do this. {REMEDY}")
+            raise VCSDenied(f"{self.host} does not let the access token do this{self._reason(response, ' ({})')}. {REMEDY}")
         if status in (404, 410):
             raise VCSMissing(missing)
         if status == 429:
             raise VCSFailed(f"{self.host}: has been asked too often (HTTP 429)", retry_after=self._wait(response) or _TOO_MANY_SECONDS)
-        raise VCSFailed(f"{self.host}: answered with HTTP {status}", retry_after=self._wait(response))
+        raise VCSFailed(f"{self.host}: answered with HTTP {status}{self._reason(response, ': {}')}", retry_after=self._wait(response))
+
+    def reason(self, response: httpx.Response) -> str:
+        """What GitLab says of a request that it refuses; empty for nothing."""
+        try:
+            return msgspec.json.decode(response.content, type=Refusal).text[:200]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ""
+
+    def _reason(self, response: httpx.Response, form: str) -> str:
+        # A stream that was not read says nothing.
+        said = self.reason(response) if response.is_closed and response.is_stream_consumed else ""
+        return form.format(said) if said else ""
 
     def _wait(self, response: httpx.Response) -> float | None:
         """`Retry-After` in seconds, or else `RateLimit-Reset`, a time in seconds since 1970 that every answer has."""

@@ -129,8 +129,13 @@ class GitLabClient:
                 return
 
     async def pull_requests(self, repo: Repo, validator: str | None) -> PullRequests | None:
-        """Open merge requests."""
-        return await open_ones(self._api, repo, validator)
+        """Open merge requests; none where the project has them switched off."""
+        try:
+            return await open_ones(self._api, repo, validator)
+        except VCSDenied:
+            if (await self._project(repo)).merge_requests_access_level == "disabled":
+                return PullRequests(())
+            raise
 
     async def changed_files(self, repo: Repo, base: str, head: str) -> frozenset[str] | None:
         """`None` also when one of the two is gone, and when they have no common ancestor."""
@@ -157,7 +162,7 @@ class GitLabClient:
         }
         response = await self._write("POST", repo, f"statuses/{quote(sha, safe='')}", document)
         # A status is a job, which cannot begin twice: one that waits or runs already is what was to be told.
-        if response.status_code == 400 and self._api.decoded(response, documents.Refusal).says("Cannot transition status"):
+        if response.status_code == 400 and self._api.reason(response).startswith("Cannot transition status"):
             return
         self._api.check(response, f"{self._api.host} has no commit {sha[:64]} on a branch of {repo}, so it takes no status.")
 

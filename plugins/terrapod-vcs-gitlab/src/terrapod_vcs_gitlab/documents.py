@@ -29,6 +29,7 @@ class Project(Struct):
     """`None` for a repository without commits."""
     web_url: str = ""
     visibility: str = "private"
+    merge_requests_access_level: str = "enabled"
 
 
 class Commit(Struct):
@@ -84,6 +85,8 @@ class Refusal(Struct):
     message: object = None
     error: object = None
 
-    def says(self, words: str) -> bool:
-        """Whether these words are in it."""
-        return words in f"{self.message} {self.error}"
+    @property
+    def text(self) -> str:
+        """On one line."""
+        said = f"{self.message or self.error or ''}"
+        return said if said.isprintable() else ""
