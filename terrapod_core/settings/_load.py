@@ -39,5 +39,5 @@ def load(*, path: Path | None = None, environ: Mapping[str, str] = os.environ, o
     return build(Settings, "", core[""], made)
 
 
-PLUGIN_KINDS = frozenset({"auth", "storage", "runner"})
+PLUGIN_KINDS = frozenset({"auth", "storage", "runner", "vcs"})
 """Sections of the core whose tables inside are plugins: `[runner.local]`."""
