@@ -316,8 +316,12 @@ class GitLabForge(Forge):
             raise Refused(403, "403 Forbidden")
         state = asked.one("state", "all")
         found = [each for each in self.pulls if each.repo == repo.path and state in ("all", "opened" if each.open else "closed")]
+        newest_first = asked.one("sort", "desc") == "desc"
         heads = self._heads(found)
-        return self._paged(asked, [self.merge_request(each, heads[each.number]) for each in sorted(found, key=lambda each: -each.number)])
+        return self._paged(
+            asked,
+            [self.merge_request(each, heads[each.number]) for each in sorted(found, key=lambda each: each.number, reverse=newest_first)],
+        )
 
     def _heads(self, pulls: list[Pull]) -> dict[int, str]:
         """The SHAs of their heads, which pushes may have moved; many cost no more than one."""

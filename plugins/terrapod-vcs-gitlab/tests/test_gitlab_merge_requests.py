@@ -101,6 +101,17 @@ async def test_more_than_a_page_are_all_there_and_a_change_on_any_page_is_seen(
         assert max(each.number for each in third.items) == 106
 
 
+async def test_the_one_that_begins_a_new_page_is_seen(
+    provider: GitLab, connection: Connection, forge: GitLabForge, repo: Repository
+) -> None:
+    """It has to be on the first page: that there is another page is in no `ETag`."""
+    opened(forge, repo, 100)
+    async with provider.client(connection) as client:
+        full = await listed(client)
+        forge.open_pull(repo.path, "feature")
+        assert len((await listed(client, full.validator)).items) == 101
+
+
 async def test_one_that_slips_to_the_page_before_is_not_lost(
     provider: GitLab, connection: Connection, forge: GitLabForge, repo: Repository
 ) -> None:

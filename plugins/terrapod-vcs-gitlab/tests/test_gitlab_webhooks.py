@@ -97,6 +97,7 @@ def test_a_signing_token_signs_the_body(provider: GitLab, forge: GitLabForge, re
     headers = {"webhook-id": "f5e5f430", "webhook-timestamp": "1753257600", "webhook-signature": f"v1,{digest}"}
     right = VCSEvent(NETWORK, "refs/heads/main", repo.sha())
     assert provider.parse_webhook(headers, body, token) == right
+    assert provider.parse_webhook({"X-Gitlab-Token": token}, body, token) == right, "of a GitLab that signs nothing"
     assert provider.parse_webhook({**headers, "webhook-signature": f"v1,AAAA v1a,{digest} v1,{digest}"}, body, token) == right
     another = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
     for said, content, secret in (

@@ -1,7 +1,7 @@
 """GitLab's webhooks: of projects, of groups, and of a whole GitLab ("system hooks").
 
 Sources: docs.gitlab.com, "Webhooks", "Webhook events" and "System hooks". A secret token comes as it is, in `X-Gitlab-Token`. A signing
-token, which newer GitLabs have, signs as standardwebhooks.com has it; the time that is signed too is not looked at, for a replay does no harm.
+token, which newer GitLabs have, signs as standardwebhooks.com has it. The time that is signed too is not looked at: a replay does no harm.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from msgspec import Struct
 from terrapod_core.plugin import BadSignature, Repo, Unreadable, VCSEvent
 from terrapod_vcs_gitlab.addresses import is_path
 
-BY_TOKEN: Final = "X-Gitlab-Token"  # noqa: S105
+BY_TOKEN: Final = "X-Gitlab-Token"  # noqa: S105 - the name of a header
 BY_SIGNATURE: Final = "webhook-signature"
 SIGNING: Final = "whsec_"
 """What signing tokens begin with."""
