@@ -96,8 +96,12 @@ class Telling:
             return
         connection, repository = found
         async with self._forges.client(connection) as client:
-            if self._settings.statuses and isinstance(client, SupportsCommitStatuses):
-                await self._status(client, repository, change)
+            try:
+                if self._settings.statuses and isinstance(client, SupportsCommitStatuses):
+                    await self._status(client, repository, change)
+            except (VCSMissing, VCSDenied) as error:
+                # Some forges let nobody tell the head of a fork, which is no commit of theirs; the comment says it all the same.
+                log.info("a commit was not told what became of it", commit=change.sha, reason=str(error))
             if self._settings.comments and change.kind == ChangeKind.PULL and isinstance(client, SupportsComments):
                 await self._comment(client, repository, change)
 

@@ -29,7 +29,9 @@ def repack(source: BinaryIO, target: BinaryIO, order: Order, notes: Notes) -> No
     wanted = None if order.paths is None else _Wanted(order.paths)
     looked_for = set(order.directories)
     with (
-        tarfile.open(fileobj=source, mode="r|gz", bufsize=STEP) as coming,
+        # Not tarfile's own reading of gzip: that takes an archive which ends early, at a header, for a whole one.
+        gzip.GzipFile(fileobj=source, mode="rb") as unpacked,
+        tarfile.open(fileobj=unpacked, mode="r|", bufsize=STEP) as coming,
         # Level 1: it is unpacked once, and compressed again by the store.
         gzip.GzipFile(fileobj=target, mode="wb", compresslevel=1, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", bufsize=STEP, format=tarfile.PAX_FORMAT) as going,
@@ -51,7 +53,7 @@ def repack(source: BinaryIO, target: BinaryIO, order: Order, notes: Notes) -> No
                 raise Refused(f"unpacks to more than {order.unpacked_bytes >> 20} MiB")
             _look_for(path, looked_for, notes, directory=member.isdir())
             _pass(coming, going, member, path, notes)
-        while source.read(STEP):
+        while unpacked.read(STEP):
             pass
 
 
