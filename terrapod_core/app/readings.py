@@ -15,10 +15,11 @@ from terrapod_core.audit.sealer import waiting as audit_waiting
 from terrapod_core.db import Database
 from terrapod_core.errors import TerrapodError
 from terrapod_core.jobs import counts as jobs_counts
-from terrapod_core.metrics.definitions import AUDIT_OLDEST, AUDIT_UNSEALED, READ, Sample
+from terrapod_core.metrics.definitions import AUDIT_OLDEST, AUDIT_UNSEALED, READ, VCS_FAILING, Sample
 from terrapod_core.mirrors import counts as mirrors_counts
 from terrapod_core.runs import counts as runs_counts
 from terrapod_core.runs.takes import busy_listeners
+from terrapod_core.vcs import queries as vcs_queries
 
 EVERY_SECONDS: Final = 10.0
 """How old what is told may be: any number of scrapes costs one look in this time."""
@@ -65,6 +66,7 @@ class Readings:
             *runs_counts.samples(session, now),
             *jobs_counts.samples(session, now),
             *mirrors_counts.samples(session),
+            (VCS_FAILING, (), float(vcs_queries.failing(session))),
             *agents_counts.samples(session, now, busy_listeners()),
             (AUDIT_UNSEALED, (), float(unsealed.count)),
             (AUDIT_OLDEST, (), (now - (unsealed.oldest or now)).total_seconds()),

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from terrapod_core.db import UTCDateTime
 from terrapod_core.ingress.models import Change, ChangeKind, ChangeStatus, Following, PullComment
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.runs.models import Phase, Run
@@ -116,7 +117,7 @@ def next_due(session: Session) -> datetime | None:
     """When something is to be done next; `None` for nothing."""
     first = session.execute(select(func.min(Change.next_try_at)).where(Change.next_try_at.is_not(None))).scalar_one()
     when = func.coalesce(Change.telling_until, Change.tell_at)
-    told = session.execute(select(func.min(when)).where(Change.tell_at.is_not(None))).scalar_one()
+    told = session.execute(select(func.min(when, type_=UTCDateTime)).where(Change.tell_at.is_not(None))).scalar_one()
     return min((each for each in (first, told) if each is not None), default=None)
 
 

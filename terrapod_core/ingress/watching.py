@@ -104,6 +104,8 @@ class Watching:
 
 
 def _look_at(seen: Seen, workspace: Workspace, found: _Found, uow: UnitOfWork) -> None:
+    if workspace.vcs_link is not None and workspace.vcs_link["identifier"] != seen.repository.path:
+        workspace.vcs_link = {**workspace.vcs_link, "identifier": seen.repository.path, "http-url": seen.repository.http_url}
     branch = workspace.vcs_branch or seen.repository.default_branch
     followed = workspace.vcs_tags_regex or branch
     following = found.following

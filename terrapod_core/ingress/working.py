@@ -33,7 +33,8 @@ class Ingress:
         self._most = fetch_at_once
         self._looking = Looking("ingress", self._seconds, self.look)
         self._fetches: set[asyncio.Task[None]] = set()
-        self._others: set[asyncio.Task[None]] = set()
+        self._starts: set[asyncio.Task[None]] = set()
+        self._tellings: set[asyncio.Task[None]] = set()
         self._next: datetime | None = None
         db.wakeups.on(CHANGES, self._looking.wake)
 
@@ -44,7 +45,7 @@ class Ingress:
     async def stop(self) -> None:
         """Begin nothing more, and drop what is under way: another process takes it up."""
         await self._looking.stop()
-        tasks = [*self._fetches, *self._others]
+        tasks = [*self._fetches, *self._starts, *self._tellings]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -53,11 +54,13 @@ class Ingress:
         """Begin what is due, as far as there is room; returns before it is done."""
         while len(self._fetches) < self._most and (batch := await self._fetching.claim()) is not None:
             self._spawn(self._fetches, self._fetching.carry_out(batch))
-        if not self._others:
+        # A forge that is slow to be told keeps no run from being started.
+        if not self._starts:
             for change in await self._starting.claim():
-                self._spawn(self._others, self._starting.carry_out(change))
+                self._spawn(self._starts, self._starting.carry_out(change))
+        if not self._tellings:
             for change in await self._telling.claim():
-                self._spawn(self._others, self._telling.carry_out(change))
+                self._spawn(self._tellings, self._telling.carry_out(change))
         self._next = await self._db.read(queries.next_due)
 
     def _spawn(self, among: set[asyncio.Task[None]], work: Awaitable[None]) -> None:
@@ -72,6 +75,6 @@ class Ingress:
         self._looking.wake()
 
     def _seconds(self) -> float:
-        if self._next is None or len(self._fetches) >= self._most:
-            return LONGEST_SLEEP
+        if self._next is None or len(self._fetches) >= self._most or self._starts or self._tellings:
+            return LONGEST_SLEEP  # whatever ends wakes it
         return min(LONGEST_SLEEP, max(0.05, (self._next - self._db.clock.now()).total_seconds()))

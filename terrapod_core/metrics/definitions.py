@@ -212,6 +212,7 @@ MIRROR_BYTES: Final = Reading("terrapod_mirror_bytes", "Bytes of packages in the
 MIRROR_FAILING: Final = Reading(
     "terrapod_mirror_sources_failing", "Sources whose upstream did not answer when it was asked last for their versions."
 )
+VCS_FAILING: Final = Reading("terrapod_vcs_repositories_failing", "Repositories that somebody follows and that cannot be looked at.")
 
 READINGS: Final = (
     READ,
@@ -230,6 +231,7 @@ READINGS: Final = (
     MIRROR_PACKAGES,
     MIRROR_BYTES,
     MIRROR_FAILING,
+    VCS_FAILING,
 )
 """All of them."""
 

@@ -154,7 +154,10 @@ class Poller:
                 return
             now = uow.now()
             asked_since = row.asked_at is not None and row.asked_at > started
-            for name in ("path", "default_branch", "http_url", "clone_url", "wanted"):
+            renamed = repository.path != row.path
+            if not (renamed and await uow.run(lambda session: queries.repository_at(session, row.connection_id, repository.path))):
+                row.path = repository.path
+            for name in ("default_branch", "http_url", "clone_url", "wanted"):
                 setattr(row, name, getattr(repository, name))
             if changed:
                 row.changed_at = now

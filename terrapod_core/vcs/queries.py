@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from terrapod_core.db import UTCDateTime
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.vcs.models import Connection, Repository
 
@@ -79,9 +80,12 @@ def _due(now: datetime) -> Select[Repository]:
 
 
 def next_due(session: Session) -> datetime | None:
-    """When the next repository is to be looked at; `None` for never. One that is looked at counts when its claim ends."""
+    """When the next repository is to be looked at; `None` for never. One that is looked at counts when its claim ends, one of a
+    connection that rests when that does."""
     when = func.coalesce(Repository.claimed_until, Repository.next_poll_at)
-    return session.execute(select(func.min(when)).where(Repository.next_poll_at.is_not(None))).scalar_one()
+    rested = case((Connection.rests_until > when, Connection.rests_until), else_=when)
+    query = select(func.min(rested, type_=UTCDateTime)).join(Connection, Connection.id == Repository.connection_id)
+    return session.execute(query.where(Repository.next_poll_at.is_not(None))).scalar_one()
 
 
 def listing(session: Session, connection_id: str, page: PageRequest) -> Page[Repository]:

@@ -22,11 +22,14 @@ from terrapod_core.vcs import access, queries as vcs
 from terrapod_core.vcs.browsing import Browsing
 from terrapod_core.vcs.following import follow, show_all
 from terrapod_core.vcs.names import connection_id_of
+from terrapod_core.workspaces.conditions import settle
 from terrapod_core.workspaces.documents import UpdateWorkspace
 from terrapod_core.workspaces.models import Workspace
 
 MAX_BRANCH: Final = 255
 MAX_REGEX: Final = 256
+OF_REPOSITORY: Final = "vcs-"
+"""What the codes of conditions begin with that are about a repository."""
 _NO_BRANCH: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/.-]|[/.]$|\.lock$|/\.")
 """What git never lets into a branch's name (git-check-ref-format), and a `-` at its beginning, which no forge takes."""
 
@@ -160,13 +163,15 @@ class Linking:
         if asked is None:
             return {}
         if found is None:
-            return _unlinked(workspace)
+            return _unlinked(uow, workspace)
         before = _audited(workspace)
         if found.info is not None:
             info = found.info
             connection = await uow.run(lambda session: vcs.connection(session, found.connection_id))
             connection = access.usable(actor, connection, workspace.project_id, info.repo.path, asked.connection_pointer)
             repository = await follow(uow, connection, info)
+            if workspace.vcs_repository_id != repository.id:
+                _settle(uow, workspace, "the workspace follows another repository")
             workspace.vcs_repository_id = repository.id
             workspace.vcs_link = {
                 "connection-id": connection.id,
@@ -194,10 +199,18 @@ class Linking:
             show_all(uow, repository)
 
 
-def _unlinked(workspace: Workspace) -> dict[str, object]:
+def _settle(uow: UnitOfWork, workspace: Workspace, why: str) -> None:
+    """Take away what was wrong with the repository that it followed."""
+    for each in list(workspace.conditions):
+        if each["code"].startswith(OF_REPOSITORY):
+            settle(uow, workspace, each["code"], why)
+
+
+def _unlinked(uow: UnitOfWork, workspace: Workspace) -> dict[str, object]:
     if workspace.vcs_link is None:
         return {}
     before = _audited(workspace)
+    _settle(uow, workspace, "the workspace follows no repository any more")
     workspace.vcs_repository_id = workspace.vcs_link = workspace.vcs_branch = workspace.vcs_tags_regex = workspace.vcs_linked_by_id = None
     return {"repository": None, "former_repository": before["repository"]}
 
