@@ -33,15 +33,10 @@ async def refs_of(http: httpx.AsyncClient, url: str, kinds: frozenset[RefKind], 
     """
     host = urlsplit(url).hostname or "the forge"
     wanted = [_PREFIXES[kind] for kind in sorted(kinds)]
-    answer = await http.post(
-        f"{url}/git-upload-pack",
-        headers={
-            "Git-Protocol": "version=2",
-            "Content-Type": "application/x-git-upload-pack-request",
-            "Accept": "application/x-git-upload-pack-result",
-        },
-        content=_request(wanted),
-    )
+    answer = await _listed(http, url, wanted)
+    if answer.is_redirect:
+        url = await _moved(http, url, host)
+        answer = await _listed(http, url, wanted)
     _check(answer, host)
     try:
         found = dict(_of_version_2(answer.content))
@@ -62,6 +57,27 @@ async def refs_of(http: httpx.AsyncClient, url: str, kinds: frozenset[RefKind], 
         {each.removeprefix(start): sha for each, sha in named.items() if each.startswith(start)} for start in _PREFIXES.values()
     )
     return Refs(branches, tags, digest)
+
+
+async def _listed(http: httpx.AsyncClient, url: str, wanted: list[str]) -> httpx.Response:
+    headers = {
+        "Git-Protocol": "version=2",
+        "Content-Type": "application/x-git-upload-pack-request",
+        "Accept": "application/x-git-upload-pack-result",
+    }
+    # A redirect is not followed here: it would make a GET of this.
+    return await http.post(f"{url}/git-upload-pack", headers=headers, content=_request(wanted), follow_redirects=False)
+
+
+async def _moved(http: httpx.AsyncClient, url: str, host: str) -> str:
+    """Where a renamed repository is now, found as git finds it: by the redirect of the advertisement."""
+    params = {"service": "git-upload-pack"}
+    answer = await http.get(f"{url}/info/refs", params=params, headers={"Git-Protocol": "version=2"}, follow_redirects=True)
+    _check(answer, host)
+    before, after = urlsplit(url), urlsplit(str(answer.url))
+    if (before.scheme, before.netloc) != (after.scheme, after.netloc) or not after.path.endswith("/info/refs"):
+        raise VCSFailed(f"{host}: has moved the repository to an address where these credentials do not belong")
+    return f"{after.scheme}://{after.netloc}{after.path.removesuffix('/info/refs')}"
 
 
 def _check(answer: httpx.Response, host: str) -> None:
