@@ -54,6 +54,8 @@ class Asked:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    target: str = ""
+    """Path and query, before anything of them was unquoted."""
     status: int = 0
 
     @property
@@ -346,7 +348,7 @@ class Forge:
     def _handle(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        asked = Asked(handler.command, unquote(parts.path), parse_qs(parts.query), headers, _body(handler))
+        asked = Asked(handler.command, unquote(parts.path), parse_qs(parts.query), headers, _body(handler), handler.path)
         answer = self._twist(asked)
         if answer is None:
             answer = self._git(asked, parts.path, parts.query) if ".git/" in asked.path else self._conditional(asked, self.api(asked))
@@ -434,5 +436,5 @@ def _send(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
         handler.end_headers()
         if handler.command != "HEAD":
             handler.wfile.write(answer.body)
-    except (BrokenPipeError, ConnectionResetError):
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
         handler.close_connection = True
