@@ -7,6 +7,7 @@ import functools
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from tests.support import ROOT
 from tests.support.forge import Forge, Pull, Repository, git
@@ -37,14 +38,14 @@ def timestamp(at: datetime | None = None) -> str:
 def user(forge: Forge, login: str, kind: str = "User") -> JSON:
     """An account."""
     example_user: JSON = copy.deepcopy(_examples()["status"]["value"]["creator"])
-    page = f"{forge.url}/{login}"
-    return {**example_user, "login": login, "html_url": page, "avatar_url": f"{forge.url}/avatars/{login}", "type": kind}
+    page = f"{forge.url}/{quote(login)}"
+    return {**example_user, "login": login, "html_url": page, "avatar_url": f"{page}.png", "type": kind}
 
 
 def repository(forge: Forge, repo: Repository, name: str = "repository-items-default-response") -> JSON:
     """A repository as lists have it, or as `name` says."""
     owner, _, short = repo.path.partition("/")
-    return example(
+    document = example(
         name,
         name=short,
         full_name=repo.path,
@@ -54,7 +55,11 @@ def repository(forge: Forge, repo: Repository, name: str = "repository-items-def
         url=f"{forge.url}/api/v3/repos/{repo.path}",
         clone_url=repo.url,
         default_branch="main",
+        language=None,
     )
+    for relative in ("parent", "source", "template_repository", "organization"):
+        document.pop(relative, None)
+    return document
 
 
 def pull(forge: Forge, pull: Pull) -> JSON:
@@ -65,7 +70,7 @@ def pull(forge: Forge, pull: Pull) -> JSON:
     base = _end(forge, document["base"], pull.repo, pull.base_branch, forge.repositories[pull.repo].sha(f"refs/heads/{pull.base_branch}"))
     author = user(forge, "alice")
     words = {"number": pull.number, "title": pull.title, "body": pull.body or None, "state": "open" if pull.open else "closed"}
-    return {**document, **words, "html_url": page, "user": author, "head": head, "base": base}
+    return {**document, **words, "html_url": page, "user": author, "head": head, "base": base, "requested_teams": []}
 
 
 def _end(forge: Forge, document: JSON, path: str, branch: str, sha: str) -> JSON:
