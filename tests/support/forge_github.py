@@ -65,6 +65,7 @@ class GitHubForge(Forge):
         self.comment_ids = itertools.count(7_000_000_001)
         self.renamed: dict[str, str] = {}
         self._steps = itertools.count()
+        self._documents: dict[int, tuple[int, dict[str, Any]]] = {}
         self._changes: dict[int, tuple[object, int]] = {}
         self.prism: str | None = None
         self.violations: list[str] = []
@@ -182,11 +183,19 @@ class GitHubForge(Forge):
 
     def updated(self, pull: Pull) -> int:
         """When a pull request was changed last, as one of a row of numbers."""
-        now = (self.head_of(pull), pull.title, pull.body, pull.base_branch, pull.open, tuple(pull.comments.items()))
+        head = self.repositories[pull.head_repo].sha(f"refs/heads/{pull.head_branch}") if pull.open else ""
+        now = (head, pull.title, pull.body, pull.base_branch, pull.open, tuple(pull.comments.items()))
         before = self._changes.get(pull.number)
         if before is None or before[0] != now:
             self._changes[pull.number] = before = (now, next(self._steps))
         return before[1]
+
+    def pull_document(self, pull: Pull) -> dict[str, Any]:
+        """As lists have it; made anew when it was changed, as that costs several calls of git."""
+        now = self.updated(pull)
+        if self._documents.get(pull.number, (-1, {}))[0] != now:
+            self._documents[pull.number] = now, documents.pull(self, pull)
+        return self._documents[pull.number][1]
 
     def _moved(self, path: str) -> str | None:
         found = re.match(r"/repos/([^/]+/[^/]+)(.*)", path)

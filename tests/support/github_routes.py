@@ -151,8 +151,7 @@ def pulls(forge: GitHubForge, asked: Asked, found: re.Match[str]) -> Answer:
         mine.sort(key=forge.updated)
     if asked.one("direction", "desc") == "desc":
         mine.reverse()
-    # Only the page's own documents are made: each costs several calls of git.
-    return forge.paged(asked, mine, lambda items: [documents.pull(forge, each) for each in items])
+    return forge.paged(asked, mine, lambda items: [forge.pull_document(each) for each in items])
 
 
 @route("POST", rf"{REPO}/issues/(?P<number>\d+)/comments")
