@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -13,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from terrapod_core.plugin import (
     Connection,
-    PluginContext,
     RefKind,
     Repo,
     SupportsInstallations,
@@ -28,27 +25,11 @@ from terrapod_core.testing.vcs import archived
 from terrapod_vcs_github.provider import GitHub
 from tests.support.forge import Answer, Repository
 from tests.support.forge_github import GitHubForge, pem
-from tests.support.github_peer import app_connection, provider_for, running, token_connection
+from tests.support.github_peer import app_connection, token_connection
 
 TOKENS = "/api/v3/app/installations/*/access_tokens"
 PETS = Repo("acme/pets")
 BRANCHES = frozenset({RefKind.BRANCH})
-
-
-@pytest.fixture
-def forge(tmp_path: Path) -> Iterator[GitHubForge]:
-    with running(tmp_path / "github") as forge:
-        yield forge
-
-
-@pytest.fixture
-def repo(forge: GitHubForge) -> Repository:
-    return forge.repository("acme/pets")
-
-
-@pytest.fixture
-def github(forge: GitHubForge, plugin_context: PluginContext) -> GitHub:
-    return provider_for(forge, plugin_context)
 
 
 def rsa_pem() -> str:

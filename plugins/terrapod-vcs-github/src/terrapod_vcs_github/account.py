@@ -34,7 +34,7 @@ class Right(StrEnum):
 
 
 class Unprocessable(VCSFailed):
-    """422: no such commit, a comparison that takes too long, one status too many."""
+    """422: a comparison that takes too long, one status too many."""
 
 
 class Unrelated(VCSMissing):
@@ -127,7 +127,8 @@ class Account:
         said = self._said(answer)
         if status == 404 and "No common ancestor" in said:
             raise Unrelated(missing)
-        if status in (404, 410) or (status == 409 and answer.request.method == "GET"):  # 409: the repository is empty
+        # 409: the repository is empty.
+        if status in (404, 410) or (status == 409 and answer.request.method == "GET") or "No commit found" in said:
             raise VCSMissing(missing)
         if status == 401:
             raise VCSDenied(f"{self.host} does not accept the connection's credentials{said}. {self._remedy()}")

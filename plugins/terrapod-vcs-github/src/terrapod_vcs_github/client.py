@@ -150,11 +150,7 @@ class GitHubClient:
     async def commit(self, repo: Repo, sha: str) -> Commit:
         """One commit, with no more than the first of its files."""
         path = f"{_path(repo)}/commits/{in_path(sha)}"
-        missing = self._no_commit(repo, sha)
-        try:
-            answer = await self._asking.ask("GET", path, missing=missing, right=Right.CONTENTS, params={"per_page": 1})
-        except Unprocessable:
-            raise VCSMissing(missing) from None
+        answer = await self._asking.ask("GET", path, missing=self._no_commit(repo, sha), right=Right.CONTENTS, params={"per_page": 1})
         return self._read(answer, CommitAnswer).info()
 
     async def archive(self, repo: Repo, sha: str, paths: Sequence[str]) -> AsyncIterator[bytes]:
