@@ -122,6 +122,11 @@ class GitHubForge(Forge):
         """The payload of `push`."""
         return {"ref": ref, "before": "0" * 40, "after": sha, "repository": documents.repository(self, repo), "commits": []}
 
+    def pulled(self, pull: Pull, action: str) -> dict[str, Any]:
+        """The payload of `pull_request`: `opened`, `synchronize`, `closed`."""
+        repository = documents.repository(self, self.repositories[pull.repo])
+        return {"action": action, "number": pull.number, "pull_request": self.pull_document(pull), "repository": repository}
+
     def deliver(self, event: str, payload: object, url: str, secret: str = SECRET, verify: Any = True) -> httpx.Response:
         """Send a webhook."""
         headers, body = self.signed(event, payload, secret)

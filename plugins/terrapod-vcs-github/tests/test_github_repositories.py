@@ -193,6 +193,8 @@ async def test_a_page_in_the_place_of_an_archive_is_none(forge: GitHubForge, git
     async with github.client(token_connection(forge)) as client:
         with forge.twisted("/codeload/*", page), pytest.raises(VCSFailed, match="page for people"):
             await archived(client, PETS, repo.sha())
+        with forge.twisted("/codeload/*", Answer(202, b"later")), pytest.raises(VCSFailed, match="127.0.0.1: answered 202"):
+            await archived(client, PETS, repo.sha())
 
 
 # -- what changed

@@ -98,6 +98,21 @@ async def test_a_token_that_was_taken_away_is_replaced_once(forge: GitHubForge, 
             assert forge.count(TOKENS) == 1
 
 
+async def test_it_is_replaced_at_a_former_name_too_and_not_for_what_another_host_says(
+    forge: GitHubForge, github: GitHub, repo: Repository
+) -> None:
+    async with github.client(app_connection(forge)) as client:
+        await client.repository(PETS)
+        with forge.twisted("/codeload/*", Answer(401, b"")), pytest.raises(VCSDenied):
+            await archived(client, PETS, repo.sha())
+        assert forge.count(TOKENS) == 1
+        forge.rename(repo, "acme/animals")
+        refusing = iter([Answer.of({"message": "Bad credentials"}, 401)])
+        with forge.twisted("/api/v3/repos/acme/animals", lambda _asked: next(refusing, None)):
+            assert (await client.repository(PETS)).repo == Repo("acme/animals")
+    assert forge.count(TOKENS) == 2
+
+
 async def test_a_token_that_stays_refused_is_not_asked_for_for_ever(forge: GitHubForge, github: GitHub, repo: Repository) -> None:
     async with github.client(app_connection(forge)) as client:
         with forge.twisted("/api/v3/repos/*", Answer.of({"message": "Bad credentials"}, 401)), pytest.raises(VCSDenied):

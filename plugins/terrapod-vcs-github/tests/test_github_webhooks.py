@@ -56,6 +56,7 @@ def test_events_name_the_ref_and_the_commit(forge: GitHubForge, github: GitHub) 
         "pushed": parsed(github, forge, "push", {**repository, "ref": "refs/heads/main", "after": sha}),
         "gone": parsed(github, forge, "push", {**repository, "ref": "refs/tags/v1", "after": nothing}),
         "made": parsed(github, forge, "create", {**repository, "ref": "v1", "ref_type": "tag"}),
+        "begun": parsed(github, forge, "create", {**repository, "ref": None, "ref_type": "repository"}),
         "deleted": parsed(github, forge, "delete", {**repository, "ref": "a/b", "ref_type": "branch"}),
         "opened": parsed(github, forge, "pull_request", {**repository, **pull, "action": "opened"}),
         "labeled": parsed(github, forge, "pull_request", {**repository, **pull, "action": "labeled"}),
@@ -66,12 +67,19 @@ def test_events_name_the_ref_and_the_commit(forge: GitHubForge, github: GitHub) 
         "pushed": VCSEvent(pets, "refs/heads/main", sha),
         "gone": VCSEvent(pets, "refs/tags/v1", ""),
         "made": VCSEvent(pets, "refs/tags/v1", ""),
+        "begun": VCSEvent(pets, "", ""),
         "deleted": VCSEvent(pets, "refs/heads/a/b", ""),
         "opened": VCSEvent(pets, "refs/pull/7/head", sha),
         "labeled": None,
         "renamed": VCSEvent(pets, "", ""),
         "starred": None,
     }
+
+
+def test_the_github_of_the_tests_tells_of_a_pull_request(forge: GitHubForge, github: GitHub) -> None:
+    head = forge.repository("acme/pets").push({"a.tf": ""}, "Grow", "grow")
+    pull = forge.open_pull("acme/pets", "grow")
+    assert parsed(github, forge, "pull_request", forge.pulled(pull, "opened")) == VCSEvent(Repo("acme/pets"), "refs/pull/1/head", head)
 
 
 def test_a_webhook_may_come_as_a_form(github: GitHub) -> None:

@@ -44,7 +44,7 @@ class Asking:
             token = await self.account.token()
             request.headers["Authorization"] = f"Bearer {token}"
             answer = await http.send(request, stream=stream)
-            if answer.status_code != 401 or answer.history or last or not self.account.forget(token):
+            if answer.status_code != 401 or last or not self._is_of_api(str(answer.url)) or not self.account.forget(token):
                 return answer
             await answer.aclose()
         raise AssertionError("the second attempt is the last")
@@ -62,6 +62,9 @@ class Asking:
     def next_page(self, answer: httpx.Response) -> str | None:
         """Where a list goes on; `None` at its end. Raises `VCSFailed` for a link that leads away: our token would go along."""
         onward = answer.links.get("next", {}).get("url")
-        if onward is not None and not onward.startswith(f"{self.account.api}/"):
+        if onward is not None and not self._is_of_api(onward):
             raise VCSFailed(f"{self.account.host}: a list goes on at another host")
         return onward
+
+    def _is_of_api(self, url: str) -> bool:
+        return url.startswith(f"{self.account.api}/")

@@ -229,6 +229,8 @@ class GitHubClient:
         return f"{self._account.host} has no commit {sha[:100]} in {repo}, or does not show it to this connection."
 
     def _check_kind(self, answer: httpx.Response) -> None:
+        if answer.status_code != 200:
+            raise VCSFailed(f"{answer.url.host}: answered {answer.status_code} where an archive is asked for")
         if answer.headers.get("content-type", "").lower().startswith("text/html"):
             raise VCSFailed(f"{answer.url.host}: answered with a page for people in the place of an archive")
 

@@ -41,7 +41,8 @@ class _Pull(msgspec.Struct):
 class _Payload(msgspec.Struct):
     repository: _Repository
     action: str = ""
-    ref: str = ""
+    ref: str | None = None
+    """`None` where a repository was made."""
     ref_type: str = ""
     after: str = ""
     pull_request: _Pull | None = None
@@ -82,7 +83,7 @@ def _ref(event: str, payload: _Payload) -> str:
     if payload.pull_request is not None:
         return f"refs/pull/{payload.pull_request.number}/head"
     if event == "push":
-        return payload.ref
+        return payload.ref or ""
     return {"branch": f"refs/heads/{payload.ref}", "tag": f"refs/tags/{payload.ref}"}.get(payload.ref_type, "")
 
 
