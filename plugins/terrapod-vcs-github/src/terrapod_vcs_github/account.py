@@ -120,8 +120,7 @@ class Account:
         The body of a refusal has been read.
         """
         status = answer.status_code
-        for each in (*answer.history, answer):
-            self.limits.note(each)
+        self.note(answer)
         if status < 300 or status == 304:
             return
         said = self._said(answer)
@@ -136,6 +135,11 @@ class Account:
             raise VCSDenied(f"{self.host} refuses this{said}. {self.give([right])}")
         kind = Unprocessable if status == 422 else VCSFailed
         raise kind(f"{self.host}: answered {status}{said}")
+
+    def note(self, answer: httpx.Response) -> None:
+        """Learn what an answer, and the redirects to it, say of limits. Raises `VCSFailed` when it is a refusal for one."""
+        for each in (*answer.history, answer):
+            self.limits.note(each)
 
     def give(self, rights: list[Right]) -> str:
         """A sentence that says how to give these."""

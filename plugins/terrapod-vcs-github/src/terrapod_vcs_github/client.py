@@ -33,7 +33,7 @@ from terrapod_vcs_github.answers import (
     User,
     read,
 )
-from terrapod_vcs_github.asking import Asking
+from terrapod_vcs_github.asking import Asking, beginning
 from terrapod_vcs_github.pulls import open_pulls
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ class GitHubClient:
             answer = await self._asking.send(http, request, stream=True)
             try:
                 if answer.status_code != 200:
-                    await answer.aread()
-                self._account.check(answer, missing=self._no_commit(repo, sha), right=Right.CONTENTS)
+                    self._account.check(await beginning(answer), missing=self._no_commit(repo, sha), right=Right.CONTENTS)
+                self._account.note(answer)
                 self._check_kind(answer)
                 async for piece in answer.aiter_raw():
                     yield piece
