@@ -154,9 +154,9 @@ class Poller:
                 return
             now = uow.now()
             asked_since = row.asked_at is not None and row.asked_at > started
-            renamed = repository.path != row.path
-            if not (renamed and await uow.run(lambda session: queries.repository_at(session, row.connection_id, repository.path))):
-                row.path = repository.path
+            if repository.path != row.path:
+                there = await uow.run(lambda session: queries.repository_at(session, connection.id, repository.path))
+                row.path = repository.path if there is None or there.id == row.id else row.path
             for name in ("default_branch", "http_url", "clone_url", "wanted"):
                 setattr(row, name, getattr(repository, name))
             if changed:

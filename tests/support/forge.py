@@ -436,5 +436,5 @@ def _send(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
         handler.end_headers()
         if handler.command != "HEAD":
             handler.wfile.write(answer.body)
-    except (BrokenPipeError, ConnectionResetError):
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
         handler.close_connection = True

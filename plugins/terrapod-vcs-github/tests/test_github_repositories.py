@@ -197,6 +197,12 @@ async def test_a_page_in_the_place_of_an_archive_is_none(forge: GitHubForge, git
             await archived(client, PETS, repo.sha())
 
 
+async def test_a_refusal_without_end_is_not_read_to_its_end(forge: GitHubForge, github: GitHub, repo: Repository) -> None:
+    async with github.client(token_connection(forge)) as client:
+        with forge.twisted("/codeload/*", Answer(500, stream=["yes"])), pytest.raises(VCSFailed, match="answered 500"):
+            await archived(client, PETS, repo.sha())
+
+
 # -- what changed
 
 

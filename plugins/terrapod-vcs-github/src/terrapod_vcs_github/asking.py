@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+<<<<<<< HEAD
 from typing import TYPE_CHECKING, Any
+=======
+from typing import TYPE_CHECKING, Any, Final
+>>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
 
 from terrapod_core.plugin import VCSFailed
 from terrapod_vcs_github.account import Account, Right
@@ -11,6 +15,11 @@ from terrapod_vcs_github.account import Account, Right
 if TYPE_CHECKING:
     import httpx
 
+<<<<<<< HEAD
+=======
+REFUSAL_BYTES: Final = 64 << 10
+
+>>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
 
 class Asking:
     """Asks the API."""
@@ -68,3 +77,19 @@ class Asking:
 
     def _is_of_api(self, url: str) -> bool:
         return url.startswith(f"{self.account.api}/")
+<<<<<<< HEAD
+=======
+
+
+async def beginning(answer: httpx.Response) -> httpx.Response:
+    """A refusal that was to be streamed, with no more of its body than a sentence takes: it may be as long as an archive."""
+    import httpx
+
+    body = b""
+    async for piece in answer.aiter_raw():
+        body += piece
+        if len(body) >= REFUSAL_BYTES:
+            break
+    headers = {name: value for name, value in answer.headers.items() if name not in ("content-length", "transfer-encoding")}
+    return httpx.Response(answer.status_code, headers=headers, content=body[:REFUSAL_BYTES], request=answer.request, history=answer.history)
+>>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
