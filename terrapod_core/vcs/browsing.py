@@ -36,6 +36,11 @@ class Browsing:
         self._connections = connections
         self._seconds = seconds
 
+    @property
+    def possible(self) -> bool:
+        """Whether this server knows any forge."""
+        return bool(self._connections.forges.providers)
+
     async def repositories(self, actor: Actor, connection_id: str) -> Sequence[RepoInfo]:
         """Some that the connection may read and be used for; none where the forge does not list them."""
         connection = await self._usable(actor, connection_id)

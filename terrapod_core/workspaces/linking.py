@@ -142,6 +142,8 @@ class Linking:
         """
         if asked is None or asked == Wish():
             return None
+        if not self._browsing.possible:
+            raise Invalid("No VCS plugin is installed on this server", pointer=asked.pointer)
         connection_id = asked.connection_id or (link or {}).get("connection-id")
         if not connection_id:
             raise Invalid("say which VCS connection the repository is reached by", pointer=asked.connection_pointer)

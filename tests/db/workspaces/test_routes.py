@@ -162,11 +162,11 @@ async def test_safe_delete_minds_a_lock(client: Client, path: str) -> None:
 
 
 async def test_what_is_wrong_is_pointed_at(client: Client) -> None:
-    document = {"data": {"attributes": {"name": "a b", "auto-apply": True, "vcs-repo-url": "https://example.com/a/b"}}}
+    document = {"data": {"attributes": {"name": "a b", "auto-apply": True, "auto-destroy-at": "2027-01-01T00:00:00Z"}}}
     status, refused = await client("POST", f"{ORG}/workspaces", document)
     assert (status, {one["source"]["pointer"] for one in refused["errors"]}) == (
         422,
-        {"/data/attributes/name", "/data/attributes/vcs-repo-url"},
+        {"/data/attributes/name", "/data/attributes/auto-destroy-at"},
     )
 
 
