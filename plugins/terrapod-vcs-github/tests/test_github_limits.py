@@ -67,8 +67,6 @@ async def test_the_last_answer_of_the_hour_is_taken(forge: GitHubForge, github: 
     assert forge.count(REPO) == 1
 
 
-<<<<<<< HEAD
-=======
 async def test_an_archive_may_be_the_last_of_the_hour(forge: GitHubForge, github: GitHub, repo: Repository) -> None:
     forge.remaining = 1
     async with github.client(token_connection(forge)) as client:
@@ -78,7 +76,6 @@ async def test_an_archive_may_be_the_last_of_the_hour(forge: GitHubForge, github
     assert forge.count(REPO) == 0
 
 
->>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
 async def test_git_has_no_limit_of_the_api(forge: GitHubForge, github: GitHub, repo: Repository) -> None:
     forge.remaining = 0
     async with github.client(token_connection(forge)) as client:

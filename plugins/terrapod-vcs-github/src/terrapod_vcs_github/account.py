@@ -120,12 +120,7 @@ class Account:
         The body of a refusal has been read.
         """
         status = answer.status_code
-<<<<<<< HEAD
-        for each in (*answer.history, answer):
-            self.limits.note(each)
-=======
         self.note(answer)
->>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
         if status < 300 or status == 304:
             return
         said = self._said(answer)
@@ -141,14 +136,11 @@ class Account:
         kind = Unprocessable if status == 422 else VCSFailed
         raise kind(f"{self.host}: answered {status}{said}")
 
-<<<<<<< HEAD
-=======
     def note(self, answer: httpx.Response) -> None:
         """Learn what an answer, and the redirects to it, say of limits. Raises `VCSFailed` when it is a refusal for one."""
         for each in (*answer.history, answer):
             self.limits.note(each)
 
->>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
     def give(self, rights: list[Right]) -> str:
         """A sentence that says how to give these."""
         names = ", ".join(rights)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-<<<<<<< HEAD
-from typing import TYPE_CHECKING, Any
-=======
 from typing import TYPE_CHECKING, Any, Final
->>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
 
 from terrapod_core.plugin import VCSFailed
 from terrapod_vcs_github.account import Account, Right
@@ -15,11 +11,8 @@ from terrapod_vcs_github.account import Account, Right
 if TYPE_CHECKING:
     import httpx
 
-<<<<<<< HEAD
-=======
 REFUSAL_BYTES: Final = 64 << 10
 
->>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
 
 class Asking:
     """Asks the API."""
@@ -77,8 +70,6 @@ class Asking:
 
     def _is_of_api(self, url: str) -> bool:
         return url.startswith(f"{self.account.api}/")
-<<<<<<< HEAD
-=======
 
 
 async def beginning(answer: httpx.Response) -> httpx.Response:
@@ -92,4 +83,3 @@ async def beginning(answer: httpx.Response) -> httpx.Response:
             break
     headers = {name: value for name, value in answer.headers.items() if name not in ("content-length", "transfer-encoding")}
     return httpx.Response(answer.status_code, headers=headers, content=body[:REFUSAL_BYTES], request=answer.request, history=answer.history)
->>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b

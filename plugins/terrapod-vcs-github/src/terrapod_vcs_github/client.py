@@ -33,11 +33,7 @@ from terrapod_vcs_github.answers import (
     User,
     read,
 )
-<<<<<<< HEAD
-from terrapod_vcs_github.asking import Asking
-=======
 from terrapod_vcs_github.asking import Asking, beginning
->>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
 from terrapod_vcs_github.pulls import open_pulls
 
 if TYPE_CHECKING:
@@ -165,13 +161,8 @@ class GitHubClient:
             answer = await self._asking.send(http, request, stream=True)
             try:
                 if answer.status_code != 200:
-<<<<<<< HEAD
-                    await answer.aread()
-                self._account.check(answer, missing=self._no_commit(repo, sha), right=Right.CONTENTS)
-=======
                     self._account.check(await beginning(answer), missing=self._no_commit(repo, sha), right=Right.CONTENTS)
                 self._account.note(answer)
->>>>>>> ae29620053ba83ff4a9c9dc2074e92d22dab4a0b
                 self._check_kind(answer)
                 async for piece in answer.aiter_raw():
                     yield piece
