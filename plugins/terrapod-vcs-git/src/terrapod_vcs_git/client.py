@@ -23,6 +23,7 @@ from terrapod_core.plugin import (
 )
 from terrapod_vcs_git import environment
 from terrapod_vcs_git.addresses import Base
+from terrapod_vcs_git.answers import failure
 from terrapod_vcs_git.credentials import authorization
 from terrapod_vcs_git.scratch import Scratch
 from terrapod_vcs_git.settings import GitSettings
@@ -107,7 +108,9 @@ class GitClient:
     def _client(self) -> httpx.AsyncClient:
         header = authorization(self._values)
         headers = {} if header is None else {"Authorization": header}
-        return self._http.trusted(headers=headers, timeout=self._settings.ask_seconds, max_bytes=MOST_OUTPUT)
+        http = self._http.trusted(headers=headers, timeout=self._settings.ask_seconds, max_bytes=MOST_OUTPUT)
+        http.event_hooks = {"response": [_stay]}
+        return http
 
     def _url(self, repo: Repo) -> str:
         try:
@@ -119,6 +122,12 @@ class GitClient:
         if not _SHA.fullmatch(sha):
             raise VCSMissing(f"{sha[:64]!r} is no commit.")
         return sha
+
+
+async def _stay(response: httpx.Response) -> None:
+    """Let nothing be asked that a server redirects to, as git does not either."""
+    if response.is_redirect:
+        raise failure(response.url.host, f"returned error: {response.status_code}")
 
 
 def _refs(listed: bytes, validator: str | None) -> Refs | None:
