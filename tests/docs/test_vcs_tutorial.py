@@ -9,24 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support import ROOT
+from tests.support.distributions import installed, loaded, run_tests
 
 PAGE = (ROOT / "docs/tutorials/first-vcs-plugin.md").read_text()
 PLUGIN = ROOT / "contrib/terrapod-vcs-gitea"
 MODULE = "src/terrapod_vcs_gitea/__init__.py"
 PIECE = re.compile(r"<!-- (file|add to): (\S+)(?: (\w+))? -->\n```\w+\n(.*?)^```", re.MULTILINE | re.DOTALL)
-TESTS = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-ra", "tests"]
-LOADED = """
-from pathlib import Path
-from terrapod_core.plugin import PluginContexts, Plugins
-from terrapod_core.settings import load
-from terrapod_core.testing import FakeClock, MemoryOnce, MemoryPasswords
-
-contexts = PluginContexts(clock=FakeClock(), data_dir=Path(), passwords=MemoryPasswords(), once=MemoryOnce())
-print(list(Plugins.discover(load(environ={"TERRAPOD_PLUGINS__ENABLED": "vcs-gitea"})).vcs_providers(contexts)))
-"""
 
 
 def grown(text: str) -> dict[str, str]:
@@ -42,13 +31,6 @@ def grown(text: str) -> dict[str, str]:
         else:
             files[name] += ("\n" if piece.startswith(" ") else "\n\n") + piece
     return files
-
-
-def run(command: list[str], directory: Path, *paths: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*paths, ROOT])), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=170, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_page_grows_the_plugins_own_files() -> None:
@@ -73,7 +55,7 @@ def test_it_works_before_it_knows_statuses_and_webhooks(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    told = run(TESTS, tmp_path, tmp_path / "src")
+    told = run_tests(tmp_path / "tests", tmp_path / "src", ROOT)
     assert re.search(r"\d\d passed", told), told
     assert "SupportsCommitStatuses" in told
     assert "SupportsWebhooks" in told
@@ -86,19 +68,11 @@ def test_the_plugin_passes_the_type_checker() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A fresh environment with nothing but the plugin in it, as pip installs it; what it needs comes from ours."""
-    directory = tmp_path / "site"
-    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--no-compile"]
-    run([sys.executable, "-m", "pip", "install", *options, "--target", str(directory), str(PLUGIN)], tmp_path)
-    return directory
-
-
-def test_the_plugin_is_installed_found_and_passes_the_kit(site: Path, tmp_path: Path) -> None:
-    assert "['gitea']" in run([sys.executable, "-c", LOADED], tmp_path, site)
+def test_the_plugin_is_installed_found_and_passes_the_kit(tmp_path: Path) -> None:
+    site = installed(PLUGIN, tmp_path / "site")
+    assert loaded("vcs-gitea", site) == "terrapod-vcs-gitea | loaded | None | VCS provider"
     (tmp_path / "pyproject.toml").write_text((PLUGIN / "pyproject.toml").read_text())
     (tmp_path / "tests").symlink_to(PLUGIN / "tests")
-    told = run(TESTS, tmp_path, site)
+    told = run_tests(tmp_path / "tests", site, ROOT)
     assert re.search(r"\d\d passed", told), told
     assert "SupportsCommitStatuses" not in told
