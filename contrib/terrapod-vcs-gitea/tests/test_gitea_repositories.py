@@ -62,6 +62,10 @@ class TestGitea(VCSProviderKit):
     def stopped(self, forge: GiteaForge) -> Trouble:
         return forge.stopped
 
+    async def test_a_plain_http_address_is_refused(self, provider: VCSProvider, connection: Connection) -> None:
+        with pytest.raises(Unreadable, match="https://"):
+            provider.check(replace(connection, base_url="http://git.example.com"))
+
     async def test_statuses_are_told_in_giteas_words(
         self, provider: VCSProvider, connection: Connection, sample: Sample, forge: GiteaForge
     ) -> None:
@@ -71,7 +75,3 @@ class TestGitea(VCSProviderKit):
                 await client.set_status(sample.repo, sample.sha, CommitStatus("terrapod/x", state, "d", "https://t.example.com"))
         told = [each[2] for each in forge.repositories["team/network"].statuses]
         assert told == ["pending", "pending", "success", "failure", "error", "warning"]
-
-    async def test_a_plain_http_address_is_refused(self, provider: VCSProvider, connection: Connection) -> None:
-        with pytest.raises(Unreadable, match="https://"):
-            provider.check(replace(connection, base_url="http://git.example.com"))
