@@ -52,6 +52,7 @@ from terrapod_core.plugin.events import (
     WorkspaceLocked,
     WorkspaceUnlocked,
 )
+from terrapod_core.plugin.forges import ForgeClient, ForgeProvider, repo_below, signed_json
 from terrapod_core.plugin.git_refs import refs_of
 from terrapod_core.plugin.hookspecs import hookimpl
 from terrapod_core.plugin.keys import Key, KeyProvider, KeyringError, Keys
@@ -164,6 +165,8 @@ __all__ = [
     "Event",
     "Fault",
     "Field",
+    "ForgeClient",
+    "ForgeProvider",
     "Form",
     "FormField",
     "HTTPClients",
@@ -278,7 +281,9 @@ __all__ = [
     "plain_host",
     "read_keys",
     "refs_of",
+    "repo_below",
     "segments",
     "setting",
+    "signed_json",
     "subsections",
 ]

@@ -50,7 +50,8 @@ async def refs_of(http: httpx.AsyncClient, url: str, kinds: frozenset[RefKind], 
         except ValueError:
             raise VCSFailed(f"{host}: answered with what is no list of a repository's branches") from None
     named = {name: sha for name, sha in found.items() if name.startswith(tuple(wanted))}
-    digest = hashlib.sha256("\n".join(f"{sha} {name}" for name, sha in sorted(named.items())).encode()).hexdigest()
+    listed = "\n".join(f"{sha} {name}" for name, sha in sorted(named.items()))
+    digest = hashlib.sha256(listed.encode("utf-8", "surrogateescape")).hexdigest()
     if validator == digest:
         return None
     branches, tags = (

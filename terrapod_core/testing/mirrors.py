@@ -59,9 +59,9 @@ class Offer:
     """For a module, as in `Package`."""
 
 
-def http_clients(ca_file: Path | None = None) -> HTTPClients:
-    """What a mirror asks with; `ca_file` has the authority of a local upstream."""
-    return HTTPClients(Outgoing(ca_file=ca_file))
+def http_clients(ca_file: Path | None = None, proxy: str | None = None) -> HTTPClients:
+    """What a mirror or a forge's plugin asks with; `ca_file` has the authority of a local upstream, `proxy` is what all goes through."""
+    return HTTPClients(Outgoing(ca_file=ca_file, proxy=proxy))
 
 
 async def fetched(mirror: RegistryMirror, package: Package) -> bytes:

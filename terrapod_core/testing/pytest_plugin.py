@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"terrapod_core.testing.{kit}" for kit in ("auth", "coordination", "keys", "mirrors", "runners", "storage"))
+    *(f"terrapod_core.testing.{kit}" for kit in ("auth", "coordination", "keys", "mirrors", "runners", "storage", "vcs"))
 )
 
 if TYPE_CHECKING:

@@ -30,6 +30,17 @@ PROVIDERS: Final = {
     ),
     "Coordination backends": (plugin.CoordinationBackend, plugin.SupportsMetering),
     "Registry mirrors": (plugin.RegistryMirror,),
+    "VCS providers": (
+        plugin.VCSProvider,
+        plugin.VCSClient,
+        plugin.SupportsWebhooks,
+        plugin.SupportsPullRequests,
+        plugin.SupportsChangedFiles,
+        plugin.SupportsCommitStatuses,
+        plugin.SupportsComments,
+        plugin.SupportsInstallations,
+        plugin.SupportsListing,
+    ),
 }
 """The Protocols of each kind of plugin; those after the first are capabilities."""
 
