@@ -22,7 +22,7 @@ from terrapod_core.metrics.definitions import VCS_POLLS
 from terrapod_core.plugin import PullRequests, RefKind, Refs, Repo, SupportsPullRequests, VCSClient
 from terrapod_core.settings import VCS as VCS_SETTINGS
 from terrapod_core.vcs import pace, queries
-from terrapod_core.vcs.following import Follower, Seen, Wants, learn
+from terrapod_core.vcs.following import Follower, Seen, Wants, learn, tellable
 from terrapod_core.vcs.models import Connection, Repository
 from terrapod_core.vcs.opening import Forges, Trouble, TroubleKind, trouble_of
 
@@ -212,7 +212,8 @@ async def _refs(client: VCSClient, repository: Repository, kinds: frozenset[RefK
     if not kinds:
         return None
     same = repository.wanted == " ".join(sorted(kinds))
-    return await client.refs(Repo(repository.path), kinds, repository.refs_validator if same else None)
+    found = await client.refs(Repo(repository.path), kinds, repository.refs_validator if same else None)
+    return tellable(found) if found is not None else None
 
 
 async def _pulls(client: VCSClient, repository: Repository, wants: Wants) -> PullRequests | None:
