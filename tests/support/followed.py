@@ -38,6 +38,7 @@ class Kind:
 
 
 KINDS = {
+    "git": Kind("git", Forge, lambda _forge: {"username": "terrapod", "token": "forge-token"}),
     "github": Kind(
         "github",
         GitHubForge,
