@@ -89,7 +89,7 @@ class Poller:
             claimed = []
             for row in rows:
                 if row.id in wants:
-                    row.claimed_until = now + timedelta(seconds=2 * self._settings.request_seconds + 60)
+                    row.claimed_until = now + timedelta(seconds=self._settings.request_seconds + 30)
                     claimed.append((connections[row.connection_id], row, wants[row.id]))
                 else:
                     row.next_poll_at = row.trouble_code = row.trouble = row.trouble_since = None  # nobody follows it any more

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from terrapod_core.jsonapi import Page, PageRequest
@@ -79,9 +79,15 @@ def _due(now: datetime) -> Select[Repository]:
 
 
 def next_due(session: Session) -> datetime | None:
-    """When the next repository is to be looked at; `None` for never. One that is looked at counts when its claim ends."""
+    """When the next repository is to be looked at; `None` for never.
+
+    One that is looked at counts when its claim ends, and one whose connection rests when it has rested.
+    """
     when = func.coalesce(Repository.claimed_until, Repository.next_poll_at)
-    return session.execute(select(func.min(when)).where(Repository.next_poll_at.is_not(None))).scalar_one()
+    rested = case((Connection.rests_until > when, Connection.rests_until), else_=when)
+    query = select(func.min(rested)).join(Connection, Connection.id == Repository.connection_id)
+    found: datetime | None = session.execute(query.where(Repository.next_poll_at.is_not(None))).scalar_one()
+    return found
 
 
 def listing(session: Session, connection_id: str, page: PageRequest) -> Page[Repository]:
