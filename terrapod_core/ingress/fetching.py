@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -17,7 +17,7 @@ from terrapod_core.authz import SYSTEM, Actor
 from terrapod_core.configurations.fetched import FetchedConfigurations, new_id
 from terrapod_core.coordination import CHANGES
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Invalid, TerrapodError, TooLarge
+from terrapod_core.errors import Invalid, TerrapodError, TooLarge, Unavailable
 from terrapod_core.ingress import conditions, queries
 from terrapod_core.ingress.describing import ingress_of
 from terrapod_core.ingress.models import Change, ChangeKind, ChangeStatus, Following
@@ -36,6 +36,8 @@ from terrapod_core.workspaces import Workspace, queries as workspaces
 from terrapod_core.workspaces.conditions import Condition, raise_on, settle
 
 LONGEST_PAUSE: Final = 600.0
+CLAIM: Final = timedelta(seconds=60)
+"""How long a commit is a process's without a word of it: when one dies, another begins anew after this."""
 TOLD_AFTER: Final = 3
 """Fetches that fail before the workspace says so."""
 
@@ -49,6 +51,8 @@ class Batch:
     connection: Connection
     repository: Repository
     changes: Sequence[tuple[Change, Workspace, Following | None]]
+    until: datetime
+    """When the claim ends."""
 
     @property
     def sha(self) -> str:
@@ -85,7 +89,7 @@ class Fetching:
             rows = await uow.run(lambda session: queries.due_of_commit(session, oldest.repository_id, oldest.sha, now))
             about = await uow.run(lambda session: self._about(session, rows))
             for change in rows:
-                change.next_try_at = now + timedelta(seconds=2 * self._settings.fetch_seconds + 120)
+                change.next_try_at = now + CLAIM
                 change.attempts += 1
                 if about is None or change.workspace_id not in about[2]:
                     _end(change, uow, ChangeStatus.SKIPPED, "the workspace follows this repository no longer")
@@ -94,7 +98,7 @@ class Fetching:
             return None
         connection, repository, followers = about
         kept = [(change, *followers[change.workspace_id]) for change in rows if change.workspace_id in followers]
-        return Batch(connection, repository, kept) if kept else None
+        return Batch(connection, repository, kept, now + CLAIM) if kept else None
 
     def _about(
         self, session: Session, rows: Sequence[Change]
@@ -109,6 +113,30 @@ class Fetching:
 
     async def carry_out(self, batch: Batch) -> None:
         """Fetch the commit's files and store them for each workspace that it concerns. Whatever fails is tried again later."""
+        renewing = asyncio.create_task(self._renew(batch), name=f"claim:{batch.sha}")
+        try:
+            await self._carry_out(batch)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def _renew(self, batch: Batch) -> None:
+        """Keep the claim while the files come. What was dealt with meanwhile, or put off, is as it was left."""
+        ids, until = [change.id for change, _, _ in batch.changes], batch.until
+        while True:
+            await asyncio.sleep(CLAIM.total_seconds() / 3)
+            later = self._db.clock.now() + CLAIM
+            held = update(Change).where(Change.id.in_(ids), Change.next_try_at == until)
+            try:
+                async with self._db.uow() as uow:
+                    await uow.session.execute(held.values(next_try_at=later))
+                    await uow.commit()
+            except Unavailable as error:
+                log.warning("a claim could not be renewed", commit=batch.sha, error=error.detail)
+            else:
+                until = later
+
+    async def _carry_out(self, batch: Batch) -> None:
         try:
             async with self._forges.client(batch.connection) as client:
                 async with asyncio.timeout(self._settings.request_seconds):
