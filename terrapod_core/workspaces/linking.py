@@ -27,6 +27,8 @@ from terrapod_core.workspaces.models import Workspace
 
 MAX_BRANCH: Final = 255
 MAX_REGEX: Final = 256
+NOBODY_ANSWERS: Final = "vcs-nobody-answers"
+"""The condition of a workspace whose repository was connected by somebody who is gone: whoever names the repository again takes it over."""
 _NO_BRANCH: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/.-]|[/.]$|\.lock$|/\.")
 """What git never lets into a branch's name (git-check-ref-format), and a `-` at its beginning, which no forge takes."""
 
@@ -181,7 +183,7 @@ class Linking:
         if asked.tags_regex is not None or found.info is not None:
             workspace.vcs_tags_regex = asked.tags_regex or None
         after = _audited(workspace)
-        if after == before:
+        if after == before and not any(each["code"] == NOBODY_ANSWERS for each in workspace.conditions):
             return {}
         # It answers from now on for what the repository brings.
         workspace.vcs_linked_by_id = actor.user_id
