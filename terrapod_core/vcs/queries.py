@@ -85,7 +85,7 @@ def next_due(session: Session) -> datetime | None:
     """
     when = func.coalesce(Repository.claimed_until, Repository.next_poll_at)
     rested = case((Connection.rests_until > when, Connection.rests_until), else_=when)
-    query = select(func.min(rested)).join(Connection, Connection.id == Repository.connection_id)
+    query = select(func.min(rested)).select_from(Repository).join(Connection, Connection.id == Repository.connection_id)
     found: datetime | None = session.execute(query.where(Repository.next_poll_at.is_not(None))).scalar_one()
     return found
 
