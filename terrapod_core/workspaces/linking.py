@@ -22,6 +22,8 @@ from terrapod_core.vcs import access, queries as vcs
 from terrapod_core.vcs.browsing import Browsing
 from terrapod_core.vcs.following import follow, show_all
 from terrapod_core.vcs.names import connection_id_of
+from terrapod_core.vcs.opening import TroubleKind
+from terrapod_core.workspaces.conditions import settle
 from terrapod_core.workspaces.documents import UpdateWorkspace
 from terrapod_core.workspaces.models import Workspace
 
@@ -162,7 +164,7 @@ class Linking:
         if asked is None:
             return {}
         if found is None:
-            return _unlinked(workspace)
+            return _unlinked(uow, workspace)
         before = _audited(workspace)
         if found.info is not None:
             info = found.info
@@ -187,6 +189,8 @@ class Linking:
             return {}
         # It answers from now on for what the repository brings.
         workspace.vcs_linked_by_id = actor.user_id
+        moved = (before["connection"], before["repository"]) != (after["connection"], after["repository"])
+        _settle(uow, workspace, "the workspace was connected anew", moved=moved)
         await self._show(uow, workspace)
         return {"repository": after["repository"], "branch": after["branch"], "tags_regex": after["tags_regex"]}
 
@@ -196,12 +200,20 @@ class Linking:
             show_all(uow, repository)
 
 
-def _unlinked(workspace: Workspace) -> dict[str, object]:
+def _unlinked(uow: UnitOfWork, workspace: Workspace) -> dict[str, object]:
     if workspace.vcs_link is None:
         return {}
     before = _audited(workspace)
+    _settle(uow, workspace, "the workspace follows no repository any more", moved=True)
     workspace.vcs_repository_id = workspace.vcs_link = workspace.vcs_branch = workspace.vcs_tags_regex = workspace.vcs_linked_by_id = None
     return {"repository": None, "former_repository": before["repository"]}
+
+
+def _settle(uow: UnitOfWork, workspace: Workspace, why: str, *, moved: bool) -> None:
+    """Take away what was wrong with what it followed; what is wrong with the repository itself only when that is another one."""
+    for code in [each["code"] for each in workspace.conditions if each["code"].startswith("vcs-")]:
+        if moved or code not in set(TroubleKind):
+            settle(uow, workspace, code, why)
 
 
 def _audited(workspace: Workspace) -> dict[str, object]:
