@@ -30,13 +30,13 @@ from terrapod_core.tarballs import ArchiveLimits
 from terrapod_core.vcs import queries as vcs
 from terrapod_core.vcs.fetching import Fetched, fetched
 from terrapod_core.vcs.models import Connection, Repository
-from terrapod_core.vcs.opening import TROUBLES, Forges, trouble_of
+from terrapod_core.vcs.opening import TROUBLES, Forges, check_rest, trouble_of
 from terrapod_core.vcs.packing.order import Notes
 from terrapod_core.workspaces import Workspace, queries as workspaces
 from terrapod_core.workspaces.conditions import Condition, raise_on, settle
 
 LONGEST_PAUSE: Final = 600.0
-CLAIM: Final = timedelta(seconds=60)
+CLAIM: Final = timedelta(seconds=30)
 """How long a commit is a process's without a word of it: when one dies, another begins anew after this."""
 TOLD_AFTER: Final = 3
 """Fetches that fail before the workspace says so."""
@@ -138,6 +138,7 @@ class Fetching:
 
     async def _carry_out(self, batch: Batch) -> None:
         try:
+            check_rest(batch.connection, self._db.clock.now())
             async with self._forges.client(batch.connection) as client:
                 async with asyncio.timeout(self._settings.request_seconds):
                     concerned = await self._concerned(client, batch)
@@ -152,7 +153,7 @@ class Fetching:
             if isinstance(error, VCSMissing):
                 await self._gone(batch, trouble.text)
             else:
-                await self._failed([change for change, _, _ in batch.changes], trouble.text)
+                await self._failed([change for change, _, _ in batch.changes], trouble.text, rest=trouble.retry_after or 0.0)
         except TerrapodError as error:
             await self._failed([change for change, _, _ in batch.changes], error.detail)
         except Exception:
@@ -291,14 +292,14 @@ class Fetching:
                     _end(row, uow, ChangeStatus.REFUSED, f"the forge has this commit no longer: {why}")
                     await uow.commit()
 
-    async def _failed(self, changes: Sequence[Change], why: str) -> None:
-        """Try again later; nothing is lost."""
+    async def _failed(self, changes: Sequence[Change], why: str, *, rest: float = 0.0) -> None:
+        """Try again later, and not before the forge wants to hear of us again; nothing is lost."""
         now = self._db.clock.now()
         for change in changes:
             pause = min(LONGEST_PAUSE, self._settings.retry_seconds * 2 ** min(change.attempts - 1, 10))
             async with self._db.uow() as uow:
                 waiting = update(Change).where(Change.id == change.id, Change.status == ChangeStatus.PENDING.value)
-                await uow.session.execute(waiting.values(next_try_at=now + timedelta(seconds=pause), reason=why, updated_at=now))
+                await uow.session.execute(waiting.values(next_try_at=now + timedelta(seconds=max(pause, rest)), reason=why, updated_at=now))
                 await uow.commit()
             if change.attempts == TOLD_AFTER:
                 await self._condition(change.workspace_id, conditions.fetch_failing(change, why, now))
