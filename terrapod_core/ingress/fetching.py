@@ -174,7 +174,7 @@ class Fetching:
             before = change.before if change.kind == ChangeKind.PULL else following.done_sha if following is not None else None
             if before is not None and change.kind != ChangeKind.TAG and not triggers.everything and not change.first:
                 if (before, change.sha) not in told:
-                    told[before, change.sha] = await _changed(client, batch.repository, before, change.sha)
+                    told[before, change.sha] = await _differ(client, batch.repository, change, before)
                 if not triggers.concern(told[before, change.sha]):
                     await self._unconcerned(change)
                     continue
@@ -323,6 +323,15 @@ def _end(change: Change, uow: UnitOfWork, status: ChangeStatus, why: str) -> Non
     change.status, change.reason = status.value, why
     change.next_try_at, change.updated_at = None, uow.now()
     VCS_CHANGES.labels(change.kind, status.value).inc()
+
+
+async def _differ(client: VCSClient, repository: Repository, change: Change, before: str) -> frozenset[str] | None:
+    """What a change brings, and what a push by force takes back of the commit before; `None` when nobody knows."""
+    brought = await _changed(client, repository, before, change.sha)
+    if brought is None or change.kind == ChangeKind.PULL:
+        return brought
+    taken_back = await _changed(client, repository, change.sha, before)
+    return None if taken_back is None else brought | taken_back
 
 
 async def _changed(client: VCSClient, repository: Repository, before: str, after: str) -> frozenset[str] | None:

@@ -57,7 +57,7 @@ def test_the_files_of_a_commit_are_fetched_once_for_all_that_want_them(site: Fol
     archives = [each.target for each in site.forge.asked if site.is_archive(each)]
     assert len(archives) == 1, archives
     compared = [each.target for each in site.forge.asked if "/compare" in each.target]
-    assert len(compared) <= 2, compared  # one for each commit that somebody had before
+    assert len(compared) <= 4, compared  # two for each commit that somebody had before
 
 
 def test_prefixes_bring_what_lies_beside_the_working_directory(site: Followed) -> None:
@@ -99,3 +99,16 @@ def test_commits_that_come_together_count_together(site: Followed) -> None:
     sha = repo.push({"README.md": "words"}, "Does not by itself")
     workspace.until_change(sha, "started")
     assert len(workspace.changes()) == 2
+
+
+def test_what_a_push_by_force_takes_back_concerns_whom_it_concerned(site: Followed) -> None:
+    repo = site.repository({"a/main.tf": TF % "a", "b/main.tf": TF % "b"})
+    begun = repo.sha()
+    first, second = (site.workspace(repo, working_directory=each, queue_all_runs=True) for each in ("a", "b"))
+    sha = repo.push({"a/main.tf": TF % "a mistake"}, "A mistake")
+    first.until_change(sha, "started")
+    second.until_change(sha, "skipped")
+    repo.git("reset", "-q", "--hard", begun)
+    forced = repo.push({"b/main.tf": TF % "other"}, "Without the mistake", force=True)
+    first.until_change(forced, "started")
+    second.until_change(forced, "started")

@@ -95,7 +95,7 @@ def test_a_part_has_its_directories_those_above_them_and_the_files_at_the_root()
 
 def test_links_stay_that_stay_inside_and_others_are_told_of() -> None:
     entries: list[Entry] = [
-        ("a/in.tf", "-> ../shared/in.tf"),
+        ("a/in.tf", "-> ../common/in.tf"),
         ("a/self", "-> ."),
         ("up", "-> .."),
         ("a/out", "-> ../../etc/passwd"),
