@@ -37,6 +37,8 @@ class Seen:
     repository: Repository
     """As it was when the look began, but for what the forge says of it now; no session knows it."""
     client: VCSClient
+    wants: Wants
+    """What was asked for: whoever wants more since is shown it next."""
     refs: Refs | None
     """`None` when they are as they were when followers were shown them last."""
     pulls: PullRequests | None

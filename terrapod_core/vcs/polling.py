@@ -129,7 +129,7 @@ class Poller:
                 learn(repository, await client.repository(Repo(repository.path)))
         if refs is None and pulls is None:
             return False
-        seen = Seen(connection, repository, client, refs, pulls)
+        seen = Seen(connection, repository, client, wants, refs, pulls)
         for follower in self._followers:
             await follower.look(seen)
         if refs is not None:
