@@ -40,7 +40,7 @@ CHOSEN = [
 
 nox.needs_version = ">=2025"
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "house", "unit", "db", "wire", "cli", "replicas", "plugins", "browser", "docs"]
+nox.options.sessions = ["lint", "types", "house", "unit", "db", "wire", "cli", "vcs", "replicas", "plugins", "browser", "docs"]
 nox.options.error_on_missing_interpreters = False
 
 
@@ -105,6 +105,12 @@ def wire(session: nox.Session) -> None:
 def cli(session: nox.Session) -> None:
     """A real terraform against a real server."""
     pytest(session, "tests/cli", side_by_side=True)
+
+
+@nox.session
+def vcs(session: nox.Session) -> None:
+    """Forges that people push to, a real server that follows them, and a real terraform."""
+    pytest(session, "tests/vcs", side_by_side=True)
 
 
 @nox.session

@@ -14,7 +14,7 @@ from tests.support.one_connection import one_connection_each
 from tests.support.postgres import PostgresServer, postgres_server, run_elsewhere
 from tests.support.serving import api, engines, new_server, open_server, pytest_runtest_makereport, server
 
-MARKED_BY_FOLDER = ("browser", "cli", "db", "wire")
+MARKED_BY_FOLDER = ("browser", "cli", "db", "vcs", "wire")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Run every check that needs no outside service: lint, types, house, unit, db, wire, cli, plugins, browser, docs.
+"""Run every check that needs no outside service: lint, types, house, unit, db, wire, cli, vcs, plugins, browser, docs.
 
     python3 contrib/first-run/check.py                  everything
     python3 contrib/first-run/check.py -s unit db       some sessions (`-l` lists them)

@@ -9,6 +9,7 @@ from terrapod_core.ingress.models import Change
 from terrapod_core.vcs.opening import Trouble, TroubleKind
 from terrapod_core.vcs.packing.order import Notes
 from terrapod_core.workspaces.conditions import Condition, Severity
+from terrapod_core.workspaces.linking import NOBODY_ANSWERS
 
 OF_REPOSITORY: Final = tuple(kind.value for kind in TroubleKind)
 BRANCH: Final = "vcs-branch-missing"
@@ -16,7 +17,7 @@ CONFIGURATION: Final = "vcs-no-configuration"
 FETCH: Final = "vcs-fetch-failing"
 INCOMPLETE: Final = "vcs-incomplete"
 TAG: Final = "vcs-tag-moved"
-NOBODY: Final = "vcs-nobody-answers"
+NOBODY: Final = NOBODY_ANSWERS
 RUN: Final = "vcs-run-refused"
 CONNECTION: Final = "vcs-connection-gone"
 ALL: Final = (*OF_REPOSITORY, BRANCH, CONFIGURATION, FETCH, INCOMPLETE, TAG, NOBODY, RUN, CONNECTION)
@@ -117,7 +118,7 @@ def nobody(now: datetime) -> Condition:
         code=NOBODY,
         severity=Severity.ERROR,
         detail="runs of this repository have the rights of the user who connected it, and that account is disabled or gone",
-        remedy="An admin of the workspace connects the repository again (any change of vcs-repo will do); pushes are kept meanwhile.",
+        remedy="An admin of the workspace connects the repository again (the same one will do); pushes are kept meanwhile.",
         since=now,
     )
 

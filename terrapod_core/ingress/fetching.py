@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -17,7 +17,7 @@ from terrapod_core.authz import SYSTEM, Actor
 from terrapod_core.configurations.fetched import FetchedConfigurations, new_id
 from terrapod_core.coordination import CHANGES
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Invalid, TerrapodError, TooLarge
+from terrapod_core.errors import Invalid, TerrapodError, TooLarge, Unavailable
 from terrapod_core.ingress import conditions, queries
 from terrapod_core.ingress.describing import ingress_of
 from terrapod_core.ingress.models import Change, ChangeKind, ChangeStatus, Following
@@ -30,12 +30,14 @@ from terrapod_core.tarballs import ArchiveLimits
 from terrapod_core.vcs import queries as vcs
 from terrapod_core.vcs.fetching import Fetched, fetched
 from terrapod_core.vcs.models import Connection, Repository
-from terrapod_core.vcs.opening import TROUBLES, Forges, trouble_of
+from terrapod_core.vcs.opening import TROUBLES, Forges, check_rest, trouble_of
 from terrapod_core.vcs.packing.order import Notes
 from terrapod_core.workspaces import Workspace, queries as workspaces
 from terrapod_core.workspaces.conditions import Condition, raise_on, settle
 
 LONGEST_PAUSE: Final = 600.0
+CLAIM: Final = timedelta(seconds=30)
+"""How long a commit is a process's without a word of it: when one dies, another begins anew after this."""
 TOLD_AFTER: Final = 3
 """Fetches that fail before the workspace says so."""
 
@@ -49,6 +51,8 @@ class Batch:
     connection: Connection
     repository: Repository
     changes: Sequence[tuple[Change, Workspace, Following | None]]
+    until: datetime
+    """When the claim ends."""
 
     @property
     def sha(self) -> str:
@@ -85,7 +89,7 @@ class Fetching:
             rows = await uow.run(lambda session: queries.due_of_commit(session, oldest.repository_id, oldest.sha, now))
             about = await uow.run(lambda session: self._about(session, rows))
             for change in rows:
-                change.next_try_at = now + timedelta(seconds=2 * self._settings.fetch_seconds + 120)
+                change.next_try_at = now + CLAIM
                 change.attempts += 1
                 if about is None or change.workspace_id not in about[2]:
                     _end(change, uow, ChangeStatus.SKIPPED, "the workspace follows this repository no longer")
@@ -94,7 +98,7 @@ class Fetching:
             return None
         connection, repository, followers = about
         kept = [(change, *followers[change.workspace_id]) for change in rows if change.workspace_id in followers]
-        return Batch(connection, repository, kept) if kept else None
+        return Batch(connection, repository, kept, now + CLAIM) if kept else None
 
     def _about(
         self, session: Session, rows: Sequence[Change]
@@ -109,7 +113,32 @@ class Fetching:
 
     async def carry_out(self, batch: Batch) -> None:
         """Fetch the commit's files and store them for each workspace that it concerns. Whatever fails is tried again later."""
+        renewing = asyncio.create_task(self._renew(batch), name=f"claim:{batch.sha}")
         try:
+            await self._carry_out(batch)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def _renew(self, batch: Batch) -> None:
+        """Keep the claim while the files come. What was dealt with meanwhile, or put off, is as it was left."""
+        ids, until = [change.id for change, _, _ in batch.changes], batch.until
+        while True:
+            await asyncio.sleep(CLAIM.total_seconds() / 3)
+            later = self._db.clock.now() + CLAIM
+            held = update(Change).where(Change.id.in_(ids), Change.next_try_at == until)
+            try:
+                async with self._db.uow() as uow:
+                    await uow.session.execute(held.values(next_try_at=later))
+                    await uow.commit()
+            except Unavailable as error:
+                log.warning("a claim could not be renewed", commit=batch.sha, error=error.detail)
+            else:
+                until = later
+
+    async def _carry_out(self, batch: Batch) -> None:
+        try:
+            check_rest(batch.connection, self._db.clock.now())
             async with self._forges.client(batch.connection) as client:
                 async with asyncio.timeout(self._settings.request_seconds):
                     concerned = await self._concerned(client, batch)
@@ -124,7 +153,7 @@ class Fetching:
             if isinstance(error, VCSMissing):
                 await self._gone(batch, trouble.text)
             else:
-                await self._failed([change for change, _, _ in batch.changes], trouble.text)
+                await self._failed([change for change, _, _ in batch.changes], trouble.text, rest=trouble.retry_after or 0.0)
         except TerrapodError as error:
             await self._failed([change for change, _, _ in batch.changes], error.detail)
         except Exception:
@@ -145,7 +174,7 @@ class Fetching:
             before = change.before if change.kind == ChangeKind.PULL else following.done_sha if following is not None else None
             if before is not None and change.kind != ChangeKind.TAG and not triggers.everything and not change.first:
                 if (before, change.sha) not in told:
-                    told[before, change.sha] = await _changed(client, batch.repository, before, change.sha)
+                    told[before, change.sha] = await _differ(client, batch.repository, change, before)
                 if not triggers.concern(told[before, change.sha]):
                     await self._unconcerned(change)
                     continue
@@ -263,14 +292,14 @@ class Fetching:
                     _end(row, uow, ChangeStatus.REFUSED, f"the forge has this commit no longer: {why}")
                     await uow.commit()
 
-    async def _failed(self, changes: Sequence[Change], why: str) -> None:
-        """Try again later; nothing is lost."""
+    async def _failed(self, changes: Sequence[Change], why: str, *, rest: float = 0.0) -> None:
+        """Try again later, and not before the forge wants to hear of us again; nothing is lost."""
         now = self._db.clock.now()
         for change in changes:
             pause = min(LONGEST_PAUSE, self._settings.retry_seconds * 2 ** min(change.attempts - 1, 10))
             async with self._db.uow() as uow:
                 waiting = update(Change).where(Change.id == change.id, Change.status == ChangeStatus.PENDING.value)
-                await uow.session.execute(waiting.values(next_try_at=now + timedelta(seconds=pause), reason=why, updated_at=now))
+                await uow.session.execute(waiting.values(next_try_at=now + timedelta(seconds=max(pause, rest)), reason=why, updated_at=now))
                 await uow.commit()
             if change.attempts == TOLD_AFTER:
                 await self._condition(change.workspace_id, conditions.fetch_failing(change, why, now))
@@ -294,6 +323,15 @@ def _end(change: Change, uow: UnitOfWork, status: ChangeStatus, why: str) -> Non
     change.status, change.reason = status.value, why
     change.next_try_at, change.updated_at = None, uow.now()
     VCS_CHANGES.labels(change.kind, status.value).inc()
+
+
+async def _differ(client: VCSClient, repository: Repository, change: Change, before: str) -> frozenset[str] | None:
+    """What a change brings, and what a push by force takes back of the commit before; `None` when nobody knows."""
+    brought = await _changed(client, repository, before, change.sha)
+    if brought is None or change.kind == ChangeKind.PULL:
+        return brought
+    taken_back = await _changed(client, repository, change.sha, before)
+    return None if taken_back is None else brought | taken_back
 
 
 async def _changed(client: VCSClient, repository: Repository, before: str, after: str) -> frozenset[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
@@ -27,8 +28,10 @@ from terrapod_core.workspaces.conditions import Condition, raise_on, settle
 
 AT_ONCE: Final = 20
 RETRY: Final = timedelta(seconds=15)
-CLAIM: Final = timedelta(minutes=2)
+CLAIM: Final = timedelta(seconds=30)
 """How long a process may take before another one does it."""
+MOST_SECONDS: Final = 20.0
+"""How long it takes at most, so that it never does it at the same time."""
 SOURCE: Final = "tfe-configuration-version"
 
 log = structlog.get_logger("terrapod.vcs")
@@ -56,12 +59,13 @@ class Starting:
 
     async def carry_out(self, change: Change) -> None:
         """Start its run, say why there is none, or end the run of a head that was overtaken."""
-        if change.status == ChangeStatus.STARTED:
-            await self._overtaken(change)
-            return
-        why = await self._start(change)
-        if why is not None:
-            await self._write(change, ChangeStatus.SKIPPED, why)
+        async with asyncio.timeout(MOST_SECONDS):
+            if change.status == ChangeStatus.STARTED:
+                await self._overtaken(change)
+                return
+            why = await self._start(change)
+            if why is not None:
+                await self._write(change, ChangeStatus.SKIPPED, why)
 
     async def _start(self, change: Change) -> str | None:
         """Why no run is wanted; `None` when there is one, or something else was written down."""

@@ -21,7 +21,7 @@ from terrapod_core.plugin.events import RunStatusChanged
 from terrapod_core.settings import VCS as VCS_SETTINGS
 from terrapod_core.vcs import queries as vcs
 from terrapod_core.vcs.models import Connection, Repository
-from terrapod_core.vcs.opening import TROUBLES, Forges, NoProvider, trouble_of
+from terrapod_core.vcs.opening import TROUBLES, Forges, NoProvider, check_rest, trouble_of
 
 AT_ONCE: Final = 8
 CLAIM: Final = timedelta(minutes=2)
@@ -95,6 +95,7 @@ class Telling:
         if found is None:
             return
         connection, repository = found
+        check_rest(connection, self._db.clock.now())
         async with self._forges.client(connection) as client:
             try:
                 if self._settings.statuses and isinstance(client, SupportsCommitStatuses):

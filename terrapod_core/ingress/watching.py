@@ -116,10 +116,10 @@ def _look_at(seen: Seen, workspace: Workspace, found: _Found, uow: UnitOfWork) -
         following.repository_id, following.branch = seen.repository.id, followed
         following.sha = following.done_sha = following.tags = None
     if seen.refs is not None:
-        if workspace.vcs_tags_regex:
-            _tags(seen, workspace, following, found, uow)
-        else:
+        if not workspace.vcs_tags_regex:
             _branch(seen, workspace, branch, following, found, uow)
+        elif seen.wants.tags:  # else it began to follow tags while others were looked for, and all of them would seem new afterwards
+            _tags(seen, workspace, following, found, uow)
     if seen.pulls is not None and workspace.speculative_enabled and not workspace.vcs_tags_regex:
         found.changes += _pulls(seen.pulls.items, workspace, branch, seen.repository.id)
 

@@ -21,6 +21,7 @@ MOST_BYTES: Final = 64 << 20
 """Of an answer: some half a million refs."""
 
 _PREFIXES: Final = {RefKind.BRANCH: "refs/heads/", RefKind.TAG: "refs/tags/"}
+_NO_TEXT: Final = re.compile("[\ud800-\udfff]")
 _SHA: Final = re.compile(rb"[0-9a-f]{40}([0-9a-f]{24})?")
 _FLUSH: Final = b"0000"
 _DELIMITER: Final = b"0001"
@@ -29,7 +30,8 @@ _DELIMITER: Final = b"0001"
 async def refs_of(http: httpx.AsyncClient, url: str, kinds: frozenset[RefKind], validator: str | None) -> Refs | None:
     """Branches and tags of the repository that is cloned from `url`; `None` when they are as they were at this validator.
 
-    `http` has the credentials. Raises `VCSMissing`, `VCSDenied` and `VCSFailed`.
+    Those whose names are no UTF-8 are left out: no document could name them. `http` has the credentials.
+    Raises `VCSMissing`, `VCSDenied` and `VCSFailed`.
     """
     host = urlsplit(url).hostname or "the forge"
     wanted = [_PREFIXES[kind] for kind in sorted(kinds)]
@@ -49,9 +51,8 @@ async def refs_of(http: httpx.AsyncClient, url: str, kinds: frozenset[RefKind], 
             found = dict(_advertised(answer.content))
         except ValueError:
             raise VCSFailed(f"{host}: answered with what is no list of a repository's branches") from None
-    named = {name: sha for name, sha in found.items() if name.startswith(tuple(wanted))}
-    listed = "\n".join(f"{sha} {name}" for name, sha in sorted(named.items()))
-    digest = hashlib.sha256(listed.encode("utf-8", "surrogateescape")).hexdigest()
+    named = {name: sha for name, sha in found.items() if name.startswith(tuple(wanted)) and not _NO_TEXT.search(name)}
+    digest = hashlib.sha256("\n".join(f"{sha} {name}" for name, sha in sorted(named.items())).encode()).hexdigest()
     if validator == digest:
         return None
     branches, tags = (
@@ -134,13 +135,16 @@ def _of_version_2(body: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _advertised(body: bytes) -> Iterator[tuple[str, str]]:
-    """Of version 0: `<sha> <name>`, a tag's commit after it as `<name>^{}`, capabilities behind a NUL."""
+    """Of version 0: `<sha> <name>`, a tag's commit after it as `<name>^{}`, capabilities behind a NUL, and a flush at the end."""
+    line = b"nothing"
     for line in _lines(body):
         if not line or line.startswith((b"#", b"version ")):
             continue
-        sha, name = line.split(b"\0")[0].split(b" ", 1)
+        sha, name = line.split(b"\0")[0].split(b" ")
         if name != b"capabilities^{}":
             yield _named(name.removesuffix(b"^{}"), sha)
+    if line:
+        raise ValueError("it ends early")
 
 
 def _named(name: bytes, sha: bytes) -> tuple[str, str]:

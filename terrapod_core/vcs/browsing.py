@@ -12,7 +12,6 @@ from terrapod_core.authz.matching import matches
 from terrapod_core.errors import Invalid, NotFound
 from terrapod_core.plugin import RefKind, RepoInfo, SupportsListing, Unreadable
 from terrapod_core.vcs import access
-from terrapod_core.vcs.following import tellable
 from terrapod_core.vcs.models import Connection
 from terrapod_core.vcs.opening import told
 from terrapod_core.vcs.service import Connections
@@ -59,7 +58,6 @@ class Browsing:
             async with asyncio.timeout(self._seconds), self._connections.forges.client(connection) as client:
                 found = await client.refs(info.repo, frozenset(RefKind), None)
         assert found is not None, "there was no validator"
-        found = tellable(found)
         branches = [Ref(RefKind.BRANCH, name, sha) for name, sha in sorted(found.branches.items())]
         return branches + [Ref(RefKind.TAG, name, sha) for name, sha in sorted(found.tags.items())]
 

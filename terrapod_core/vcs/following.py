@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
@@ -16,8 +15,6 @@ from terrapod_core.plugin import PullRequests, Refs, Repo, RepoInfo, VCSClient
 from terrapod_core.vcs import queries
 from terrapod_core.vcs.models import Connection, Repository
 from terrapod_core.vcs.opening import Trouble
-
-_NO_TEXT: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,8 @@ class Seen:
     repository: Repository
     """As it was when the look began, but for what the forge says of it now; no session knows it."""
     client: VCSClient
+    wants: Wants
+    """What was asked for: whoever wants more since is shown it next."""
     refs: Refs | None
     """`None` when they are as they were when followers were shown them last."""
     pulls: PullRequests | None
@@ -89,15 +88,6 @@ def look_soon(uow: UnitOfWork, repository: Repository) -> None:
     """Have the repository looked at now."""
     repository.asked_at = repository.next_poll_at = uow.now()
     uow.wake(VCS)
-
-
-def tellable(refs: Refs) -> Refs:
-    """Without names that are no text: git takes any bytes, and those nobody could write down to follow them."""
-
-    def told(named: Mapping[str, str]) -> Mapping[str, str]:
-        return {name: sha for name, sha in named.items() if not _NO_TEXT.search(name)}
-
-    return Refs(told(refs.branches), told(refs.tags), refs.validator)
 
 
 def learn(repository: Repository, info: RepoInfo) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -58,6 +59,13 @@ def trouble_of(error: BaseException) -> Trouble | None:
     if isinstance(error, NoProvider | SecretUnreadable):
         return Trouble(TroubleKind.GONE, error.detail if isinstance(error, NoProvider) else str(error))
     return None
+
+
+def check_rest(connection: Connection, now: datetime) -> None:
+    """Raises `VCSFailed` as long as the forge wants to be left alone by this connection."""
+    left = (connection.rests_until - now).total_seconds() if connection.rests_until is not None else 0.0
+    if left > 0:
+        raise VCSFailed(f"the forge of {connection.name} has been asked too often, and is asked again in {left:.0f} s", retry_after=left)
 
 
 class Forges:

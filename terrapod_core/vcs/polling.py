@@ -22,7 +22,7 @@ from terrapod_core.metrics.definitions import VCS_POLLS
 from terrapod_core.plugin import PullRequests, RefKind, Refs, Repo, SupportsPullRequests, VCSClient
 from terrapod_core.settings import VCS as VCS_SETTINGS
 from terrapod_core.vcs import pace, queries
-from terrapod_core.vcs.following import Follower, Seen, Wants, learn, tellable
+from terrapod_core.vcs.following import Follower, Seen, Wants, learn
 from terrapod_core.vcs.models import Connection, Repository
 from terrapod_core.vcs.opening import Forges, Trouble, TroubleKind, trouble_of
 
@@ -89,7 +89,7 @@ class Poller:
             claimed = []
             for row in rows:
                 if row.id in wants:
-                    row.claimed_until = now + timedelta(seconds=2 * self._settings.request_seconds + 60)
+                    row.claimed_until = now + timedelta(seconds=self._settings.request_seconds + 30)
                     claimed.append((connections[row.connection_id], row, wants[row.id]))
                 else:
                     row.next_poll_at = row.trouble_code = row.trouble = row.trouble_since = None  # nobody follows it any more
@@ -129,7 +129,7 @@ class Poller:
                 learn(repository, await client.repository(Repo(repository.path)))
         if refs is None and pulls is None:
             return False
-        seen = Seen(connection, repository, client, refs, pulls)
+        seen = Seen(connection, repository, client, wants, refs, pulls)
         for follower in self._followers:
             await follower.look(seen)
         if refs is not None:
@@ -212,8 +212,7 @@ async def _refs(client: VCSClient, repository: Repository, kinds: frozenset[RefK
     if not kinds:
         return None
     same = repository.wanted == " ".join(sorted(kinds))
-    found = await client.refs(Repo(repository.path), kinds, repository.refs_validator if same else None)
-    return tellable(found) if found is not None else None
+    return await client.refs(Repo(repository.path), kinds, repository.refs_validator if same else None)
 
 
 async def _pulls(client: VCSClient, repository: Repository, wants: Wants) -> PullRequests | None:

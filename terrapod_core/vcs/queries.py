@@ -8,7 +8,6 @@ from datetime import datetime
 from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from terrapod_core.db import UTCDateTime
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.vcs.models import Connection, Repository
 
@@ -80,11 +79,13 @@ def _due(now: datetime) -> Select[Repository]:
 
 
 def next_due(session: Session) -> datetime | None:
-    """When the next repository is to be looked at; `None` for never. One that is looked at counts when its claim ends, one of a
-    connection that rests when that does."""
+    """When the next repository is to be looked at; `None` for never.
+
+    One that is looked at counts when its claim ends, and one whose connection rests when it has rested.
+    """
     when = func.coalesce(Repository.claimed_until, Repository.next_poll_at)
     rested = case((Connection.rests_until > when, Connection.rests_until), else_=when)
-    query = select(func.min(rested, type_=UTCDateTime)).join(Connection, Connection.id == Repository.connection_id)
+    query = select(func.min(rested)).select_from(Repository).join(Connection, Connection.id == Repository.connection_id)
     found: datetime | None = session.execute(query.where(Repository.next_poll_at.is_not(None))).scalar_one()
     return found
 

@@ -22,14 +22,15 @@ from terrapod_core.vcs import access, queries as vcs
 from terrapod_core.vcs.browsing import Browsing
 from terrapod_core.vcs.following import follow, show_all
 from terrapod_core.vcs.names import connection_id_of
+from terrapod_core.vcs.opening import TroubleKind
 from terrapod_core.workspaces.conditions import settle
 from terrapod_core.workspaces.documents import UpdateWorkspace
 from terrapod_core.workspaces.models import Workspace
 
 MAX_BRANCH: Final = 255
 MAX_REGEX: Final = 256
-OF_REPOSITORY: Final = "vcs-"
-"""What the codes of conditions begin with that are about a repository."""
+NOBODY_ANSWERS: Final = "vcs-nobody-answers"
+"""The condition of a workspace whose repository was connected by somebody who is gone: whoever names the repository again takes it over."""
 _NO_BRANCH: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/.-]|[/.]$|\.lock$|/\.")
 """What git never lets into a branch's name (git-check-ref-format), and a `-` at its beginning, which no forge takes."""
 
@@ -172,8 +173,6 @@ class Linking:
             connection = await uow.run(lambda session: vcs.connection(session, found.connection_id))
             connection = access.usable(actor, connection, workspace.project_id, info.repo.path, asked.connection_pointer)
             repository = await follow(uow, connection, info)
-            if workspace.vcs_repository_id != repository.id:
-                _settle(uow, workspace, "the workspace follows another repository")
             workspace.vcs_repository_id = repository.id
             workspace.vcs_link = {
                 "connection-id": connection.id,
@@ -188,10 +187,12 @@ class Linking:
         if asked.tags_regex is not None or found.info is not None:
             workspace.vcs_tags_regex = asked.tags_regex or None
         after = _audited(workspace)
-        if after == before:
+        if after == before and not any(each["code"] == NOBODY_ANSWERS for each in workspace.conditions):
             return {}
         # It answers from now on for what the repository brings.
         workspace.vcs_linked_by_id = actor.user_id
+        moved = (before["connection"], before["repository"]) != (after["connection"], after["repository"])
+        _settle(uow, workspace, "the workspace was connected anew", moved=moved)
         await self._show(uow, workspace)
         return {"repository": after["repository"], "branch": after["branch"], "tags_regex": after["tags_regex"]}
 
@@ -201,20 +202,20 @@ class Linking:
             show_all(uow, repository)
 
 
-def _settle(uow: UnitOfWork, workspace: Workspace, why: str) -> None:
-    """Take away what was wrong with the repository that it followed."""
-    for each in list(workspace.conditions):
-        if each["code"].startswith(OF_REPOSITORY):
-            settle(uow, workspace, each["code"], why)
-
-
 def _unlinked(uow: UnitOfWork, workspace: Workspace) -> dict[str, object]:
     if workspace.vcs_link is None:
         return {}
     before = _audited(workspace)
-    _settle(uow, workspace, "the workspace follows no repository any more")
+    _settle(uow, workspace, "the workspace follows no repository any more", moved=True)
     workspace.vcs_repository_id = workspace.vcs_link = workspace.vcs_branch = workspace.vcs_tags_regex = workspace.vcs_linked_by_id = None
     return {"repository": None, "former_repository": before["repository"]}
+
+
+def _settle(uow: UnitOfWork, workspace: Workspace, why: str, *, moved: bool) -> None:
+    """Take away what was wrong with what it followed; what is wrong with the repository itself only when that is another one."""
+    for code in [each["code"] for each in workspace.conditions if each["code"].startswith("vcs-")]:
+        if moved or code not in set(TroubleKind):
+            settle(uow, workspace, code, why)
 
 
 def _audited(workspace: Workspace) -> dict[str, object]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import functools
+import io
 import itertools
-from collections.abc import Callable, Mapping
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from tests.support.forge import MAIN_TF, Forge, Pull, Repository
+import httpx
+
+from tests.support.forge import MAIN_TF, Asked, Forge, Pull, Repository
 from tests.support.forge_github import GitHubForge
 from tests.support.forge_gitlab import GitLabForge
 from tests.support.server import Server
@@ -30,6 +36,11 @@ class Kind:
     words: Mapping[str, str] = field(default_factory=dict)
     """What the forge calls the states of commits; empty for one that has none."""
     settings: Mapping[str, str] = field(default_factory=dict)
+    archives: str = ""
+    """The paths at which files of commits are asked for, with `*`."""
+    has_webhooks: bool = True
+    steps_back: bool = True
+    """Whether a commit that was told "running" can be told "pending" again."""
 
     @property
     def has_pulls(self) -> bool:
@@ -45,14 +56,42 @@ KINDS = {
         lambda forge: forge.app_values,
         {"pending": "pending", "running": "pending", "success": "success", "failure": "failure", "error": "error"},
         {"VCS__GITHUB__WEBHOOK_SECRET": "a secret of the tests"},
+        archives="*/tarball/*",
     ),
     "gitlab": Kind(
         "gitlab",
         GitLabForge,
         lambda _forge: {"token": "forge-token"},
         {"pending": "pending", "running": "running", "success": "success", "failure": "failed", "error": "failed"},
+        archives="*/repository/archive*",
+        steps_back=False,
     ),
 }
+
+
+@contextmanager
+def following(kind: Kind, terraform: Path, root: Path, settings: Mapping[str, str] | None = None) -> Iterator[Followed]:
+    """A forge, and a server that looks at it every second unless `settings` say otherwise."""
+    forge = kind.forge(root)
+    forge.start()
+    server = Server(
+        root / "server",
+        settings={
+            "OUTGOING__CA_FILE": str(forge.ca_file),
+            "VCS__POLL_SECONDS": "1",
+            "VCS__POLL_QUIET_SECONDS": "1",
+            "VCS__RETRY_SECONDS": "1",
+            "RUNNER__ENGINES_DIR": str(terraform.parent),
+            **kind.settings,
+            **(settings or {}),
+        },
+    )
+    server.start()
+    try:
+        yield Followed(kind, forge, server)
+    finally:
+        server.close()
+        forge.stop()
 
 
 @dataclass
@@ -68,15 +107,23 @@ class Followed:
         """A connection, made through the API."""
         return self.connect()
 
-    def connect(self, **attributes: object) -> dict[str, Any]:
+    def connect(self) -> dict[str, Any]:
         """Another connection."""
-        document = {
-            "name": fresh(),
-            "provider": self.kind.name,
-            "base-url": self.forge.url,
-            **self.kind.values(self.forge),
-            **attributes,
-        }
+        return self._connected(self.kind.values(self.forge))
+
+    def connect_with(self, token: str) -> dict[str, Any]:
+        """Another one, with a person's token."""
+        return self._connected({"token": token})
+
+    def shown(self, connection: Mapping[str, Any]) -> dict[str, Any]:
+        """A connection as it is now."""
+        answer = self.server.api.get(f"vcs-connections/{connection['id']}")
+        assert answer.status_code == 200, answer.text
+        attributes: dict[str, Any] = answer.json()["data"]["attributes"]
+        return attributes
+
+    def _connected(self, values: Mapping[str, object]) -> dict[str, Any]:
+        document = {"name": fresh(), "provider": self.kind.name, "base-url": self.forge.url, **values}
         answer = self.server.api.post(
             "organizations/default/vcs-connections", json={"data": {"type": "vcs-connections", "attributes": document}}
         )
@@ -87,6 +134,22 @@ class Followed:
     def repository(self, files: Mapping[str, str | bytes | None] | None = None) -> Repository:
         """A new repository of the forge."""
         return self.forge.repository(f"acme/repo-{next(_numbers)}", files or {"main.tf": MAIN_TF})  # type: ignore[no-any-return]
+
+    def looked_at(self, repo: Repository, times: int = 2) -> None:
+        """Wait until the server has looked at a repository so often from now on: one look may be under way."""
+        path = f"/{repo.path}.git/git-upload-pack"
+        before = self.forge.count(path)
+        until(lambda: self.forge.count(path) >= before + times, f"{repo.path} to be looked at")
+
+    def looks(self, repo: Repository) -> list[str]:
+        """What was asked to look at a repository: not what is told of commits, and not what is asked of it once a day."""
+        names = (f"/{repo.path}", f"/{quote(repo.path, safe='')}")
+        found = [each for each in self.forge.asked if any(name in each.target for name in names) and not each.target.endswith(names)]
+        return [each.path for each in found if "/statuses/" not in each.target]
+
+    def is_archive(self, asked: Asked) -> bool:
+        """Whether a request brought the files of a commit."""
+        return asked.status == 200 and any(each in asked.target for each in ("/codeload/", "/repository/archive"))
 
     def workspace(self, repo: Repository, *, connection: str | None = None, awaited: bool = True, **attributes: object) -> Follower:
         """A workspace that follows a repository; returns when it has the newest commit of the branch."""
@@ -135,6 +198,13 @@ class Follower:
         assert answer.status_code == 200, answer.text
         data: dict[str, Any] = answer.json()["data"]
         return data
+
+    def link(self, connection_id: str, *, api: httpx.Client | None = None) -> None:
+        """Let it follow its repository by a connection, as somebody."""
+        to = {"vcs-connection": {"data": {"type": "vcs-connections", "id": connection_id}}}
+        data = {"type": "workspaces", "attributes": {"vcs-repo-url": self.repo.url}, "relationships": to}
+        answer = (api or self.site.server.api).patch(f"workspaces/{self.id}", json={"data": data})
+        assert answer.status_code == 200, answer.text
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -190,6 +260,40 @@ class Follower:
     def statuses(self, sha: str) -> list[str]:
         """What the commit was told of this workspace, in its order, in the forge's words."""
         return [state for at, context, state, _text, _url in self.repo.statuses if at == sha and context == f"terrapod/{self.name}"]
+
+    def told(self, sha: str) -> list[str]:
+        """The texts of the same."""
+        return [text for at, context, _state, text, _url in self.repo.statuses if at == sha and context == f"terrapod/{self.name}"]
+
+    def start_run(self) -> dict[str, Any]:
+        """Start a run by hand, of the configuration that it has."""
+        to = {"workspace": {"data": {"type": "workspaces", "id": self.id}}}
+        answer = self.site.server.api.post("runs", json={"data": {"type": "runs", "attributes": {}, "relationships": to}})
+        assert answer.status_code == 201, answer.text
+        run: dict[str, Any] = answer.json()["data"]
+        return run
+
+    def version_of(self, sha: str) -> dict[str, Any]:
+        """The configuration that a commit became."""
+        change = self.change(sha)
+        assert change is not None, f"{sha} was not seen"
+        answer = self.site.server.api.get(f"configuration-versions/{change['relationships']['configuration-version']['data']['id']}")
+        assert answer.status_code == 200, answer.text
+        version: dict[str, Any] = answer.json()["data"]
+        return version
+
+    def ingress_of(self, sha: str) -> dict[str, Any]:
+        """Where that configuration says that it came from."""
+        answer = self.site.server.api.get(f"configuration-versions/{self.version_of(sha)['id']}/ingress-attributes")
+        assert answer.status_code == 200, answer.text
+        attributes: dict[str, Any] = answer.json()["data"]["attributes"]
+        return attributes
+
+    def files(self, sha: str) -> tarfile.TarFile:
+        """What the configuration of a commit has in it."""
+        answer = self.site.server.api.get(f"configuration-versions/{self.version_of(sha)['id']}/download", follow_redirects=True)
+        assert answer.status_code == 200, answer.text
+        return tarfile.open(fileobj=io.BytesIO(answer.content))
 
     def open_pull(self, branch: str, files: Mapping[str, str | bytes | None], **more: Any) -> tuple[Pull, str]:
         """Push a branch and open a pull request from it; its head too."""

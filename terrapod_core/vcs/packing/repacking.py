@@ -29,9 +29,9 @@ def repack(source: BinaryIO, target: BinaryIO, order: Order, notes: Notes) -> No
     wanted = None if order.paths is None else _Wanted(order.paths)
     looked_for = set(order.directories)
     with (
-        # Not tarfile's own reading of gzip: that takes an archive which ends early, at a header, for a whole one.
-        gzip.GzipFile(fileobj=source, mode="rb") as unpacked,
-        tarfile.open(fileobj=unpacked, mode="r|", bufsize=STEP) as coming,
+        # Not tarfile's own reading of gzip, which looks neither at the checksum nor whether the end is there.
+        gzip.GzipFile(fileobj=source, mode="rb") as plain,
+        tarfile.open(fileobj=plain, mode="r|", bufsize=STEP) as coming,
         # Level 1: it is unpacked once, and compressed again by the store.
         gzip.GzipFile(fileobj=target, mode="wb", compresslevel=1, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", bufsize=STEP, format=tarfile.PAX_FORMAT) as going,
@@ -53,8 +53,10 @@ def repack(source: BinaryIO, target: BinaryIO, order: Order, notes: Notes) -> No
                 raise Refused(f"unpacks to more than {order.unpacked_bytes >> 20} MiB")
             _look_for(path, looked_for, notes, directory=member.isdir())
             _pass(coming, going, member, path, notes)
-        while unpacked.read(STEP):
-            pass
+        while rest := plain.read(STEP):
+            size += len(rest)
+            if size > order.unpacked_bytes:
+                raise Refused(f"unpacks to more than {order.unpacked_bytes >> 20} MiB")
 
 
 def _pass(coming: tarfile.TarFile, going: tarfile.TarFile, member: tarfile.TarInfo, path: str, notes: Notes) -> None:

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.support.rooms import house, tables_url
+
+__all__ = ["house", "tables_url"]
