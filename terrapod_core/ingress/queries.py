@@ -45,11 +45,10 @@ def open_pulls(session: Session, repository_id: str) -> Sequence[Change]:
     return session.execute(query).scalars().all()
 
 
-def known(session: Session, shas: Collection[str]) -> set[tuple[str, str, str, str]]:
-    """Which changes of these commits there are: workspace, kind, ref, SHA."""
-    query = select(Change.workspace_id, Change.kind, Change.ref, Change.sha)
-    rows = session.execute(query.where(Change.sha.in_(shas)))
-    return {(row[0], row[1], row[2], row[3]) for row in rows}
+def known(session: Session, shas: Collection[str]) -> dict[tuple[str, str, str, str], Change]:
+    """The changes of these commits that there are, by workspace, kind, ref and SHA."""
+    rows = session.execute(select(Change).where(Change.sha.in_(shas))).scalars()
+    return {(row.workspace_id, row.kind, row.ref, row.sha): row for row in rows}
 
 
 def change(session: Session, change_id: str, *, lock: bool = False) -> Change | None:
