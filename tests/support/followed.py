@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,23 @@ class Followed:
         return follower
 
 
+@contextmanager
+def following(kind: Kind, root: Path, settings: Mapping[str, str], *, dev_tls: bool = False) -> Iterator[Followed]:
+    """A forge, and a server that looks at it every second, for a while."""
+    forge = kind.forge(root)
+    forge.start()
+    often = {"OUTGOING__CA_FILE": str(forge.ca_file)} | dict.fromkeys(
+        ("VCS__POLL_SECONDS", "VCS__POLL_QUIET_SECONDS", "VCS__RETRY_SECONDS"), "1"
+    )
+    server = Server(root / "server", settings={**often, **kind.settings, **settings}, dev_tls=dev_tls)
+    server.start()
+    try:
+        yield Followed(kind, forge, server)
+    finally:
+        server.close()
+        forge.stop()
+
+
 @dataclass
 class Follower:
     """A workspace that follows a repository."""
@@ -196,3 +214,10 @@ class Follower:
         pull: Pull = self.site.forge.open_pull(self.repo.path, branch, **more)
         self.repo.checkout("main")
         return pull, sha
+
+    def open_pull_of_fork(self, files: Mapping[str, str | bytes | None], **more: Any) -> tuple[Pull, Repository, str]:
+        """Let somebody fork the repository, push to the branch `theirs` of the fork and open a pull request; its head too."""
+        fork: Repository = self.site.forge.fork(self.repo.path, f"mallory/fork-{next(_numbers)}")
+        sha = fork.push(files, "Change theirs", "theirs")
+        pull: Pull = self.site.forge.open_pull(self.repo.path, "theirs", head_repo=fork.path, **more)
+        return pull, fork, sha

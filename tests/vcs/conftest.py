@@ -1,4 +1,4 @@
-"""A server that follows repositories of a forge, of each kind."""
+"""Servers that follow repositories of a forge, of each kind."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.followed import KINDS, Followed, Kind
-from tests.support.server import Server
+from tests.support import sandboxes
+from tests.support.followed import KINDS, Followed, Kind, following
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
@@ -20,21 +20,14 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 @pytest.fixture(scope="module")
 def site(kind: Kind, terraform: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
     """A forge and a server that looks at it every second, shared by a module's tests."""
-    root = tmp_path_factory.mktemp(f"forge-{kind.name}")
-    forge = kind.forge(root)
-    forge.start()
-    settings = {
-        "OUTGOING__CA_FILE": str(forge.ca_file),
-        "VCS__POLL_SECONDS": "1",
-        "VCS__POLL_QUIET_SECONDS": "1",
-        "VCS__RETRY_SECONDS": "1",
-        "RUNNER__ENGINES_DIR": str(terraform.parent),
-        **kind.settings,
-    }
-    server = Server(root / "server", settings=settings)
-    server.start()
-    try:
-        yield Followed(kind, forge, server)
-    finally:
-        server.close()
-        forge.stop()
+    with following(kind, tmp_path_factory.mktemp(f"forge-{kind.name}"), {"RUNNER__ENGINES_DIR": str(terraform.parent)}) as followed:
+        yield followed
+
+
+@pytest.fixture(scope="module")
+def isolated_site(kind: Kind, terraform: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
+    """The same with a server whose runs are kept in sandboxes, and that terraform itself may ask over TLS. Skips where none can be made."""
+    sandboxes.order()
+    settings = {"RUNNER__ENGINES_DIR": str(terraform.parent), "RUNNER__LOCAL__ISOLATION": "sandbox"}
+    with following(kind, tmp_path_factory.mktemp(f"isolated-{kind.name}"), settings, dev_tls=True) as followed:
+        yield followed
