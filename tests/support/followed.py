@@ -14,6 +14,7 @@ from tests.support.forge import MAIN_TF, Forge, Pull, Repository
 from tests.support.forge_github import GitHubForge
 from tests.support.forge_gitlab import GitLabForge
 from tests.support.server import Server
+from tests.support.tf import dotted
 from tests.support.waiting import until
 from tests.support.wire import fresh
 
@@ -121,6 +122,8 @@ def following(kind: Kind, root: Path, settings: Mapping[str, str], *, dev_tls: b
         ("VCS__POLL_SECONDS", "VCS__POLL_QUIET_SECONDS", "VCS__RETRY_SECONDS"), "1"
     )
     server = Server(root / "server", settings={**often, **kind.settings, **settings}, dev_tls=dev_tls)
+    if dev_tls:
+        server.set("EXTERNAL_URL", f"https://{dotted(server)}")  # the name under which engines get credentials
     server.start()
     try:
         yield Followed(kind, forge, server)

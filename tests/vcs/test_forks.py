@@ -15,6 +15,7 @@ from tests.support import wire
 from tests.support.followed import Followed, Follower
 from tests.support.forge import MAIN_TF, Repository
 from tests.support.listeners import make_pool
+from tests.support.tf import dotted
 from tests.support.waiting import until
 from tests.support.wire import data, document, fresh, make_person, refused
 
@@ -129,7 +130,7 @@ def test_without_secrets_no_state_can_be_asked_for(isolated_site: Followed) -> N
     other = isolated_site.workspace(isolated_site.repository(WITH_STATE), auto_apply=True, queue_all_runs=True, global_remote_state=True)
     other.run_of(other.repo.sha(), "applied")
     workspace = isolated_site.workspace(isolated_site.repository(), fork_pull_requests="no-secrets")
-    text = READS_STATE.replace("HOST", isolated_site.server.host).replace("NAME", other.name)
+    text = READS_STATE.replace("HOST", dotted(isolated_site.server)).replace("NAME", other.name)
     _, ours = workspace.open_pull("reads", {"main.tf": text})
     assert workspace.run_of(ours, "errored", "planned_and_finished")["attributes"]["status"] == "errored"
     _, _, sha = workspace.open_pull_of_fork({"main.tf": text})
@@ -155,7 +156,7 @@ def test_without_secrets_no_private_module_can_be_had(isolated_site: Followed) -
         assert client.put(made["links"]["upload"], content=archive).status_code == 200
     until(lambda: data(server.api.get(f"{path}/1.0.0"))["attributes"]["status"] == "ok", "the module to be published")
     workspace = isolated_site.workspace(isolated_site.repository(), fork_pull_requests="no-secrets")
-    uses = {"main.tf": f'module "net" {{\n  source  = "{server.host}/default/{module}/aws"\n  version = "1.0.0"\n}}\n'}
+    uses = {"main.tf": f'module "net" {{\n  source  = "{dotted(server)}/default/{module}/aws"\n  version = "1.0.0"\n}}\n'}
     _, ours = workspace.open_pull("uses", uses)
     run = workspace.run_of(ours, "planned_and_finished", "errored")
     assert run["attributes"]["status"] == "planned_and_finished", log(workspace, run)
