@@ -69,16 +69,16 @@ class Starting:
     async def _start(self, change: Change) -> str | None:
         """Why no run is wanted; `None` when there is one, or something else was written down."""
         version_id = change.configuration_version_id or ""
-        workspace, version, run, has_run = await self._db.read(
+        workspace, version, has_run = await self._db.read(
             lambda session: (
                 workspaces.by_id(session, change.workspace_id),
                 configurations.by_id(session, version_id),
-                queries.run_of(session, version_id),
                 queries.has_run(session, change.workspace_id),
             )
         )
         if workspace is None or version is None:
             return "the workspace is gone"
+        run = await self._db.read(lambda session: queries.run_of(session, version))
         if run is not None:  # of an attempt that did not come to write it down
             await self._started(change, run.id)
             return None

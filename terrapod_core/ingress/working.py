@@ -74,4 +74,5 @@ class Ingress:
     def _seconds(self) -> float:
         if self._next is None or len(self._fetches) >= self._most:
             return LONGEST_SLEEP
-        return min(LONGEST_SLEEP, max(0.05, (self._next - self._db.clock.now()).total_seconds()))
+        shortest = 1.0 if self._others else 0.05  # what is due besides waits until those are done, and whoever is done wakes it
+        return min(LONGEST_SLEEP, max(shortest, (self._next - self._db.clock.now()).total_seconds()))

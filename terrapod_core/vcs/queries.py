@@ -78,10 +78,16 @@ def _due(now: datetime) -> Select[Repository]:
     )
 
 
-def next_due(session: Session) -> datetime | None:
-    """When the next repository is to be looked at; `None` for never. One that is looked at counts when its claim ends."""
-    when = func.coalesce(Repository.claimed_until, Repository.next_poll_at)
-    return session.execute(select(func.min(when)).where(Repository.next_poll_at.is_not(None))).scalar_one()
+def next_due(session: Session, now: datetime) -> datetime | None:
+    """When the next repository is to be looked at; `None` for never. One that is looked at counts when its claim ends, those of a
+    connection that rests when it has rested."""
+    idle = select(Repository.next_poll_at).join(Connection, Connection.id == Repository.connection_id)
+    idle = idle.where(Repository.next_poll_at.is_not(None), Repository.claimed_until.is_(None))
+    idle = idle.where(or_(Connection.rests_until.is_(None), Connection.rests_until <= now)).order_by(Repository.next_poll_at).limit(1)
+    claimed = select(func.min(Repository.claimed_until)).where(Repository.next_poll_at <= now)
+    resting = select(func.min(Connection.rests_until)).where(Connection.rests_until > now)
+    times = [session.execute(query).scalar_one_or_none() for query in (idle, claimed, resting)]
+    return min((each for each in times if each is not None), default=None)
 
 
 def listing(session: Session, connection_id: str, page: PageRequest) -> Page[Repository]:

@@ -137,11 +137,8 @@ def test_without_secrets_no_state_can_be_asked_for(isolated_site: Followed) -> N
     run = workspace.run_of(sha, "errored", "planned_and_finished")
     assert run["attributes"]["status"] == "errored"
     assert IN_STATE not in log(workspace, run)
-    workspace.repo.push({"main.tf": text}, "Read it")
     workspace.update(queue_all_runs=True)
-    again = workspace.repo.push({}, "Read it again")
-    until(lambda: workspace.change(again), "the push to be seen")
-    trusted = workspace.run_of(again, "planned", "errored")
+    trusted = workspace.run_of(workspace.repo.push({"main.tf": text}, "Read it"), "planned", "errored")
     assert trusted["attributes"]["status"] == "planned", log(workspace, trusted)
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from terrapod_core import ids
 from terrapod_core.app import Terrapod, prepare
 from terrapod_core.authz import RoleAssignment
+from terrapod_core.configurations import ConfigurationVersion
 from terrapod_core.ingress import queries as ingress
 from terrapod_core.ingress.models import Change
 from terrapod_core.settings import load
@@ -101,6 +102,7 @@ WHOLE: Final[Mapping[tuple[str, str], str]] = {
         "an exact total of what a filter finds in all runs; without a filter, what is older than an hour is counted once"
     ),
     (r"(all of|SCAN) workspaces", r"runs\.status (IN|=)"): "the queue: a few runs, found from either side in milliseconds",
+    (r"sorts", r"^WITH served AS"): "whom the runners have served lately, by person and workspace: a row for each run of some minutes",
     (r"all of audit_entries", r"SELECT count.* LIMIT"): "the log's total stops at a limit; here every entry is found by the filter",
     (r"all of configuration_versions", r"SELECT count"): "the total of a workspace that has half of all there are",
     (r"sorts", r"FROM (agent_pools|\(SELECT coalesce\(role_assignments)"): "a row for each pool or person, some thousands",
@@ -221,7 +223,7 @@ async def _follow(terrapod: Terrapod, caught: Caught) -> None:
     questions: tuple[Callable[[Session], object], ...] = (
         lambda session: vcs.due_ids(session, now, 8),
         lambda session: vcs.due(session, now, 8),
-        vcs.next_due,
+        lambda session: vcs.next_due(session, now),
         lambda session: vcs.repository_at(session, f"vcs_connections-{NUMBER}", "acme/net"),
         lambda session: vcs.named(session, [f"vcs_connections-{NUMBER}"], "acme/net"),
         lambda session: ingress.wants(session, [repository]),
@@ -234,7 +236,7 @@ async def _follow(terrapod: Terrapod, caught: Caught) -> None:
         lambda session: (ingress.any_to_tell(session, now), ingress.due_to_tell(session, now, 8)),
         ingress.next_due,
         lambda session: ingress.earlier_heads(session, session.get_one(Change, change)),
-        lambda session: ingress.run_of(session, f"configuration_versions-{NUMBER}"),
+        lambda session: ingress.run_of(session, session.get_one(ConfigurationVersion, f"configuration_versions-{NUMBER}")),
         lambda session: ingress.has_run(session, f"ws-{NUMBER}"),
         lambda session: ingress.linked(session, [f"ws-{NUMBER}"]),
         lambda session: (ingress.outcome(session, change), ingress.of_pull(session, repository, 4)),

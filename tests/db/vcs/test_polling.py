@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from sqlalchemy import update
 
 from terrapod_core.jsonapi import PageRequest
 from terrapod_core.vcs import queries
-from terrapod_core.vcs.models import Repository
+from terrapod_core.vcs.models import Connection, Repository
 from terrapod_core.vcs.polling import Poller
 from tests.support.paper_forge import Noting, Servers, sha
 
@@ -101,3 +102,17 @@ async def test_a_repository_that_nobody_follows_any_more_is_looked_at_no_longer(
     await look(poller)
     assert servers.forge.looks == 0
     assert (await repository(servers, found.id)).next_poll_at is None
+
+
+async def test_nothing_is_due_while_its_connection_rests(servers: Servers) -> None:
+    found, now = await followed(servers), servers.clock.now()
+    async with servers.one.db.uow() as uow:
+        resting = update(Connection).where(Connection.id == found.connection_id)
+        await uow.session.execute(resting.values(rests_until=now + timedelta(minutes=30)))
+        await uow.commit()
+    await servers.look()
+    assert servers.forge.looks == 0
+    assert await servers.one.db.read(lambda session: queries.next_due(session, now)) == now + timedelta(minutes=30)
+    servers.clock.advance(minutes=31)
+    await servers.look()
+    assert servers.forge.looks == 1
