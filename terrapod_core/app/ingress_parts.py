@@ -52,10 +52,10 @@ def opened(parts: Services) -> IngressParts:
         parts.actor_of,
     )
     telling = Telling(parts.db, parts.forges, settings, addresses(parts.settings)[0])
-    starting = Starting(parts.db, parts.runs, parts.actor_of)
+    starting = Starting(parts.db, parts.runs, parts.actor_of, parts.trial.isolation)
     return IngressParts(
         Changes(parts.db, parts.authz),
         telling,
         Ingress(parts.db, fetching, starting, telling, fetch_at_once=settings.fetch_at_once),
-        Poller(parts.db, parts.forges, settings, [Watching(parts.db)]),
+        Poller(parts.db, parts.forges, settings, [Watching(parts.db, parts.trial.isolation)]),
     )

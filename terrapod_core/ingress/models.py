@@ -68,6 +68,7 @@ class Change(Base):
         Index("ix_vcs_changes_listed", "workspace_id", "created_at", "id"),
         Index("ix_vcs_changes_sha", "sha"),
         Index("ix_vcs_changes_run_id", "run_id"),
+        Index("ix_vcs_changes_updated_at", "updated_at"),
         Index("ix_vcs_changes_pull", "repository_id", "number"),
         Index("ix_vcs_changes_due", "next_try_at", sqlite_where=_DUE, postgresql_where=_DUE),
         Index("ix_vcs_changes_untold", "tell_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from terrapod_core.configurations import ConfigurationVersion
 from terrapod_core.db import UTCDateTime
 from terrapod_core.ingress.models import Change, ChangeKind, ChangeStatus, Following, PullComment
 from terrapod_core.jsonapi import Page, PageRequest
@@ -46,11 +47,10 @@ def open_pulls(session: Session, repository_id: str) -> Sequence[Change]:
     return session.execute(query).scalars().all()
 
 
-def known(session: Session, shas: Collection[str]) -> set[tuple[str, str, str, str]]:
-    """Which changes of these commits there are: workspace, kind, ref, SHA."""
-    query = select(Change.workspace_id, Change.kind, Change.ref, Change.sha)
-    rows = session.execute(query.where(Change.sha.in_(shas)))
-    return {(row[0], row[1], row[2], row[3]) for row in rows}
+def known(session: Session, shas: Collection[str]) -> dict[tuple[str, str, str, str], Change]:
+    """The changes of these commits that there are, by workspace, kind, ref and SHA."""
+    rows = session.execute(select(Change).where(Change.sha.in_(shas))).scalars()
+    return {(row.workspace_id, row.kind, row.ref, row.sha): row for row in rows}
 
 
 def change(session: Session, change_id: str, *, lock: bool = False) -> Change | None:
@@ -132,16 +132,18 @@ def earlier_heads(session: Session, change: Change) -> Sequence[Change]:
     return session.execute(query.with_for_update()).scalars().all()
 
 
-def run_of(session: Session, configuration_version_id: str) -> Run | None:
-    """The first run of a configuration version."""
-    query = select(Run).where(Run.configuration_version_id == configuration_version_id).order_by(Run.created_at).limit(1)
+def run_of(session: Session, version: ConfigurationVersion) -> Run | None:
+    """The first run of a configuration version. It came later than the version, but for clocks that differ: few runs are looked at."""
+    since = version.created_at - timedelta(hours=1)
+    query = select(Run).where(Run.workspace_id == version.workspace_id, Run.created_at >= since)
+    query = query.where(Run.configuration_version_id == version.id).order_by(Run.created_at, Run.id).limit(1)
     return session.execute(query).scalar_one_or_none()
 
 
 def has_run(session: Session, workspace_id: str) -> bool:
     """Whether the workspace ever had a run that could apply."""
-    query = select(Run.id).where(Run.workspace_id == workspace_id, Run.plan_only.is_(False)).limit(1)
-    return session.execute(query).first() is not None
+    query = select(Run.id).where(Run.workspace_id == workspace_id, Run.plan_only.is_(False))
+    return session.execute(query.order_by(Run.created_at, Run.id).limit(1)).first() is not None
 
 
 def listing(session: Session, workspace_id: str, page: PageRequest) -> Page[Change]:
@@ -193,4 +195,4 @@ def old(session: Session, before: datetime, most: int) -> Sequence[str]:
     """Ids of changes that nobody needs any more: those of long ago that are done with, but for heads of open pull requests."""
     done = or_(Change.kind != ChangeKind.PULL.value, Change.open.is_(False))
     query = select(Change.id).where(Change.updated_at < before, Change.next_try_at.is_(None), Change.tell_at.is_(None), done)
-    return session.execute(query.limit(most)).scalars().all()
+    return session.execute(query.order_by(Change.updated_at).limit(most)).scalars().all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -18,7 +18,9 @@ from terrapod_core.errors import Conflict, TerrapodError
 from terrapod_core.ingress import conditions, queries
 from terrapod_core.ingress.describing import message_of
 from terrapod_core.ingress.models import Change, ChangeKind, ChangeStatus
+from terrapod_core.ingress.watching import UNAPPROVED, could_look_around
 from terrapod_core.jsonapi import Ref
+from terrapod_core.runs.isolation import Isolation
 from terrapod_core.runs.models import Run
 from terrapod_core.runs.outcome import ActorOf
 from terrapod_core.runs.requests import CreateRun
@@ -40,10 +42,11 @@ log = structlog.get_logger("terrapod.vcs")
 class Starting:
     """Starts runs."""
 
-    def __init__(self, db: Database, runs: Runs, actor_of: ActorOf) -> None:
+    def __init__(self, db: Database, runs: Runs, actor_of: ActorOf, isolation: Callable[[], Isolation]) -> None:
         self._db = db
         self._runs = runs
         self._actor_of = actor_of
+        self._isolation = isolation
 
     async def claim(self) -> Sequence[Change]:
         """Changes that are due, now nobody else's for a while."""
@@ -70,22 +73,25 @@ class Starting:
     async def _start(self, change: Change) -> str | None:
         """Why no run is wanted; `None` when there is one, or something else was written down."""
         version_id = change.configuration_version_id or ""
-        workspace, version, run, has_run = await self._db.read(
+        workspace, version, has_run = await self._db.read(
             lambda session: (
                 workspaces.by_id(session, change.workspace_id),
                 configurations.by_id(session, version_id),
-                queries.run_of(session, version_id),
                 queries.has_run(session, change.workspace_id),
             )
         )
         if workspace is None or version is None:
             return "the workspace is gone"
+        run = await self._db.read(lambda session: queries.run_of(session, version))
         if run is not None:  # of an attempt that did not come to write it down
             await self._started(change, run.id)
             return None
         why = _unwanted(change, workspace, has_run=has_run)
         if why is not None:
             return why
+        if version.of_fork and could_look_around(workspace, isolated=self._isolation().isolated):
+            await self._write(change, ChangeStatus.WAITING, UNAPPROVED)  # it was to run elsewhere when it was seen
+            return None
         actor = await self._db.read(lambda session: self._answering(session, workspace))
         if actor is None:
             await self._refused(change, conditions.nobody(self._db.clock.now()), "nobody answers for this repository's runs")
@@ -127,7 +133,7 @@ class Starting:
             uow.wake(CHANGES)
             await uow.commit()
         for each in earlier:
-            if each.created_at <= change.created_at:
+            if not each.open:
                 await self._overtaken(each)
 
     async def _overtaken(self, change: Change) -> None:

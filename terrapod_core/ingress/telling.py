@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from terrapod_core.coordination import CHANGES
@@ -26,6 +27,8 @@ from terrapod_core.vcs.opening import TROUBLES, Forges, NoProvider, check_rest, 
 AT_ONCE: Final = 8
 CLAIM: Final = timedelta(minutes=2)
 PAUSE: Final = 30.0
+BUSY: Final = 1.0
+"""Seconds after which a comment is looked at again that somebody else was writing."""
 GIVEN_UP: Final = timedelta(days=1)
 """After which nobody wants to know any more."""
 
@@ -69,7 +72,7 @@ class Telling:
         pause: float | None = None
         try:
             async with asyncio.timeout(self._settings.request_seconds):
-                await self._tell(change)
+                pause = None if await self._tell(change) else BUSY
         except TROUBLES as error:
             trouble = trouble_of(error)
             assert trouble is not None
@@ -90,10 +93,11 @@ class Telling:
             uow.wake(CHANGES)
             await uow.commit()
 
-    async def _tell(self, change: Change) -> None:
+    async def _tell(self, change: Change) -> bool:
+        """Whether all was told; `False` when somebody else was writing the comment, who may not know of this news."""
         found = await self._db.read(lambda session: self._about(session, change))
         if found is None:
-            return
+            return True
         connection, repository = found
         check_rest(connection, self._db.clock.now())
         async with self._forges.client(connection) as client:
@@ -104,7 +108,8 @@ class Telling:
                 # Some forges let nobody tell the head of a fork, which is no commit of theirs; the comment says it all the same.
                 log.info("a commit was not told what became of it", commit=change.sha, reason=str(error))
             if self._settings.comments and change.kind == ChangeKind.PULL and isinstance(client, SupportsComments):
-                await self._comment(client, repository, change)
+                return await self._comment(client, repository, change)
+        return True
 
     def _about(self, session: Session, change: Change) -> tuple[Connection, Repository] | None:
         repository = vcs.repository(session, change.repository_id)
@@ -127,8 +132,8 @@ class Telling:
             await uow.session.execute(update(Change).where(Change.id == change.id).values(told=word.told))
             await uow.commit()
 
-    async def _comment(self, client: VCSClient, repository: Repository, change: Change) -> None:
-        """Write the comment of the pull request anew, if it is another one; one process at a time."""
+    async def _comment(self, client: VCSClient, repository: Repository, change: Change) -> bool:
+        """Write the comment of the pull request anew, if it is another one; `False` when it is somebody else's to write at the moment."""
         assert isinstance(client, SupportsComments)
         number = change.number or 0
         while await self._take(repository.id, number):
@@ -139,16 +144,17 @@ class Telling:
             digest = hashlib.sha256(text.encode()).hexdigest() if text else None
             if text is None or kept is None or kept.digest == digest:
                 await self._give_back(repository.id, number)
-                return
+                return True
             try:
                 comment_id = await client.comment(Repo(repository.path), number, text, kept.comment_id)
             except BaseException:
                 await self._give_back(repository.id, number)
                 raise
             await self._give_back(repository.id, number, comment_id=comment_id, digest=digest)
+        return False
 
     async def _take(self, repository_id: str, number: int) -> bool:
-        """Whether the comment is this process's to write. Whoever has it looks once more before it is done."""
+        """Whether the comment is this caller's to write: one at a time."""
         async with self._db.uow() as uow:
             row = await uow.run(lambda session: queries.comment(session, repository_id, number, lock=True))
             if row is not None and row.busy_until is not None and row.busy_until > uow.now():
@@ -157,6 +163,10 @@ class Telling:
                 row = PullComment(repository_id=repository_id, number=number)
                 uow.add(row)
             row.busy_until = uow.now() + CLAIM
+            try:
+                await uow.flush()
+            except IntegrityError:  # somebody else has just begun it
+                return False
             await uow.commit()
         return True
 

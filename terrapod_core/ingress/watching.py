@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,12 +16,14 @@ from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.ingress import conditions, queries
 from terrapod_core.ingress.models import Change, ChangeKind, ChangeStatus, Following
 from terrapod_core.plugin import PullRequest
+from terrapod_core.runs.isolation import Isolation
 from terrapod_core.vcs.following import Seen, Wants
 from terrapod_core.vcs.opening import Trouble
 from terrapod_core.workspaces import Workspace, queries as workspaces
 from terrapod_core.workspaces.conditions import Condition, raise_on, settle
 from terrapod_core.workspaces.models import ForkPullRequests
 
+UNAPPROVED: Final = "it is a fork's: somebody with write has to approve this commit"
 LONGEST_BODY: Final = 4096
 """Characters of a pull request's description that are kept."""
 
@@ -41,8 +43,9 @@ class _Found:
 class Watching:
     """Writes down what workspaces have to deal with, in one transaction a look."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, isolation: Callable[[], Isolation]) -> None:
         self._db = db
+        self._isolation = isolation
 
     def wants(self, session: Session, repository_ids: Collection[str]) -> Mapping[str, Wants]:
         """What workspaces want to know."""
@@ -56,7 +59,7 @@ class Watching:
             candidates: list[Change] = []
             for workspace, following in followers:
                 found = _Found(following)
-                _look_at(seen, workspace, found, uow)
+                _look_at(seen, workspace, found, uow, isolated=self._isolation().isolated)
                 candidates += found.changes
                 if found.raised or found.settled:
                     await self._note(uow, workspace.id, found)
@@ -65,12 +68,15 @@ class Watching:
             await uow.commit()
 
     async def _write(self, uow: UnitOfWork, candidates: Sequence[Change]) -> None:
-        """Those that were not seen before: a commit is dealt with once."""
+        """Those that were not seen before: a commit is dealt with once, unless a pull request comes back to it."""
         shas = {each.sha for each in candidates}
-        known = await uow.run(lambda session: queries.known(session, shas)) if shas else set()
+        known = await uow.run(lambda session: queries.known(session, shas)) if shas else {}
         now = uow.now()
         for change in candidates:
-            if (change.workspace_id, change.kind, change.ref, change.sha) in known:
+            before = known.get((change.workspace_id, change.kind, change.ref, change.sha))
+            if before is not None:
+                if change.kind == ChangeKind.PULL and (not before.open or before.status == ChangeStatus.SUPERSEDED):
+                    _reopen(before, change, uow)
                 continue
             change.created_at = change.updated_at = now
             change.next_try_at = now if change.status == ChangeStatus.PENDING else None
@@ -103,7 +109,7 @@ class Watching:
                 raise_on(uow, held, condition)
 
 
-def _look_at(seen: Seen, workspace: Workspace, found: _Found, uow: UnitOfWork) -> None:
+def _look_at(seen: Seen, workspace: Workspace, found: _Found, uow: UnitOfWork, *, isolated: bool) -> None:
     if workspace.vcs_link is not None and workspace.vcs_link["identifier"] != seen.repository.path:
         workspace.vcs_link = {**workspace.vcs_link, "identifier": seen.repository.path, "http-url": seen.repository.http_url}
     branch = workspace.vcs_branch or seen.repository.default_branch
@@ -121,7 +127,7 @@ def _look_at(seen: Seen, workspace: Workspace, found: _Found, uow: UnitOfWork) -
         elif seen.wants.tags:  # else it began to follow tags while others were looked for, and all of them would seem new afterwards
             _tags(seen, workspace, following, found, uow)
     if seen.pulls is not None and workspace.speculative_enabled and not workspace.vcs_tags_regex:
-        found.changes += _pulls(seen.pulls.items, workspace, branch, seen.repository.id)
+        found.changes += _pulls(seen.pulls.items, workspace, branch, seen.repository.id, isolated=isolated)
 
 
 def _branch(seen: Seen, workspace: Workspace, branch: str, following: Following, found: _Found, uow: UnitOfWork) -> None:
@@ -155,7 +161,7 @@ def _tags(seen: Seen, workspace: Workspace, following: Following, found: _Found,
         following.tags = {**before, **{name: before.get(name, sha) for name, sha in matching.items()}}
 
 
-def _pulls(pulls: Collection[PullRequest], workspace: Workspace, branch: str, repository_id: str) -> Iterator[Change]:
+def _pulls(pulls: Collection[PullRequest], workspace: Workspace, branch: str, repository_id: str, *, isolated: bool) -> Iterator[Change]:
     for pull in pulls:
         if pull.base_branch != branch:
             continue
@@ -173,18 +179,32 @@ def _pulls(pulls: Collection[PullRequest], workspace: Workspace, branch: str, re
             status=ChangeStatus.PENDING.value,
         )
         if pull.is_fork:
-            _of_fork(change, workspace)
+            _of_fork(change, workspace, isolated=isolated)
         yield change
 
 
-def _of_fork(change: Change, workspace: Workspace) -> None:
+def _of_fork(change: Change, workspace: Workspace, *, isolated: bool) -> None:
     if workspace.fork_pull_requests == ForkPullRequests.IGNORE:
         change.status, change.reason = ChangeStatus.SKIPPED.value, "pull requests of forks are ignored here (fork-pull-requests)"
-    elif workspace.fork_pull_requests == ForkPullRequests.APPROVAL or workspace.execution_mode == "agent":
-        change.status, change.reason = (
-            ChangeStatus.WAITING.value,
-            "it is a fork's: somebody with write has to approve this commit",
-        )
+    elif workspace.fork_pull_requests == ForkPullRequests.APPROVAL or could_look_around(workspace, isolated=isolated):
+        change.status, change.reason = ChangeStatus.WAITING.value, UNAPPROVED
+
+
+def could_look_around(workspace: Workspace, *, isolated: bool) -> bool:
+    """Whether what the workspace executes has more within reach than its run is given: an agent's machine, or this server itself."""
+    return workspace.execution_mode == "agent" or not isolated
+
+
+def _reopen(known: Change, now: Change, uow: UnitOfWork) -> None:
+    """A pull request is open again, or back at a commit that it had left: what had not come to an end begins anew."""
+    known.open, known.about, known.before, known.updated_at = True, now.about, now.before, uow.now()
+    known.next_try_at, known.tell_at = None, uow.now()
+    if known.status == ChangeStatus.SUPERSEDED:
+        approved = known.approved_by_id is not None
+        known.status, known.reason = (ChangeStatus.PENDING.value, None) if approved else (now.status, now.reason)
+        known.configuration_version_id = known.run_id = known.told = None
+        known.attempts, known.next_try_at = 0, uow.now() if known.status == ChangeStatus.PENDING else None
+    uow.wake(CHANGES)
 
 
 def _about(pull: PullRequest) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Word:
 
 def word_of(change: Change, run: Run | None, plan: Phase | None) -> Word | None:
     """What the commit is to be told now; `None` for nothing, or nothing more: a head that was overtaken keeps what it was told."""
-    if change.status == ChangeStatus.SUPERSEDED:
+    overtaken = change.status == ChangeStatus.SUPERSEDED or (not change.open and run is not None and run.status == RunStatus.CANCELED)
+    if overtaken:
         return None
     found = _of_change(change) if run is None else _of_run(run, plan)
     return Word(found[0], found[1] if len(found[1]) <= LONGEST else found[1][: LONGEST - 1] + "…") if found is not None else None

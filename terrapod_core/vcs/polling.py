@@ -66,7 +66,8 @@ class Poller:
             task = asyncio.create_task(self._look_at(connection, repository, wants))
             self._tasks.add(task)
             task.add_done_callback(self._done)
-        self._next = await self._db.read(queries.next_due)
+        now = self._db.clock.now()
+        self._next = await self._db.read(lambda session: queries.next_due(session, now))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

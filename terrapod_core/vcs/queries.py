@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from terrapod_core.jsonapi import Page, PageRequest
@@ -78,16 +78,16 @@ def _due(now: datetime) -> Select[Repository]:
     )
 
 
-def next_due(session: Session) -> datetime | None:
-    """When the next repository is to be looked at; `None` for never.
-
-    One that is looked at counts when its claim ends, and one whose connection rests when it has rested.
-    """
-    when = func.coalesce(Repository.claimed_until, Repository.next_poll_at)
-    rested = case((Connection.rests_until > when, Connection.rests_until), else_=when)
-    query = select(func.min(rested)).select_from(Repository).join(Connection, Connection.id == Repository.connection_id)
-    found: datetime | None = session.execute(query.where(Repository.next_poll_at.is_not(None))).scalar_one()
-    return found
+def next_due(session: Session, now: datetime) -> datetime | None:
+    """When the next repository is to be looked at; `None` for never. One that is looked at counts when its claim ends, those of a
+    connection that rests when it has rested."""
+    idle = select(Repository.next_poll_at).join(Connection, Connection.id == Repository.connection_id)
+    idle = idle.where(Repository.next_poll_at.is_not(None), Repository.claimed_until.is_(None))
+    idle = idle.where(or_(Connection.rests_until.is_(None), Connection.rests_until <= now)).order_by(Repository.next_poll_at).limit(1)
+    claimed = select(func.min(Repository.claimed_until)).where(Repository.next_poll_at <= now)
+    resting = select(func.min(Connection.rests_until)).where(Connection.rests_until > now)
+    times = [session.execute(query).scalar_one_or_none() for query in (idle, claimed, resting)]
+    return min((each for each in times if each is not None), default=None)
 
 
 def listing(session: Session, connection_id: str, page: PageRequest) -> Page[Repository]:

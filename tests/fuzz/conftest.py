@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import wire
 from tests.support.endpoints import World, make_world
+from tests.support.known_forge import trusting
 from tests.support.server import Server, running
 
 settings.register_profile("fuzz", deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -19,7 +20,7 @@ settings.load_profile("fuzz")
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Its log holds a line for every request: only warnings are of use here."""
-    with running(tmp_path_factory.mktemp("fuzzed"), settings={"LOG_LEVEL": "warning"}) as server:
+    with running(tmp_path_factory.mktemp("fuzzed"), settings={"LOG_LEVEL": "warning", **trusting()}) as server:
         yield server
 
 

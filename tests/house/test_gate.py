@@ -82,7 +82,7 @@ def test_a_route_answers_everybody_as_the_table_says(walk: Walk, route: str) -> 
 def _uses_up(route: str) -> bool:
     """Whether passing this door takes away what the next who passes it needs."""
     of_the_world = re.search(
-        r"<(workspace|run|variable|varset|project|version|token|pool|listener)_id>"
+        r"<(workspace|run|variable|varset|project|version|token|pool|listener|connection)_id>"
         r"|/workspaces/<name>|/registry-modules/|/registry-providers/.*/(<name>|<version>)$",
         route,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from tests.support import wire
+from tests.support.known_forge import known_forge, make_connection
 from tests.support.listeners import make_listener, make_pool
 from tests.support.providers import add_key, make_provider, publish_signed
 from tests.support.releases import Publisher, Release
@@ -214,6 +215,10 @@ class World:
     """What it is called in the namespace `default`."""
     gpg_key: str
     """The id of the key that is bound to it, as terraform shows it."""
+    connection: str
+    """A connection with a forge, which no role may use; likewise an id that none has."""
+    forge: str
+    """The address of that forge."""
     sensitive: str
     """The value of the sensitive variable `hidden`."""
 
@@ -278,6 +283,8 @@ def make_world(api: httpx.Client) -> World:
         provider=provider,
         provider_name=provider_name,
         gpg_key=gpg_key,
+        connection=_make_connection(api),
+        forge=known_forge().url,
         sensitive=secret,
     )
 
@@ -296,6 +303,13 @@ def _make_pool(api: httpx.Client) -> tuple[str, str]:
         return f"apool-{wire.UNKNOWN}", f"agent-{wire.UNKNOWN}"
     pool = make_pool(api)["id"]
     return pool, make_listener(api, str(api.base_url).split("/api/")[0], pool).id
+
+
+def _make_connection(api: httpx.Client) -> str:
+    """A connection with a forge; likewise."""
+    if not wire.attributes(api.get(wire.ORG))["permissions"]["can-manage-varsets"]:
+        return f"vcs-{wire.UNKNOWN}"
+    return str(make_connection(api)["id"])
 
 
 def _make_module(api: httpx.Client) -> tuple[str, str]:

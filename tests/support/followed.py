@@ -19,6 +19,7 @@ from tests.support.forge import MAIN_TF, Asked, Forge, Pull, Repository
 from tests.support.forge_github import GitHubForge
 from tests.support.forge_gitlab import GitLabForge
 from tests.support.server import Server
+from tests.support.tf import dotted
 from tests.support.waiting import until
 from tests.support.wire import fresh
 
@@ -70,22 +71,17 @@ KINDS = {
 
 
 @contextmanager
-def following(kind: Kind, terraform: Path, root: Path, settings: Mapping[str, str] | None = None) -> Iterator[Followed]:
+def following(
+    kind: Kind, terraform: Path, root: Path, settings: Mapping[str, str] | None = None, *, dev_tls: bool = False
+) -> Iterator[Followed]:
     """A forge, and a server that looks at it every second unless `settings` say otherwise."""
     forge = kind.forge(root)
     forge.start()
-    server = Server(
-        root / "server",
-        settings={
-            "OUTGOING__CA_FILE": str(forge.ca_file),
-            "VCS__POLL_SECONDS": "1",
-            "VCS__POLL_QUIET_SECONDS": "1",
-            "VCS__RETRY_SECONDS": "1",
-            "RUNNER__ENGINES_DIR": str(terraform.parent),
-            **kind.settings,
-            **(settings or {}),
-        },
-    )
+    often = dict.fromkeys(("VCS__POLL_SECONDS", "VCS__POLL_QUIET_SECONDS", "VCS__RETRY_SECONDS"), "1")
+    known = {"OUTGOING__CA_FILE": str(forge.ca_file), "RUNNER__ENGINES_DIR": str(terraform.parent)}
+    server = Server(root / "server", settings={**often, **known, **kind.settings, **(settings or {})}, dev_tls=dev_tls)
+    if dev_tls:
+        server.set("EXTERNAL_URL", f"https://{dotted(server)}")  # the name under which engines get credentials
     server.start()
     try:
         yield Followed(kind, forge, server)
@@ -301,3 +297,10 @@ class Follower:
         pull: Pull = self.site.forge.open_pull(self.repo.path, branch, **more)
         self.repo.checkout("main")
         return pull, sha
+
+    def open_pull_of_fork(self, files: Mapping[str, str | bytes | None], **more: Any) -> tuple[Pull, Repository, str]:
+        """Let somebody fork the repository, push to the branch `theirs` of the fork and open a pull request; its head too."""
+        fork: Repository = self.site.forge.fork(self.repo.path, f"mallory/fork-{next(_numbers)}")
+        sha = fork.push(files, "Change theirs", "theirs")
+        pull: Pull = self.site.forge.open_pull(self.repo.path, "theirs", head_repo=fork.path, **more)
+        return pull, fork, sha

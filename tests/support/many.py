@@ -39,6 +39,8 @@ REFERS: Final = {
     "user_id": "users",
     "actor_id": "users",
     "listener_id": "listeners",
+    "repository_id": "vcs_repositories",
+    "vcs_repository_id": "vcs_repositories",
 }
 """What a column names that has no foreign key."""
 
@@ -54,14 +56,21 @@ class Numbers:
     heavy: int = 50
     """Percent of what hangs on workspaces that hangs on the first."""
     few: Mapping[str, int] = field(
-        default_factory=lambda: {"projects": 500, "roles": 60, "variable_sets": 200, "agent_pools": 500, "users": 1_000}
+        default_factory=lambda: {
+            "projects": 500,
+            "roles": 60,
+            "variable_sets": 200,
+            "agent_pools": 500,
+            "users": 1_000,
+            "vcs_connections": 60,
+        }
     )
 
     def of(self, table: str) -> int:
         """How many of this table."""
         if table in BIG:
             return self.big * (2 if table == "phases" else 1)
-        if table in ("workspaces", "labels", "variables"):
+        if table in ("workspaces", "labels", "variables", "vcs_followings"):
             return self.workspaces
         return min(self.few.get(table, self.other), self.workspaces if table in self.few else self.other)
 
@@ -69,7 +78,7 @@ class Numbers:
 BIG: Final = frozenset(
     {
         "runs", "phases", "state_versions", "state_version_outputs", "configuration_versions", "audit_entries", "run_events", "comments",
-        "told_events", "log_chunks", "jobs",
+        "told_events", "log_chunks", "jobs", "vcs_changes",
     }
 )  # fmt: skip
 
@@ -85,6 +94,9 @@ GROW: Final = BIG | {
     "listener_nonces",
     "listener_certificates",
     "agent_pool_tokens",
+    "vcs_followings",
+    "vcs_repositories",
+    "vcs_pull_comments",
 }
 """Tables of which no statement reads all. The others have a row for each person, role, label, project, pool or shared set: some
 thousands, read whole where a part of a name, or what somebody sees by roles, is looked for in all of them.
@@ -205,6 +217,18 @@ class Planting:
             "log_chunks": {"phase_id": self.key("plan"), "start": "0", "size": "1"},
             "api_tokens": {"workspace_ids": "NULL", "expires_at": "NULL", "origin": "'made'"},
             "claimed_roles": {"role": "'admin'"},
+            "vcs_repositories": {"next_poll_at": self.moment("i", days=2), "claimed_until": "NULL"},
+            "vcs_followings": {"workspace_id": self.key("ws"), "branch": "'main'"},
+            "vcs_pull_comments": {"repository_id": self.key("vcs_repositories"), "number": "i"},
+            "vcs_changes": {
+                "kind": "CASE i % 4 WHEN 0 THEN 'pull' ELSE 'push' END",
+                "ref": "CASE i % 4 WHEN 0 THEN '' || (i % 500) ELSE 'main' END",
+                "number": "CASE i % 4 WHEN 0 THEN i % 500 END",
+                "open": self.true("i % 40 = 0"),
+                "status": "CASE i % 400 WHEN 1 THEN 'pending' WHEN 2 THEN 'stored' ELSE 'started' END",
+                "next_try_at": f"CASE WHEN i % 400 IN (1, 2) THEN {self.moment()} END",
+                "tell_at": f"CASE WHEN i % 400 = 3 THEN {self.moment()} END",
+            },
             "mirror_indexes": {"source": self.mirrored("'engine:tool' || i")},
             "mirror_releases": {"source": self.mirrored("'engine:terraform'"), "version": "'1.' || i || '.0'"},
             "mirror_packages": {

@@ -8,7 +8,7 @@ import json
 import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -27,6 +27,7 @@ from terrapod_core.storage import ObjectKind, PhaseClaim
 from terrapod_core.testing import FakeRunnerBackend
 from terrapod_core.variables.documents import CreateVariable
 from terrapod_core.variables.models import Variable
+from terrapod_core.vcs.models import Connection
 from terrapod_core.workspaces.documents import CreateWorkspace
 
 MARK = "planted-secret-of-"
@@ -91,6 +92,7 @@ class Planted:
                     remembered=remembered, expires_at=uow.now() + timedelta(days=9),
                 )
             )  # fmt: skip
+            uow.add(self._connection(uow.now()))
             await uow.commit()
         self.token = (await terrapod.tokens.create(SYSTEM, description="a token", user_id=self.user.id)).text
         actor = await terrapod.tokens.authenticate(self.token)
@@ -116,6 +118,15 @@ class Planted:
         run = (await terrapod.runs.create(actor, new_run)).run
         await self._plan(run)
         await self._apply(run)
+
+    def _connection(self, now: datetime) -> Connection:
+        forges, ident = self.terrapod.forges, "vcs-planted"
+        return Connection(
+            id=ident, name="forge", provider="gitlab", base_url="https://gitlab.example.com", values={}, repositories=["*"], roles=[],
+            project_ids=[], created_at=now, updated_at=now,
+            secrets=forges.sealed(ident, {"token": self.secret("vcs-token")}),
+            webhook_secret=forges.sealed_webhook_secret(ident, self.secret("webhook")),
+        )  # fmt: skip
 
     async def _begin(self, phase_id: str) -> PhaseClaim:
         """Launch a phase and play its runner."""
@@ -169,11 +180,14 @@ class Planted:
             outputs = (await session.execute(select(StateVersionOutput).where(StateVersionOutput.value.is_not(None)))).scalars().all()
             runs = (await session.execute(select(Run))).scalars().all()
             begun = (await session.execute(select(LoginState))).scalars().all()
+            connections = (await session.execute(select(Connection))).scalars().all()
             phases = (await session.execute(select(Phase))).scalars().all()
         texts = [opened(each.value_sealed, column="variables.value", row=each.id) for each in variables]
         texts += [opened(each.value or b"", column="state_version_outputs.value", row=each.id) for each in outputs]
         texts += [opened(each.variables or b"", column="runs.variables", row=each.id) for each in runs]
         texts += [opened(each.remembered or b"", column="login_states.remembered", row=each.hash) for each in begun]
+        for each in connections:
+            texts += [terrapod.forges.given(each).values["token"].encode(), terrapod.forges.webhook_secret(each).encode()]
         return texts + [await terrapod.logs.read(each.id, 0, 1 << 20) for each in phases]
 
     async def _objects(self, terrapod: Terrapod) -> list[bytes]:

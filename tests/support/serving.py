@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support import terraform as programs
+from tests.support.known_forge import trusting
 from tests.support.server import Server, show_logs
 from tests.support.site import server_for_all
 
@@ -35,14 +36,14 @@ def engines(terraform: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 @pytest.fixture(scope="session")
 def server(engines: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for the whole suite. Tests leave it in a state in which the others can use it."""
-    with closing(server_for_all(tmp_path_factory.mktemp("server"), engines)) as server:
+    with closing(server_for_all(tmp_path_factory.mktemp("server"), {**engines, **trusting()})) as server:
         yield server.start()
 
 
 @pytest.fixture(scope="session")
 def open_server(engines: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on which everybody may start runs, without isolation: for the rights of people who are no admins."""
-    settings = {**engines, "RUNNER__LOCAL__ALLOW_UNISOLATED_USERS": "true", "LIMITS__PENDING_RUNS_PER_USER": "10000"}
+    settings = {**engines, **trusting(), "RUNNER__LOCAL__ALLOW_UNISOLATED_USERS": "true", "LIMITS__PENDING_RUNS_PER_USER": "10000"}
     with closing(server_for_all(tmp_path_factory.mktemp("open-server"), settings)) as server:
         yield server.start()
 

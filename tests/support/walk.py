@@ -14,8 +14,10 @@ import httpx
 from tests.support import wire
 from tests.support.access import LEVELS, Row, Who
 from tests.support.endpoints import WRITING, World, make_world
+from tests.support.known_forge import IDENTIFIER
 from tests.support.providers import path_of
 from tests.support.server import Server
+from tests.support.waiting import until
 from tests.support.wire import Person, document, make_person
 
 LABEL = {"walk": "yes"}
@@ -45,11 +47,14 @@ class Walk:
     """Bearer tokens; who has none here asks without."""
     client: httpx.Client
     """One for everybody, because making one costs more than asking; it carries nothing from one to the other."""
+    change: str = field(init=False)
+    """What a workspace saw in a repository, on which the walk's roles have their levels."""
     world: World = field(init=False)
     """For all questions but those that use something up: who passes there gets a world of their own."""
 
     def __post_init__(self) -> None:
         self.world = self.fresh()
+        self.change = self._change()
 
     def fresh(self) -> World:
         """One of each thing, the platform admin's, on which the walk's roles have their levels."""
@@ -82,6 +87,7 @@ class Walk:
             "project_id": world.project, "run_id": world.run, "plan_id": world.plan, "apply_id": world.apply,
             "event_id": world.event, "comment_id": world.comment, "phase_id": world.plan, "artifact": "plan-file",
             "version_id": versions, "code": "state-diverged",
+            "connection_id": world.connection, "change_id": self.change,
             "output_id": world.output, "token_id": world.token, "team_id": "team-1", "action": "cancel", "token": "x" * 40,
         }  # fmt: skip
         if path.startswith("/v1/"):
@@ -102,9 +108,19 @@ class Walk:
         elif "/binary-cache" in path or "/mirror-keys" in path:
             # Nothing that there is: the walk asks no upstream.
             named |= {"tool": "packer", "version": "1.0.0", "os": "linux", "arch": "amd64", "warming_id": "none", "key_id": "none"}
+        elif "/vcs-events/" in path:
+            named |= {"provider": "gitlab"}
         else:
             named |= {"name": world.name, "user_id": world.user}
         return re.sub(r"<(\w+)>", lambda match: str(named[match[1]]), path)
+
+    def _change(self) -> str:
+        """The first commit of a repository that a workspace begins to follow."""
+        related = {"vcs-connection": wire.ref("vcs-connections", self.world.connection)}
+        sent = document("workspaces", related, name=wire.fresh("walked"), labels=LABEL, vcs_repo_url=IDENTIFIER)
+        ident = wire.data(self.server.api.post(f"{wire.ORG}/workspaces", json=sent), 201)["id"]
+        found = until(lambda: wire.data(self.server.api.get(f"workspaces/{ident}/vcs-changes")), "the commit to be seen")
+        return str(found[0]["id"])
 
     def _somebody(self, route: str) -> dict[str, str]:
         """A user whom nobody misses, and a session of the platform admin."""

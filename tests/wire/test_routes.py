@@ -62,6 +62,8 @@ def concrete(path: str, world: World) -> str:
         "os": "linux",
         "arch": "amd64",
         "key_id": world.gpg_key,
+        "connection_id": world.connection,
+        "change_id": f"vcschg-{wire.UNKNOWN}",
         "tool": "packer",
         "warming_id": "none",
     }
@@ -112,6 +114,7 @@ NEED_FILTERS = (
     "/api/v2/state-versions",
     "/api/v2/vars",
     "/api/v2/admin/mirror-keys/offered",
+    "/api/v2/vcs-connections/<connection_id>/refs",
     "/api/v2/organizations/<org>/registry-modules/private/<namespace>/<name>/<provider>/version",
 )
 """What asks for the workspace's name, or a version, and says so before anything else."""

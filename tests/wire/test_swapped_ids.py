@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.support import wire
 from tests.support.databases import Databases
 from tests.support.endpoints import WRITING, Body, Endpoint, World, make_world
+from tests.support.known_forge import trusting
 from tests.support.server import Server, running
 from tests.support.wire import Person, document, make_person
 
@@ -123,7 +124,7 @@ def _with(value: Any, way: tuple[str | int, ...], text: str) -> Any:
 @pytest.fixture(scope="module")
 def anyone_runs(engines: dict[str, str], databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on which everybody may start runs, on each database in turn."""
-    settings = {**engines, "RUNNER__LOCAL__ALLOW_UNISOLATED_USERS": "true", "LIMITS__PENDING_RUNS_PER_USER": "10000"}
+    settings = {**engines, **trusting(), "RUNNER__LOCAL__ALLOW_UNISOLATED_USERS": "true", "LIMITS__PENDING_RUNS_PER_USER": "10000"}
     url = databases.empty()
     with running(tmp_path_factory.mktemp("swapping"), database_url=url, settings=settings) as server:
         yield server

@@ -7,7 +7,7 @@ database of many rows; what they send is explained. Statements that read a table
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -16,11 +16,16 @@ from typing import Any, Final
 import pytest
 from quart import Response
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from terrapod_core import ids
 from terrapod_core.app import Terrapod, prepare
 from terrapod_core.authz import RoleAssignment
+from terrapod_core.configurations import ConfigurationVersion
+from terrapod_core.ingress import queries as ingress
+from terrapod_core.ingress.models import Change
 from terrapod_core.settings import load
+from terrapod_core.vcs import queries as vcs
 from tests.support.access import TABLE, Listening, Open, Runner
 from tests.support.databases import Databases
 from tests.support.many import GROW, Numbers, plant
@@ -35,6 +40,7 @@ NAMES: Final = {
     "varset_id": f"variable_sets-{NUMBER}", "project_id": f"prj-{NUMBER}", "pool_id": f"agent_pools-{NUMBER}",
     "listener_id": f"listeners-{NUMBER}", "run_id": f"run-{NUMBER}", "plan_id": f"plan-{NUMBER}", "apply_id": f"apply-{NUMBER}",
     "event_id": f"run_events-{NUMBER}", "comment_id": f"comments-{NUMBER}", "output_id": f"state_version_outputs-{NUMBER}",
+    "connection_id": f"vcs_connections-{NUMBER}", "change_id": f"vcs_changes-{NUMBER}",
     "user_id": f"user-{NUMBER}", "token_id": f"api_tokens-{NUMBER}", "session_id": f"sessions-{NUMBER}",
 }  # fmt: skip
 RUNS: Final = (
@@ -96,6 +102,7 @@ WHOLE: Final[Mapping[tuple[str, str], str]] = {
         "an exact total of what a filter finds in all runs; without a filter, what is older than an hour is counted once"
     ),
     (r"(all of|SCAN) workspaces", r"runs\.status (IN|=)"): "the queue: a few runs, found from either side in milliseconds",
+    (r"sorts", r"^WITH served AS"): "whom the runners have served lately, by person and workspace: a row for each run of some minutes",
     (r"all of audit_entries", r"SELECT count.* LIMIT"): "the log's total stops at a limit; here every entry is found by the filter",
     (r"all of configuration_versions", r"SELECT count"): "the total of a workspace that has half of all there are",
     (r"sorts", r"FROM (agent_pools|\(SELECT coalesce\(role_assignments)"): "a row for each pool or person, some thousands",
@@ -203,9 +210,41 @@ async def _work(terrapod: Terrapod, caught: Caught) -> None:
     for look in (terrapod.dispatcher.look, terrapod.offers.look):
         caught.now = look.__qualname__
         await look()
+    await _follow(terrapod, caught)
     for periodic in terrapod.jobs.periodic:
         caught.now = periodic.name
         await periodic.run()
+
+
+async def _follow(terrapod: Terrapod, caught: Caught) -> None:
+    """What is asked on the way from a repository to a run."""
+    caught.now, now = "following", terrapod.clock.now()
+    repository, change = f"vcs_repositories-{NUMBER}", f"vcs_changes-{NUMBER}"
+    questions: tuple[Callable[[Session], object], ...] = (
+        lambda session: vcs.due_ids(session, now, 8),
+        lambda session: vcs.due(session, now, 8),
+        lambda session: vcs.next_due(session, now),
+        lambda session: vcs.repository_at(session, f"vcs_connections-{NUMBER}", "acme/net"),
+        lambda session: vcs.named(session, [f"vcs_connections-{NUMBER}"], "acme/net"),
+        lambda session: ingress.wants(session, [repository]),
+        lambda session: ingress.followers(session, repository),
+        lambda session: ingress.open_pulls(session, repository),
+        lambda session: ingress.known(session, [f"sha-{NUMBER}"]),
+        lambda session: ingress.oldest_due(session, now),
+        lambda session: ingress.due_of_commit(session, repository, f"sha-{NUMBER}", now),
+        lambda session: (ingress.any_to_start(session, now), ingress.due_to_start(session, now, 20)),
+        lambda session: (ingress.any_to_tell(session, now), ingress.due_to_tell(session, now, 8)),
+        ingress.next_due,
+        lambda session: ingress.earlier_heads(session, session.get_one(Change, change)),
+        lambda session: ingress.run_of(session, session.get_one(ConfigurationVersion, f"configuration_versions-{NUMBER}")),
+        lambda session: ingress.has_run(session, f"ws-{NUMBER}"),
+        lambda session: ingress.linked(session, [f"ws-{NUMBER}"]),
+        lambda session: (ingress.outcome(session, change), ingress.of_pull(session, repository, 4)),
+        lambda session: ingress.old(session, now, 500),
+    )
+    for question in questions:
+        async with terrapod.db.uow() as uow:
+            await uow.run(question)
 
 
 async def _sizes(terrapod: Terrapod) -> dict[str, int]:

@@ -65,12 +65,12 @@ async def test_one_that_is_due_is_found_and_others_are_not(house: House) -> None
 
 async def test_the_loop_sleeps_until_a_claim_or_a_rest_is_over(house: House) -> None:
     now = house.db.clock.now()
-    assert await house.db.read(queries.next_due) is None
+    assert await house.db.read(lambda session: queries.next_due(session, now)) is None
     await make(house.db, "forgotten", now, polled=None)
-    assert await house.db.read(queries.next_due) is None
+    assert await house.db.read(lambda session: queries.next_due(session, now)) is None
     await make(house.db, "resting", now, polled=-1, rests=600)
-    assert await house.db.read(queries.next_due) == now + timedelta(seconds=600)
+    assert await house.db.read(lambda session: queries.next_due(session, now)) == now + timedelta(seconds=600)
     await make(house.db, "claimed", now, claimed=90)
-    assert await house.db.read(queries.next_due) == now + timedelta(seconds=90)
+    assert await house.db.read(lambda session: queries.next_due(session, now)) == now + timedelta(seconds=90)
     await make(house.db, "rested", now, polled=20, rests=10)
-    assert await house.db.read(queries.next_due) == now + timedelta(seconds=20)
+    assert await house.db.read(lambda session: queries.next_due(session, now)) == now + timedelta(seconds=10)  # the end of a rest

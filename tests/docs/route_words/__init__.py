@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.docs.route_words import accounts, agents, mirrors, pages, registry, roles, runs, service, states, variables, workspaces
+from tests.docs.route_words import accounts, agents, mirrors, pages, registry, roles, runs, service, states, variables, vcs, workspaces
 from tests.docs.route_words.section import Section
 
 __all__ = ["SECTIONS", "Section"]
@@ -24,6 +24,9 @@ SECTIONS: Final = (
     workspaces.PROJECTS,
     workspaces.WORKSPACES,
     workspaces.LABELS,
+    vcs.CONNECTIONS,
+    vcs.CHANGES,
+    vcs.WEBHOOKS,
     variables.VARIABLES,
     registry.MODULES,
     registry.CONTENTS,

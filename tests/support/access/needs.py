@@ -176,6 +176,29 @@ class Pool(Reached):
 
 
 @dataclass(frozen=True)
+class Connection(Reached):
+    """A VCS connection: who holds one of its roles uses it, and platform admins change it. The walk's has no roles."""
+
+    use: bool = False
+    """Whether looking at it is not enough."""
+    auditor: Gets = Gets.IN
+
+    def words(self) -> str:
+        if self.change:
+            return "platform role `admin`"
+        return "a role of the connection; platform role `admin`" + ("" if self.use else " or `audit`")
+
+    def gets(self, who: Who) -> Gets:
+        if who is Who.ENGINE:
+            return Gets.HIDDEN
+        if who not in LEVELS:
+            return Gets.UNKNOWN
+        if who is Who.AUDIT:
+            return Gets.FORBIDDEN if self.change else self.auditor
+        return Gets.IN if who is Who.PLATFORM else Gets.HIDDEN
+
+
+@dataclass(frozen=True)
 class Item(On):
     """Needs a permission on an item of the registry. The walk's carries its label, and its run is the platform admin's."""
 
@@ -223,6 +246,17 @@ class Listening:
 
     def gets(self, who: Who) -> Gets:
         return Gets.UNKNOWN
+
+
+@dataclass(frozen=True)
+class Webhook(Listening):
+    """For forges, which sign what they send."""
+
+    def words(self) -> str:
+        return f"a forge, {self.by}"
+
+    def gets(self, who: Who) -> Gets:
+        return Gets.REFUSED
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_vcs_changes_pull", ["repository_id", "number"], unique=False)
         batch_op.create_index("ix_vcs_changes_run_id", ["run_id"], unique=False)
         batch_op.create_index("ix_vcs_changes_sha", ["sha"], unique=False)
+        batch_op.create_index("ix_vcs_changes_updated_at", ["updated_at"], unique=False)
         batch_op.create_index(
             "ix_vcs_changes_untold",
             ["tell_at"],

@@ -1,0 +1,63 @@
+"""From a stored configuration to one run, whatever breaks in between."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select, update
+
+from terrapod_core.ingress.models import Change, ChangeStatus
+from terrapod_core.runs import Run
+from tests.db.ingress.test_watching import changes
+from tests.support.paper_forge import Servers, pull, sha
+
+
+async def runs(servers: Servers) -> int:
+    """How many there are."""
+    return await servers.one.db.read(lambda session: session.execute(select(func.count()).select_from(Run)).scalar_one())
+
+
+async def test_a_server_that_dies_after_it_made_the_run_leaves_one_that_the_next_server_finds(servers: Servers) -> None:
+    workspace = await servers.workspace(await servers.connection(), queue_all_runs=True)
+    await servers.look()
+    await servers.work()
+    (change,) = await changes(servers, workspace)
+    assert (change.status, await runs(servers)) == (ChangeStatus.STARTED, 1)
+    async with servers.one.db.uow() as uow:  # as it was before the run was written down
+        before = update(Change).where(Change.id == change.id)
+        await uow.session.execute(before.values(status=ChangeStatus.STORED.value, run_id=None, next_try_at=servers.clock.now()))
+        await uow.commit()
+    servers.clock.advance(minutes=5)
+    await servers.work(servers.made[1])
+    (again,) = await changes(servers, workspace)
+    assert (again.status, again.run_id, await runs(servers)) == (ChangeStatus.STARTED, change.run_id, 1)
+
+
+async def test_two_servers_start_one_run(servers: Servers) -> None:
+    workspace = await servers.workspace(await servers.connection(), queue_all_runs=True)
+    await servers.look()
+    batch = await servers.one.ingress.loop._fetching.claim()
+    assert batch is not None
+    assert await servers.made[1].ingress.loop._fetching.claim() is None
+    await servers.one.ingress.loop._fetching.carry_out(batch)
+    claimed = [await each.ingress.loop._starting.claim() for each in servers.made]
+    assert [len(each) for each in claimed] == [1, 0]
+    await servers.one.ingress.loop._starting.carry_out(claimed[0][0])
+    assert await runs(servers) == 1
+    assert [each.status for each in await changes(servers, workspace)] == [ChangeStatus.STARTED]
+
+
+async def test_a_forks_commit_waits_when_its_workspace_went_to_an_agent_meanwhile(servers: Servers) -> None:
+    workspace = await servers.workspace(await servers.connection(), fork_pull_requests="no-secrets")
+    servers.forge.pulls = [pull(7, 2, is_fork=True)]
+    await servers.look()
+    loop = servers.one.ingress.loop
+    while (batch := await loop._fetching.claim()) is not None:
+        await loop._fetching.carry_out(batch)
+    found = {each.sha: each for each in await changes(servers, workspace)}
+    assert found[sha(2)].status == ChangeStatus.STORED
+    async with servers.one.db.uow() as uow:
+        held = await uow.session.get_one(type(workspace), workspace.id)
+        held.execution_mode = "agent"
+        await uow.commit()
+    await servers.work()
+    found = {each.sha: each for each in await changes(servers, workspace)}
+    assert (found[sha(2)].status, found[sha(2)].run_id) == (ChangeStatus.WAITING, None)
