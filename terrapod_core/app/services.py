@@ -106,6 +106,7 @@ from terrapod_core.variables import (
     handlers as variables_handlers,
 )
 from terrapod_core.vcs.browsing import Browsing
+from terrapod_core.vcs.oauth import OAuth
 from terrapod_core.vcs.opening import Forges
 from terrapod_core.vcs.service import Connections
 from terrapod_core.vcs.webhooks import Webhooks
@@ -248,6 +249,7 @@ class Services:
         self.listeners = agents.Listeners(self.db, self.authz, self.keyring, self.pools, self.pool_tokens, busy_listeners)
         self.connections = Connections(self.db, self.authz, self.forges)
         self.browsing = Browsing(self.connections, settings.vcs.request_seconds)
+        self.oauth = OAuth(self.db, self.connections, self.browsing, projects_queries.there)
         self.webhooks = Webhooks(self.db, self.forges)
         self.workspaces = workspaces.Workspaces(
             self.db,
