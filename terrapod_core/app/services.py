@@ -54,6 +54,7 @@ from terrapod_core.projects import (
 from terrapod_core.registry.contents.reader import ModuleReader
 from terrapod_core.registry.door import Door as RegistryDoor
 from terrapod_core.registry.modules import handlers as modules_handlers
+from terrapod_core.registry.modules.connecting import Connecting
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.service import Modules
 from terrapod_core.registry.modules.versions import ModuleVersions
@@ -282,7 +283,7 @@ class Services:
 
     def _open_registry(self) -> None:
         door, limits = RegistryDoor(self.db, self.authz), self.settings.limits
-        self.modules = Modules(door)
+        self.modules = Modules(door, Connecting(self.db, self.browsing))
         self.module_versions = ModuleVersions(
             door,
             self.archives,

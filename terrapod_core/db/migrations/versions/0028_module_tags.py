@@ -38,6 +38,10 @@ def upgrade() -> None:
             batch_op.f("fk_registry_modules_vcs_repository_id"), "vcs_repositories", ["vcs_repository_id"], ["id"], ondelete="SET NULL"
         )
 
+    with op.batch_alter_table("registry_module_versions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("tag", sa.String(), nullable=True))
+        batch_op.add_column(sa.Column("commit_sha", sa.String(), nullable=True))
+
     op.create_table(
         "registry_module_tags",
         sa.Column("module_id", sa.String(), nullable=False),
