@@ -216,6 +216,8 @@ class World:
     """The id of the key that is bound to it, as terraform shows it."""
     sensitive: str
     """The value of the sensitive variable `hidden`."""
+    oauth_token: str = "ot-none"
+    """The id of a connection as its token, where one was planted."""
 
     def fill(self, text: str) -> str:
         """The text with its placeholders replaced."""
