@@ -188,6 +188,10 @@ class Planting:
                 "seal_no": f"CASE WHEN i < {self.numbers.of('audit_entries') - 100} THEN 1000000 + i END",
             },
             "users": {"provider": "'local'", "issuer": "''"},
+            "registry_modules": {
+                "vcs_link": """'{"connection-id":"vcs-1","identifier":"a/b","provider":"none","service-provider":null,"http-url":"","""
+                """"app":false,"tag-prefix":"","source-directory":""}'"""
+            },
             "role_assignments": {"role": "'role-' || (i % 60)", "provider": "'local'"},
             "roles": {
                 "name": "'role-' || i", "workspace_permission": "'read'", "pool_permission": "'read'",

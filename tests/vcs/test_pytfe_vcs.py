@@ -164,7 +164,7 @@ def test_tokens_are_listed_read_and_deleted(tfe: TFEClient, client: OAuthClient)
     assert (read.id, read.has_ssh_key, bool(read.service_provider_user)) == (token_id, False, True)
     assert token_id in [each.id for each in tfe.oauth_tokens.list("default", OAuthTokenListOptions(page_size=50))]
     with pytest.raises(TFEError) as refused:
-        tfe.oauth_tokens.update(token_id, OAuthTokenUpdateOptions(private_ssh_key="-----BEGIN RSA PRIVATE KEY-----"))
+        tfe.oauth_tokens.update(token_id, OAuthTokenUpdateOptions(private_ssh_key="the text of a key"))
     assert refused.value.status == 422
     assert tfe.oauth_tokens.update(token_id, OAuthTokenUpdateOptions()).id == token_id
     tfe.oauth_tokens.delete(token_id)
