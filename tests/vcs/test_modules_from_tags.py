@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.followed import Followed
 from tests.support.forge import Repository
 from tests.support.tf import Terraform, dotted
 from tests.support.waiting import until
-from tests.support.wire import ORG, fresh
+from tests.support.walk import Window
+from tests.support.wire import ORG, fresh, make_person, terrapod
 
 SAYS = 'output "said" {\n  value = "%s"\n}\n'
 
@@ -55,8 +58,8 @@ class Module:
         return found
 
 
-def connected(site: Followed, repo: Repository, name: str | None = None, **vcs_repo: object) -> Module:
-    """A module that follows a repository, as the contract names the connection."""
+def connected(site: Followed, repo: Repository, name: str | None = None, *, api: httpx.Client | None = None, **vcs_repo: object) -> Module:
+    """A module that follows a repository, as the contract names the connection; made by the admin, or by whose `api` it is."""
     name = name or fresh("module")
     document = {
         "data": {
@@ -65,7 +68,7 @@ def connected(site: Followed, repo: Repository, name: str | None = None, **vcs_r
             "relationships": {"vcs-connection": {"data": {"type": "vcs-connections", "id": site.connection["id"]}}},
         }
     }
-    answer = site.server.api.post(f"{ORG}/registry-modules/vcs", json=document)
+    answer = (api or site.server.api).post(f"{ORG}/registry-modules/vcs", json=document)
     assert answer.status_code == 201, answer.text
     return Module(site, answer.json()["data"]["id"], name)
 
@@ -78,6 +81,16 @@ def said(site: Followed, terraform: Path, directory: Path, module: Module, versi
     tf.run("init", "-input=false")
     done = tf.run("plan", "-input=false", "-no-color")
     return next(line.split('"')[1] for line in done.output.splitlines() if line.strip().startswith("+ said"))
+
+
+def page_of(site: Followed, path: str) -> str:
+    """A page, as the admin's browser gets it."""
+    window = Window(site.server, site.server.email, site.server.password)
+    with closing(window.client):
+        window.sign_in()
+        page = window.open(path)
+    assert page.status_code == 200
+    return page.text
 
 
 def files(text: str, at: str = "") -> Mapping[str, str]:
@@ -107,7 +120,7 @@ def test_tags_become_versions_that_terraform_takes(site: Followed, terraform: Pa
 def test_a_repository_has_several_modules_by_prefix_and_directory(site: Followed, terraform: Path, tmp_path: Path) -> None:
     repo = site.repository({"README.md": "# All of them\n", **files("network", "network/"), **files("storage", "modules/storage/")})
     network = connected(site, repo, tag_prefix="network/", source_directory="network")
-    storage = connected(site, repo, **{"tag-prefix": "storage-", "source-directory": "/modules/storage/"})
+    storage = connected(site, repo, tag_prefix="storage-", source_directory="/modules/storage/")
     repo.tag("network/v1.2.0")
     repo.tag("storage-2.0.0")
     repo.tag("v9.0.0")
@@ -152,7 +165,7 @@ def test_a_tag_that_is_no_module_is_told_and_the_next_one_is_published(site: Fol
 def test_a_directory_that_is_not_there_is_told(site: Followed) -> None:
     repo = site.repository(files("root"))
     repo.tag("v1.0.0")
-    module = connected(site, repo, **{"source-directory": "nowhere"})
+    module = connected(site, repo, source_directory="nowhere")
     module.until(v1_0_0="reg_ingress_failed")
     assert "has no directory nowhere" in module.problems()["tag-refused"]
     assert module.update(vcs_repo={"source-directory": ""})["vcs-repo"]["source-directory"] == ""
@@ -246,3 +259,65 @@ def test_a_repository_that_is_called_like_a_module_names_it(site: Followed) -> N
     attributes = made.json()["data"]["attributes"]
     assert (attributes["name"], attributes["provider"], attributes["status"]) == (name, "aws", "pending")
     Module(site, made.json()["data"]["id"], name).until(v1_0_0="ok")
+
+
+def test_whoever_connected_answers_until_somebody_takes_over(site: Followed) -> None:
+    repo = site.repository(files("one"))
+    person = make_person(site.server, "connector", "admin")
+    with closing(person.api):
+        module = connected(site, repo, api=person.api)
+    repo.tag("v1.0.0")
+    module.until(v1_0_0="ok")
+    terrapod(site.server, "users", "disable", person.email)
+    repo.tag("v1.1.0")
+    until(lambda: "tag-waiting" in module.problems(), "the module to say that nobody answers")
+    assert "nobody answers for this module's repository" in module.problems()["tag-waiting"]
+    module.update(vcs_repo={"identifier": repo.path})
+    until(lambda: not module.problems(), "the one who took over to be asked")
+    module.until(v1_0_0="ok", v1_1_0="pending")
+    # Whoever took over is none of its publishers.
+    version = site.server.api.get(f"{ORG}/registry-modules/default/{module.name}/aws/1.1.0").json()["data"]["attributes"]
+    assert (version["held"], version["tag"]) == (True, "v1.1.0")
+
+
+def test_a_tag_of_somebody_who_is_no_publisher_is_held(site: Followed) -> None:
+    repo = site.repository(files("one"))
+    module = connected(site, repo)
+    person = make_person(site.server, "publisher", "admin")
+    publishers = {"data": [{"type": "users", "id": person.id}]}
+    change = {"data": {"type": "registry-modules", "attributes": {}, "relationships": {"publishers": publishers}}}
+    assert site.server.api.patch(f"registry-modules/{module.id}", json=change).status_code == 200
+    repo.tag("v1.0.0")
+    version = f"{ORG}/registry-modules/default/{module.name}/aws/1.0.0"
+    until(lambda: site.server.api.get(version).status_code == 200, "the tag to be taken")
+    assert site.server.api.get(version).json()["data"]["attributes"]["held"] is True
+    with closing(person.api):
+        assert person.api.post(f"{version}/actions/release").status_code == 200
+    module.until(v1_0_0="ok")
+
+
+def test_a_connection_for_projects_is_none_for_modules(site: Followed) -> None:
+    sent = {
+        "name": fresh("client"),
+        "service-provider": {"github": "github_enterprise", "gitlab": "gitlab_hosted"}[site.kind.name],
+        "http-url": site.forge.url,
+        "oauth-token-string": "forge-token",
+        "organization-scoped": False,
+    }
+    made = site.server.api.post(f"{ORG}/oauth-clients", json={"data": {"type": "oauth-clients", "attributes": sent}})
+    assert made.status_code == 201, made.text
+    named = {"identifier": site.repository().path, "oauth-token-id": made.json()["data"]["id"].replace("oc-", "ot-")}
+    document = {"data": {"type": "registry-modules", "attributes": {"name": fresh("module"), "provider": "aws", "vcs-repo": named}}}
+    answer = site.server.api.post("registry-modules", json=document)
+    assert answer.status_code == 403
+    assert "modules belong to none" in answer.json()["errors"][0]["detail"]
+
+
+def test_the_page_of_a_module_shows_its_repository_and_what_is_wrong(site: Followed) -> None:
+    repo = site.repository({"README.md": "# Nothing here\n"})
+    repo.tag("v1.0.0")
+    module = connected(site, repo)
+    module.until(v1_0_0="reg_ingress_failed")
+    page = page_of(site, f"/app/default/registry/modules/default/{module.name}/aws")
+    assert repo.path in page
+    assert "push another tag" in page
