@@ -73,7 +73,8 @@ from terrapod_core.variables import (
     routes as variables_routes,
     set_routes as variables_set_routes,
 )
-from terrapod_core.vcs import routes as vcs_routes
+from terrapod_core.vcs import oauth_resources as vcs_oauth_resources, oauth_routes as vcs_oauth_routes, routes as vcs_routes
+from terrapod_core.vcs.oauth_resources import client_resource
 from terrapod_core.vcs.resources import connection_resource
 from terrapod_core.web import CapabilityRoutes, TerrapodQuart, Web, metrics_routes, service as service_routes
 from terrapod_core.web.dress import dress
@@ -141,6 +142,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
         caches_routes.routes(parts.caches, web),
         vcs_routes.routes(parts.connections, parts.browsing, connection_resource(parts.forges.providers.values()), web),
         vcs_routes.webhook_routes(parts.webhooks, web),
+        vcs_oauth_routes.routes(parts.oauth, client_resource(parts.forges.providers), web),
         ingress_routes.routes(parts.ingress.changes, web),
         admin_routes.routes(AuditLog(parts.db, parts.authz), web),
     ]
@@ -149,6 +151,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
 def _includes(parts: Services) -> Includes:
     includes = Includes()
     organizations_resources.includes(includes)
+    vcs_oauth_resources.includes(includes, parts.oauth, client_resource(parts.forges.providers))
     projects_resources.includes(includes, parts.authz, workspaces_queries.InProjects(parts.authz))
     workspaces_resources.includes(includes, parts.authz, parts.clock)
     variables_resources.includes(includes, parts.variable_sets)

@@ -54,6 +54,7 @@ from terrapod_core.projects import (
 from terrapod_core.registry.contents.reader import ModuleReader
 from terrapod_core.registry.door import Door as RegistryDoor
 from terrapod_core.registry.modules import handlers as modules_handlers
+from terrapod_core.registry.modules.connecting import Connecting
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.service import Modules
 from terrapod_core.registry.modules.versions import ModuleVersions
@@ -106,6 +107,7 @@ from terrapod_core.variables import (
     handlers as variables_handlers,
 )
 from terrapod_core.vcs.browsing import Browsing
+from terrapod_core.vcs.oauth import OAuth
 from terrapod_core.vcs.opening import Forges
 from terrapod_core.vcs.service import Connections
 from terrapod_core.vcs.webhooks import Webhooks
@@ -248,6 +250,7 @@ class Services:
         self.listeners = agents.Listeners(self.db, self.authz, self.keyring, self.pools, self.pool_tokens, busy_listeners)
         self.connections = Connections(self.db, self.authz, self.forges)
         self.browsing = Browsing(self.connections, settings.vcs.request_seconds)
+        self.oauth = OAuth(self.db, self.connections, self.browsing, projects_queries.there)
         self.webhooks = Webhooks(self.db, self.forges)
         self.workspaces = workspaces.Workspaces(
             self.db,
@@ -280,7 +283,7 @@ class Services:
 
     def _open_registry(self) -> None:
         door, limits = RegistryDoor(self.db, self.authz), self.settings.limits
-        self.modules = Modules(door)
+        self.modules = Modules(door, Connecting(self.db, self.browsing))
         self.module_versions = ModuleVersions(
             door,
             self.archives,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -51,6 +51,11 @@ def for_share(session: Session, project_id: str) -> Project | None:
     """The same, with its row kept from changing: for whoever takes something of it over into a row of their own."""
     query = select(Project).where(Project.id == project_id).with_for_update(read=True).execution_options(populate_existing=True)
     return session.execute(query).scalar_one_or_none()
+
+
+def there(session: Session, project_ids: Collection[str]) -> Collection[str]:
+    """Those of these ids that are projects."""
+    return set(session.execute(select(Project.id).where(Project.id.in_(project_ids))).scalars())
 
 
 def name_of(session: Session, project_id: str | None) -> str:

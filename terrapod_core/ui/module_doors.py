@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -11,6 +12,7 @@ from terrapod_core.authz import Actor
 from terrapod_core.authz.gate import missing
 from terrapod_core.jsonapi import PageRequest
 from terrapod_core.registry.contents.structs import Configuration, ModuleContents
+from terrapod_core.registry.modules import following
 from terrapod_core.registry.modules.models import Module, ModuleVersion
 from terrapod_core.registry.uses.kinds import MODULES
 from terrapod_core.ui.registry_doors import ItemDoor
@@ -25,11 +27,12 @@ class ModuleDoor(ItemDoor[Module, ModuleVersion]):
 
     async def show(self, actor: Actor, address: Sequence[str], number: str | None, versions: PageRequest, part: str) -> ModuleView:
         """A module as its page shows it."""
-        view, _, version = await self.look(actor, address, number, versions)
+        view, module, version = await self.look(actor, address, number, versions)
         # It may be long.
         contents = await asyncio.to_thread(_contents, version.contents) if version is not None else None
         size = version.size if version is not None else None
-        return ModuleView(**vars(view), size=size, contents=contents, part=_part(contents, part))
+        shown = ModuleView(**vars(view), size=size, contents=contents, part=_part(contents, part))
+        return replace(shown, repository=module.vcs_link, problems=following.problems(module))
 
 
 def _contents(text: bytes | None) -> ModuleContents | None:

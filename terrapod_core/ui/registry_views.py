@@ -161,6 +161,10 @@ class ModuleView(ItemView):
     """Of the archive, in bytes."""
     contents: ModuleContents | None = None
     """What is in the archive; `None` while there is none."""
+    repository: Mapping[str, str] | None = None
+    """The repository whose tags are its versions: `identifier`, `http-url`, `tag-prefix`, `source-directory`; `None` for none."""
+    problems: Sequence[Mapping[str, str | None]] = ()
+    """What somebody has to look at of that, for those who publish: `tag` and `detail`."""
     part: Configuration | None = None
     """The module itself, or the submodule or example that the page is about."""
 

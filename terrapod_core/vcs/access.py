@@ -59,7 +59,7 @@ def usable(actor: Actor, connection: Connection | None, project_id: str, path: s
             f"using the connection {connection.name} needs one of its roles ({', '.join(connection.roles) or 'it has none'})",
             code="connection_not_usable",
         )
-    if connection.project_ids and project_id not in connection.project_ids:
+    if (connection.project_ids or not connection.organization_scoped) and project_id not in connection.project_ids:
         raise Forbidden(f"the connection {connection.name} is for other projects than this one", code="connection_not_usable")
     if not any(matches(pattern, path) for pattern in connection.repositories):
         raise Forbidden(f"the connection {connection.name} may not be used for the repository {path}", code="repository_not_allowed")

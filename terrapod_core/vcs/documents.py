@@ -33,6 +33,8 @@ class Sent:
     repositories: list[str] | None = None
     roles: list[str] | None = None
     project_ids: list[str] | None = None
+    organization_scoped: bool | None = None
+    api_url: str | None = None
     values: dict[str, str | None] = field(default_factory=dict)
     """The provider's fields, by name; `None` takes one away."""
 

@@ -43,16 +43,25 @@ class Fetched:
 
 @asynccontextmanager
 async def fetched(
-    client: VCSClient, repo: Repo, sha: str, paths: Sequence[str] | None, directories: Iterable[str], limits: ArchiveLimits
+    client: VCSClient,
+    repo: Repo,
+    sha: str,
+    paths: Sequence[str] | None,
+    directories: Iterable[str],
+    limits: ArchiveLimits,
+    *,
+    root: str = "",
 ) -> AsyncIterator[Fetched]:
     """The files of a commit below `paths` and at the root (`None`: all), as a configuration.
 
-    The notes say of each of these working directories whether it is there. Raises what the client raises, and `Invalid` (`bad_archive`).
+    The notes say of each of these working directories whether it is there. With a `root`, the archive has what is below that directory,
+    and nothing else. Raises what the client raises, and `Invalid` (`bad_archive`).
     The temporary file is on the disk that the system has for such; it is gone with the block.
     """
     order = Order(
         paths=list(paths) if paths is not None else None,
         directories=sorted(set(directories)),
+        root=root,
         entries=limits.entries,
         unpacked_bytes=limits.unpacked_bytes,
     )

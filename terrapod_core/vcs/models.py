@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Index, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from terrapod_core.authz import BYTEWISE
@@ -43,7 +43,11 @@ class Connection(Base):
     roles: Mapped[list[str]]
     """Whose holders may use it, beside platform admins."""
     project_ids: Mapped[list[str]]
-    """The projects whose workspaces may use it; empty for all."""
+    """The projects whose workspaces may use it; empty for all, or for none when it is not `organization_scoped`."""
+    organization_scoped: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Whether all projects may use it when none is named."""
+    api_url: Mapped[str | None]
+    """What go-tfe's clients said its API's address is: they want to read it back. Nothing is asked there."""
     account: Mapped[str | None]
     """As whom the forge knows it, when it said so last."""
     installation: Mapped[dict[str, Any] | None] = mapped_column(JSONValue)
@@ -60,6 +64,8 @@ class Connection(Base):
 
     plain_webhook_secret: str | None = None
     """In the answer that makes it; not a column."""
+    has_ssh_key: bool = False
+    """Where its token was asked for; likewise."""
 
 
 class Repository(Base):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets as randomness
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -68,6 +68,8 @@ class Connections:
                 repositories=["*"] if sent.repositories is None else sent.repositories,
                 roles=sent.roles or [],
                 project_ids=sent.project_ids or [],
+                organization_scoped=sent.organization_scoped is not False,
+                api_url=sent.api_url,
                 account=account,
                 installation=installation,
                 checked_at=now,
@@ -81,6 +83,10 @@ class Connections:
             await uow.commit()
         made.plain_webhook_secret = webhook_secret if isinstance(provider, SupportsWebhooks) else None
         return made
+
+    def check_admin(self, actor: Actor) -> None:
+        """Pass for who may change connections, else `Forbidden`."""
+        self._authz.require_platform(actor, PlatformRole.ADMIN, to=access.CHANGE)
 
     async def read(self, actor: Actor, connection_id: str) -> Connection:
         """The connection; `NotFound` when it is not there or not for this actor."""
@@ -165,6 +171,18 @@ class Connections:
         found.plain_webhook_secret = secret
         return found
 
+    async def change_projects(self, actor: Actor, connection_id: str, change: Callable[[set[str]], set[str]]) -> None:
+        """Let the projects that `change` makes of the present ones use it, and no others; for platform admins."""
+        async with self._db.uow() as uow:
+            found = access.changeable(
+                self._authz, actor, await uow.run(lambda session: queries.connection_for_update(session, connection_id))
+            )
+            changed = _changed(found, Sent(project_ids=sorted(change(set(found.project_ids))), organization_scoped=False), {})
+            if changed:
+                found.updated_at = uow.now()
+                audit.record(uow, actor, "vcs-connection.update", TYPE, found.id, name=found.name, changed=sorted(changed))
+            await uow.commit()
+
     async def delete(self, actor: Actor, connection_id: str) -> None:
         """Remove it; for platform admins. What follows its repositories is told by `VCSConnectionDeleted`, keeps its files and runs on
         without."""
@@ -221,7 +239,9 @@ def _parted(fields: Sequence[Field], values: Mapping[str, str]) -> tuple[dict[st
 
 def _changed(found: Connection, sent: Sent, more: Mapping[str, Any]) -> list[str]:
     """Write what was sent, and name what differs."""
-    wanted = {name: getattr(sent, name) for name in ("name", "service_provider", "repositories", "roles", "project_ids")}
+    wanted = {
+        name: getattr(sent, name) for name in ("name", "service_provider", "repositories", "roles", "project_ids", "organization_scoped")
+    }
     differs = {name: value for name, value in {**wanted, **more}.items() if value is not None and value != getattr(found, name)}
     for name, value in differs.items():
         setattr(found, name, value)

@@ -221,6 +221,8 @@ class World:
     """The address of that forge."""
     sensitive: str
     """The value of the sensitive variable `hidden`."""
+    oauth_token: str = "ot-none"
+    """The id of a connection as its token, where one was planted."""
 
     def fill(self, text: str) -> str:
         """The text with its placeholders replaced."""

@@ -200,6 +200,13 @@ class Planting:
                 "seal_no": f"CASE WHEN i < {self.numbers.of('audit_entries') - 100} THEN 1000000 + i END",
             },
             "users": {"provider": "'local'", "issuer": "''"},
+            "vcs_connections": {
+                "installation": """CASE i % 10 WHEN 0 THEN '{"id":7,"name":"acme","type":"User","url":"","icon_url":""}' END"""
+            },
+            "registry_modules": {
+                "vcs_link": """'{"connection-id":"vcs-1","identifier":"a/b","provider":"none","service-provider":null,"http-url":"","""
+                """"app":false,"tag-prefix":"","source-directory":""}'"""
+            },
             "role_assignments": {"role": "'role-' || (i % 60)", "provider": "'local'"},
             "roles": {
                 "name": "'role-' || i", "workspace_permission": "'read'", "pool_permission": "'read'",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -13,6 +13,7 @@ import httpx
 
 from tests.support import wire
 from tests.support.access import LEVELS, Row, Who
+from tests.support.connections import plant_connection
 from tests.support.endpoints import WRITING, World, make_world
 from tests.support.known_forge import IDENTIFIER
 from tests.support.providers import path_of
@@ -58,7 +59,8 @@ class Walk:
 
     def fresh(self) -> World:
         """One of each thing, the platform admin's, on which the walk's roles have their levels."""
-        world = make_world(self.server.api)
+        token = plant_connection(self.server).replace("vcs-", "ot-")
+        world = replace(make_world(self.server.api), oauth_token=token)
         for ident in (world.workspace, world.other):
             wire.data(self.server.api.patch(f"workspaces/{ident}", json=document("workspaces", labels=LABEL)))
         wire.data(self.server.api.patch(f"agent-pools/{world.pool}", json=document("agent-pools", labels=LABEL)))
@@ -103,6 +105,8 @@ class Walk:
             named |= {"module_id": world.module, "namespace": "default", "name": world.module_name, "provider": "aws", "version": "1.0.0"}
         elif "/admin/users/" in path or "session" in path:
             named |= self._somebody(route)
+        elif "/oauth-" in path or "/github-app" in path:
+            named |= self._by_go_tfe(path)
         elif "/roles/" in path or "/role-assignments/" in path:
             named |= self._role()
         elif "/binary-cache" in path or "/mirror-keys" in path:
@@ -130,6 +134,12 @@ class Walk:
         if "session_id" in route:
             session = _session(self.server)
         return {"user_id": made["id"], "session_id": session}
+
+    def _by_go_tfe(self, path: str) -> dict[str, str]:
+        """A connection by go-tfe's names of it."""
+        about = {"id": 7, "name": "acme", "type": "Organization", "url": "", "icon_url": ""} if "/github-app" in path else None
+        rest = plant_connection(self.server, installation=about).removeprefix("vcs-")
+        return {"client_id": f"oc-{rest}", "token_id": f"ot-{rest}", "installation_id": f"ghain-{rest}"}
 
     def _role(self) -> dict[str, str]:
         """A role that somebody has."""

@@ -24,7 +24,7 @@ def document(module: Module, version: ModuleVersion, owner: str | None, publishe
         "provider_logo_url": "",
         "description": "",
         "source": "",
-        "tag": "",
+        "tag": version.tag or "",
         "published_at": version.published_at,
         "downloads": sum(each.download_count for each in published),
         "verified": False,

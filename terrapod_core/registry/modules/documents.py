@@ -8,9 +8,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from terrapod_core.errors import Problems
+from terrapod_core.errors import Invalid, Problems
+from terrapod_core.jsonapi import Ref
 from terrapod_core.registry.documents import UpdateItem
 from terrapod_core.registry.modules.models import Module
+from terrapod_core.registry.modules.tag_names import module_of
 from terrapod_core.registry.names import LONGEST, namespace_of, registry_name
 
 NAME: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z_-]{0,62}[0-9A-Za-z])?")
@@ -18,7 +20,6 @@ PROVIDER: Final = re.compile(r"[0-9a-z]{1,64}")
 """As terraform reads both out of a source address."""
 
 _UNAVAILABLE: Final[dict[str, str]] = {
-    "vcs_repo": "No VCS plugin is configured on this server",
     "no_code": "No-code provisioning is not offered here",
     "test_config": "Module tests are not run here",
 }
@@ -31,8 +32,11 @@ class UpdateModule(UpdateItem, kw_only=True):
     provider: str | UnsetType = UNSET
     namespace: str | UnsetType | None = UNSET
 
+    vcs_repo: Any = UNSET
+    vcs_repo_url: str | UnsetType | None = UNSET
+    vcs_connection: Ref | UnsetType | None = UNSET
+
     # Parts of the API that this server has no part for: an absent, null, false or empty value says nothing and passes.
-    vcs_repo: Any = None
     no_code: Any = None
     test_config: Any = None
 
@@ -76,6 +80,31 @@ class CreateModule(UpdateModule, kw_only=True):
         self.note_unavailable(problems)
         problems.refuse()
         return namespace
+
+
+class ConnectModule(UpdateModule, kw_only=True):
+    """The same for one whose versions are its repository's tags, which may name it."""
+
+    registry_name: str | None = None
+    initial_version: str | None = None
+
+    def named(self, path: str) -> CreateModule:
+        """The module that is to be made, for a repository of this path. Raises `Invalid` when nothing says what it is called."""
+        name, provider = (each if each not in (UNSET, "") else None for each in (self.name, self.provider))
+        of_path = module_of(path)
+        if of_path is None and not (name and provider):
+            raise Invalid(
+                f"{path} is not called terraform-<provider>-<name>, so that name and provider must be sent", pointer="/data/attributes/name"
+            )
+        found = CreateModule(
+            name=name or (of_path[0] if of_path else ""),
+            provider=provider or (of_path[1] if of_path else ""),
+            namespace=None if self.namespace is UNSET else self.namespace,
+            registry_name=self.registry_name,
+        )
+        for field in ("labels", "force", "owner", "publishers", "tag_bindings", "no_code", "test_config"):
+            setattr(found, field, getattr(self, field))
+        return found
 
 
 class CreateVersion(msgspec.Struct, kw_only=True):

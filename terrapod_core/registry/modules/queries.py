@@ -15,6 +15,7 @@ from terrapod_core.db import LookUp
 from terrapod_core.jsonapi import Page, PageRequest, Query, Tagged
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry.models import VersionStatus
+from terrapod_core.registry.modules import tag_queries
 from terrapod_core.registry.modules.models import GUARD, Module, ModuleContents, ModuleLabel, ModuleVersion, Numbered
 from terrapod_core.registry.paging import page_of
 
@@ -88,7 +89,7 @@ def listing(session: Session, authz: Authorizer, actor: Actor, query: Query) -> 
 
 
 def with_versions(session: Session, authz: Authorizer, actor: Actor, found: Sequence[Module]) -> None:
-    """Let each module know its `versions` that the actor may see; one query for all of them."""
+    """Let each module know its versions that the actor may see, and its tags that are none; one query each for all of them."""
     if not found:
         return
     publishes = {each.id for each in found if authz.allows(actor, Permission.REGISTRY_PUBLISH, each)}
@@ -98,8 +99,14 @@ def with_versions(session: Session, authz: Authorizer, actor: Actor, found: Sequ
     by_module: dict[str, list[Numbered]] = {}
     for module_id, number, status in session.execute(query.order_by(ModuleVersion.version_order.desc())):
         by_module.setdefault(module_id, []).append(Numbered(number, VersionStatus(status)))
+    of_tags = (
+        tag_queries.untold(session, following)
+        if (following := [each.id for each in found if each.id in publishes and each.vcs_link])
+        else {}
+    )
     for each in found:
         each.versions = by_module.get(each.id, ())
+        each.unpublished = of_tags.get(each.id, ()) if each.id in publishes else None
 
 
 def versions(session: Session, module_id: str, page: PageRequest, *, unpublished: bool) -> Page[ModuleVersion]:

@@ -12,6 +12,7 @@ from terrapod_core.jsonapi import ABSENT, Includes, Rendering, Resource, attr, t
 from terrapod_core.organizations import NAME
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.modules import queries
+from terrapod_core.registry.modules.following import problems, status, tag_statuses, vcs_repo
 from terrapod_core.registry.modules.models import Module, ModuleVersion
 from terrapod_core.registry.resources import BELONGS, MARKS
 
@@ -36,12 +37,9 @@ def _permissions(module: Module, rendering: Rendering) -> dict[str, bool]:
     }
 
 
-def _status(module: Module) -> str:
-    return "setup_complete" if any(each.status is VersionStatus.PUBLISHED for each in module.versions) else "pending"
-
-
 def _version_statuses(module: Module) -> list[dict[str, str | None]]:
-    return [{"version": each.version, "status": _STATUS[each.status], "error": None} for each in module.versions]
+    versions = [{"version": each.version, "status": _STATUS[each.status], "error": None} for each in module.versions]
+    return [*versions, *tag_statuses(module)]
 
 
 MODULE: Final = Resource(
@@ -51,8 +49,10 @@ MODULE: Final = Resource(
         attr("namespace", writable=True),
         attr("provider", writable=True),
         attr("registry_name", from_=lambda _module: "private"),
-        attr("status", from_=_status),
-        attr("publishing_mechanism", from_=lambda _module: "non_vcs"),
+        attr("status", from_=status),
+        attr("publishing_mechanism", from_=lambda module: "git_tag" if module.vcs_link else "non_vcs"),
+        attr("vcs_repo", writable=True, from_=vcs_repo),
+        attr("problems", from_=problems),
         attr("no_code", from_=lambda _module: False),
         attr("version_statuses", from_=_version_statuses),
         attr("labels", writable=True),
@@ -62,6 +62,7 @@ MODULE: Final = Resource(
     ],
     relationships=[
         *BELONGS,
+        to_one("vcs_connection", "vcs-connections", writable=True, id_from=lambda module: (module.vcs_link or {}).get("connection-id")),
         to_many("versions", "registry-module-versions", ids_from=lambda _module: ABSENT, related="/api/v2/registry-modules/{id}/versions"),
     ],
     links={"self": f"/api/v2/organizations/{NAME}/registry-modules/private/{{namespace}}/{{name}}/{{provider}}"},
@@ -83,6 +84,8 @@ VERSION: Final = Resource(
         attr("size"),
         attr("sha256"),
         attr("download_count"),
+        attr("tag"),
+        attr("commit_sha"),
         *MARKS,
         attr("created_at"),
         attr("updated_at"),

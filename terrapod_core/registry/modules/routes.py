@@ -11,7 +11,7 @@ from terrapod_core.errors import BadRequest
 from terrapod_core.organizations import NAME as NAMESPACE
 from terrapod_core.registry.item_routes import ItemPaths, Paths, paths, sent, taken
 from terrapod_core.registry.lifecycle import UpdateVersion
-from terrapod_core.registry.modules.documents import CreateModule, CreateVersion, UpdateModule
+from terrapod_core.registry.modules.documents import ConnectModule, CreateModule, CreateVersion, UpdateModule
 from terrapod_core.registry.modules.protocol import ModuleProtocol
 from terrapod_core.registry.modules.queries import Address
 from terrapod_core.registry.modules.resources import MODULE, VERSION
@@ -48,6 +48,10 @@ def _modules(at: ItemPaths, modules: Modules, web: Web) -> None:
     async def create_module(actor: Actor) -> Response:
         return await web.document(MODULE, await modules.create(actor, await web.body(CreateModule)), status=201)
 
+    @at.all.post("/vcs")
+    async def connect_module(actor: Actor) -> Response:
+        return await web.document(MODULE, await modules.connect(actor, await web.body(ConnectModule)), status=201)
+
     @at.one.get()
     async def show_module(actor: Actor, address: Address) -> Response:
         return await web.document(MODULE, await modules.read(actor, address))
@@ -69,6 +73,11 @@ def _modules(at: ItemPaths, modules: Modules, web: Web) -> None:
 
 
 def _by_id(registry: Blueprint, modules: Modules, versions: ModuleVersions, web: Web) -> None:
+    @registry.post(f"/{TYPE}")
+    async def connect_module_at_older_path() -> Response:
+        actor = await web.actor()
+        return await web.document(MODULE, await modules.connect(actor, await web.body(ConnectModule)), status=201)
+
     @registry.get(f"/{TYPE}/<module_id>")
     async def show_module_by_id(module_id: str) -> Response:
         return await web.document(MODULE, await modules.read(await web.actor(), module_id))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -21,6 +22,7 @@ from terrapod_core.packages import versions as numbers
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.registry import lifecycle, publishing
 from terrapod_core.registry.contents.reader import ModuleReader
+from terrapod_core.registry.contents.structs import ModuleContents as Contents
 from terrapod_core.registry.door import Door
 from terrapod_core.registry.lifecycle import UpdateVersion
 from terrapod_core.registry.models import VersionStatus
@@ -38,6 +40,18 @@ VERSION_NOUN: Final = "module version"
 TYPE: Final = "registry-module-versions"
 UPLOAD_LIFE: Final = timedelta(hours=1)
 """How long an upload may begin after its link was given; reading the version gives another."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a version is published from, when nobody uploads it."""
+
+    tag: str
+    sha: str
+
+
+Decide: TypeAlias = Callable[[UnitOfWork, Module, ModuleVersion], Awaitable[bool]]
+"""Says, in the transaction that writes a version, whether it is still wanted; the module's row is locked."""
 
 
 class ModuleVersions:
@@ -72,23 +86,7 @@ class ModuleVersions:
         """
         async with self._door.db.uow() as uow:
             module = await self._taken(uow, actor, Permission.REGISTRY_PUBLISH, wanted)
-            number = numbers.checked(new.version)
-            there = await uow.run(lambda session: queries.version(session, module.id, number))
-            await uow.run(lambda session: publishing.check_number_free(session, KIND, module, number, there))
-            now = uow.now()
-            version = ModuleVersion(
-                id=ids.new("modver"),
-                module_id=module.id,
-                version=str(number),
-                version_order=number.order,
-                status=VersionStatus.PENDING.value,
-                is_held=publishing.holds_back(module, actor),
-                created_by_id=actor.user_id,
-                created_by_name=actor.name,
-                created_at=now,
-                updated_at=now,
-            )
-            uow.add(version)
+            version = await self._new(uow, actor, module, numbers.checked(new.version), ids.new("modver"))
             self._record(uow, actor, "create", module, version, held=version.is_held)
             await uow.commit()
         return self._linked(actor, version)
@@ -187,19 +185,72 @@ class ModuleVersions:
                 if version.sha256 != stored.sha256:
                     raise _other(version)
                 return
-            version.object_key, version.size, version.sha256 = stored.key, stored.size, stored.sha256
-            version.wrapper = contents.wrapper
-            uow.add(ModuleContents(version_id=version.id, contents=msgspec.json.encode(contents).decode()))
             maker = await uow.run(lambda session: publishing.maker(session, self._door.authz, self._actor_of, module, version))
             version.is_held = version.is_held or publishing.holds_back(module, maker)
-            version.complete(uow.now())
-            if version.is_published:
-                module.tell(uow.now())
+            _complete(uow, module, version, stored, contents)
             self._record(uow, maker, "upload", module, version, status=version.status, size=stored.size, sha256=stored.sha256)
             claim.make()
             await uow.commit()
 
+    # -- tags
+
+    async def check_new(self, actor: Actor, module_id: str, number: SemanticVersion) -> None:
+        """Raise what `publish` would raise of the actor and the number, before there are files."""
+
+        def check(session: Session) -> None:
+            module = self._door.allowed(actor, Permission.REGISTRY_PUBLISH, queries.module(session, module_id), noun=NOUN)
+            publishing.check_number_free(session, KIND, module, number, queries.version(session, module_id, number))
+
+        await self._door.db.read(check)
+
+    async def publish(
+        self, actor: Actor, module_id: str, number: SemanticVersion, origin: Origin, chunks: AsyncIterator[bytes], decide: Decide
+    ) -> None:
+        """Publish an archive as a new version in the actor's name, or hold it, as an upload of theirs would be.
+
+        What `decide` writes and the version are there together, or neither. Raises as `create` and `upload` do.
+        """
+        version_id = ids.new("modver")
+        stored = await self._archives.put(ArchiveKind.MODULE, version_id, chunks, limit=self._limit)
+
+        async def write(claim: Claim) -> None:
+            contents = await self._reader.understand(self._archives.read(stored.key))
+            async with self._door.db.uow() as uow:
+                module = await self._taken(uow, actor, Permission.REGISTRY_PUBLISH, module_id)
+                version = await self._new(uow, actor, module, number, version_id)
+                version.tag, version.commit_sha = origin.tag, origin.sha
+                if not await decide(uow, module, version):
+                    return
+                await uow.flush()
+                _complete(uow, module, version, stored, contents)
+                about = {"status": version.status, "size": stored.size, "sha256": stored.sha256, "tag": origin.tag, "commit": origin.sha}
+                self._record(uow, actor, "publish-tag", module, version, **about)
+                claim.make()
+                await uow.commit()
+
+        await self._claims.settle(stored, write)
+
     # -- inside
+
+    async def _new(self, uow: UnitOfWork, actor: Actor, module: Module, number: SemanticVersion, version_id: str) -> ModuleVersion:
+        """A version that has no archive yet, of a module whose row is locked. Raises `Conflict` for a number that is not free."""
+        there = await uow.run(lambda session: queries.version(session, module.id, number))
+        await uow.run(lambda session: publishing.check_number_free(session, KIND, module, number, there))
+        now = uow.now()
+        version = ModuleVersion(
+            id=version_id,
+            module_id=module.id,
+            version=str(number),
+            version_order=number.order,
+            status=VersionStatus.PENDING.value,
+            is_held=publishing.holds_back(module, actor),
+            created_by_id=actor.user_id,
+            created_by_name=actor.name,
+            created_at=now,
+            updated_at=now,
+        )
+        uow.add(version)
+        return version
 
     async def _taken(self, uow: UnitOfWork, actor: Actor, permission: Permission, wanted: str | Address) -> Module:
         """The module with its row locked: whatever becomes of its versions, one thing at a time."""
@@ -227,6 +278,16 @@ class ModuleVersions:
     def _record(self, uow: UnitOfWork, actor: Actor, action: str, module: Module, version: ModuleVersion, **detail: object) -> None:
         named = {"module": module.address, "version": version.version}
         audit.record(uow, actor, f"registry-module-version.{action}", TYPE, version.id, **named, **detail)
+
+
+def _complete(uow: UnitOfWork, module: Module, version: ModuleVersion, stored: Stored, contents: Contents) -> None:
+    """The archive is here, and what it holds is known: publish the version, or let it wait for a publisher."""
+    version.object_key, version.size, version.sha256 = stored.key, stored.size, stored.sha256
+    version.wrapper = contents.wrapper
+    uow.add(ModuleContents(version_id=version.id, contents=msgspec.json.encode(contents).decode()))
+    version.complete(uow.now())
+    if version.is_published:
+        module.tell(uow.now())
 
 
 def _gone() -> NotFound:

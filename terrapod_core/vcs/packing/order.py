@@ -12,6 +12,8 @@ class Order(msgspec.Struct, kw_only=True):
     """Directories, from the root, with all below them and the files at the root; `None` for everything."""
     directories: list[str]
     """Working directories that are looked for; the root is empty."""
+    root: str = ""
+    """A directory that becomes the root, without what is not below it; empty for the repository's."""
     entries: int = 100_000
     unpacked_bytes: int = 2 << 30
 

@@ -28,6 +28,7 @@ def repack(source: BinaryIO, target: BinaryIO, order: Order, notes: Notes) -> No
     """Read a gzip tar to its end and write one with what `order` wants. Raises `Refused`, and what `tarfile` raises for what is none."""
     wanted = None if order.paths is None else _Wanted(order.paths)
     looked_for = set(order.directories)
+    below = f"{order.root}/" if order.root else ""
     with (
         # Not tarfile's own reading of gzip, which looks neither at the checksum nor whether the end is there.
         gzip.GzipFile(fileobj=source, mode="rb") as plain,
@@ -52,7 +53,9 @@ def repack(source: BinaryIO, target: BinaryIO, order: Order, notes: Notes) -> No
             if size > order.unpacked_bytes:
                 raise Refused(f"unpacks to more than {order.unpacked_bytes >> 20} MiB")
             _look_for(path, looked_for, notes, directory=member.isdir())
-            _pass(coming, going, member, path, notes)
+            if not path.startswith(below):
+                continue
+            _pass(coming, going, member, path.removeprefix(below), notes)
         while rest := plain.read(STEP):
             size += len(rest)
             if size > order.unpacked_bytes:

@@ -207,7 +207,7 @@ def _path(route: str) -> str:
 
 async def _work(terrapod: Terrapod, caught: Caught) -> None:
     """Whatever looks for work, once."""
-    for look in (terrapod.dispatcher.look, terrapod.offers.look):
+    for look in (terrapod.dispatcher.look, terrapod.offers.look, terrapod.ingress.module_tags.look):
         caught.now = look.__qualname__
         await look()
     await _follow(terrapod, caught)

@@ -7,7 +7,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.docs.route_words import accounts, agents, mirrors, pages, registry, roles, runs, service, states, variables, vcs, workspaces
+from tests.docs.route_words import (
+    accounts,
+    agents,
+    mirrors,
+    pages,
+    registry,
+    roles,
+    runs,
+    service,
+    states,
+    variables,
+    vcs,
+    vcs_oauth,
+    workspaces,
+)
 from tests.docs.route_words.section import Section
 
 __all__ = ["SECTIONS", "Section"]
@@ -41,6 +55,7 @@ SECTIONS: Final = (
     variables.VARIABLE_SETS,
     states.CONFIGURATIONS,
     states.STATES,
+    vcs_oauth.OAUTH,
     runs.RUNS,
     runs.STREAMS,
     service.SIGNED_LINKS,

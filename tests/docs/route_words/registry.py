@@ -9,7 +9,7 @@ from tests.docs.route_words.section import API, TOKEN, Section
 _MODULES: Final = "/organizations/{org}/registry-modules"
 _OF_A_MODULE: Final = {
     ("GET", ""): "A module, with its versions as `version-statuses`.",
-    ("PATCH", ""): "Change a module's labels (`force`), owner or publishers.",
+    ("PATCH", ""): "Change a module's labels (`force`), owner, publishers or `vcs-repo` (`null`: it follows no repository).",
     ("DELETE", ""): "Delete a module, its versions and their archives; the name is never given away again.",
     ("GET", "/versions"): "A module's versions, the newest number first; what is not published is shown to those who publish.",
     ("POST", "/versions"): "Make a version; its archive goes to `links.upload`. 409 for a number that is there, or was.",
@@ -57,6 +57,11 @@ MODULES: Final = Section(
         "GET /registry/modules/{namespace}/{name}/{provider}/{version}/download": (
             "204 with the archive's link as `X-Terraform-Get`; 410 with the reason, as text, for a revoked version."
         ),
+        f"POST {_MODULES}/vcs": (
+            "Make a module whose versions are the tags of a repository: `vcs-repo` with `identifier`, `oauth-token-id` or "
+            "`github-app-installation-id` (or the relationship `vcs-connection`), `tag-prefix`, `source-directory`."
+        ),
+        "POST /registry-modules": "The same, at the path of older clients.",
         f"GET {_MODULES}": "Modules; `q`, `search[name]`, `filter` by `provider`, `name`, `namespace` and `tagged`, `sort`.",
         f"POST {_MODULES}": "Make a module without a version.",
         **{

@@ -9,13 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
-from tests.support.access import accounts, agents, mirrors, pages, registry, roles, runs, service, states, variables, vcs, workspaces
+from tests.support.access import (
+    accounts,
+    agents,
+    mirrors,
+    pages,
+    registry,
+    roles,
+    runs,
+    service,
+    states,
+    variables,
+    vcs,
+    vcs_oauth,
+    workspaces,
+)
 from tests.support.access.needs import LEVELS, Actions, Gets, Listening, Open, Owned, Page, Row, Runner, Who
 
 __all__ = ["LATER", "LEVELS", "TABLE", "Actions", "Gets", "Listening", "Open", "Owned", "Page", "Row", "Runner", "Who"]
 
 
-_PARTS: Final = (service, workspaces, accounts, variables, agents, mirrors, registry, states, runs, roles, vcs, pages)
+_PARTS: Final = (service, workspaces, accounts, variables, agents, mirrors, registry, states, runs, roles, vcs, vcs_oauth, pages)
 
 T = TypeVar("T")
 

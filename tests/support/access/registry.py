@@ -9,6 +9,9 @@ from tests.support.access.needs import Item, NewName, P, Publisher, Row, SignedI
 
 _OF_A_MODULE: Final = "/api/v2/organizations/<org>/registry-modules/<namespace>/<name>/<provider>"
 _MODULE = wire.document("registry-modules", name="of-{name}", provider="aws")
+_CONNECT: Final = ("organizations/<org>/registry-modules/vcs", "registry-modules")
+_CONNECTING: Final = "a new name as above, and a connection that they may use"
+_CONNECTED = wire.document("registry-modules", name="of-tags", provider="aws", vcs_repo={"identifier": "a/b", "oauth-token-id": "ot-none"})
 _MODULE_CHANGE = wire.document("registry-modules", labels={"walk": "yes"})
 _VERSIONS = [wire.document("registry-module-versions", version=f"{number}.0.0") for number in (2, 3, 4)]
 """For the paths that make one: a number is given once."""
@@ -23,6 +26,7 @@ _GPG_KEY = wire.document("gpg-keys", ascii_armor="none", providers=["{provider_n
 ROWS: Final[dict[str, Row]] = {
     "GET /api/v2/organizations/<org>/registry-modules": Row(SignedIn("those they may read")),
     "POST /api/v2/organizations/<org>/registry-modules": Row(NewName(), _MODULE),
+    **{f"POST /api/v2/{path}": Row(SignedIn(_CONNECTING), _CONNECTED) for path in _CONNECT},
     "GET /api/v2/registry/modules/<namespace>/<name>/<provider>/versions": Row(Item(P.REGISTRY_READ, engine=True)),
     "GET /api/v2/registry/modules/<namespace>/<name>/<provider>/<version>/download": Row(Item(P.REGISTRY_READ, engine=True)),
     "GET /api/registry/v1/modules/<namespace>/<name>/<provider>": Row(Item(P.REGISTRY_READ)),
@@ -93,6 +97,7 @@ ROWS: Final[dict[str, Row]] = {
 }
 
 LATER: Final[dict[str, str]] = {
+    **{f"POST /api/v2/{path}": "there is no such VCS connection" for path in _CONNECT},
     f"POST {_OF_A_MODULE}/<version>/actions/release": "is published",
     f"POST {_OF_A_MODULE.replace('registry-modules', 'registry-modules/private')}/<version>/actions/release": "is published",
     **{
