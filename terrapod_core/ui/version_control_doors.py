@@ -81,11 +81,11 @@ class VersionControlDoor:
             may_connect=may_connect,
         )
 
-    async def form(self, actor: Actor, name: str, connection_id: str | None, identifier: str | None) -> LinkForm:
-        """The form, as far as has been chosen; without a choice it begins with what the workspace has."""
+    async def form(self, actor: Actor, name: str, connection_id: str | None, identifier: str | None, *, afresh: bool) -> LinkForm:
+        """The form, as far as has been chosen; without a choice it begins with what the workspace has, unless it is to be `afresh`."""
         workspace = await self._changeable(actor, name)
         link = workspace.vcs_link
-        if link is not None and connection_id is None:
+        if link is not None and connection_id is None and not afresh:
             connection_id, identifier = link["connection-id"], link["identifier"]
         form = await self._chosen(actor, workspace, connection_id, identifier)
         return replace(form, typed=link_form.typed_of(workspace))

@@ -38,7 +38,9 @@ def version_control_pages(pages: Pages, door: VersionControlDoor) -> Blueprint:
     async def choose(org: str, workspace: str) -> Response:
         actor = await pages.actor()
         organizations.check(org)
-        return form_of(actor, await door.form(actor, workspace, _given("connection"), _given("repository")), 200)
+        return form_of(
+            actor, await door.form(actor, workspace, _given("connection"), _given("repository"), afresh="other" in request.args), 200
+        )
 
     @blueprint.post(PATH)
     async def connect(org: str, workspace: str) -> Response:

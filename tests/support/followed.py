@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,28 @@ class Followed:
         if awaited:
             follower.until_change(repo.sha(f"refs/heads/{attributes.get('vcs_branch') or 'main'}"), "skipped", "started")
         return follower
+
+
+@contextmanager
+def opened(kind: Kind, terraform: Path, root: Path) -> Iterator[Followed]:
+    """A forge of this kind, and a server that looks at it every second, while the block runs."""
+    forge = kind.forge(root)
+    forge.start()
+    settings = {
+        "OUTGOING__CA_FILE": str(forge.ca_file),
+        "VCS__POLL_SECONDS": "1",
+        "VCS__POLL_QUIET_SECONDS": "1",
+        "VCS__RETRY_SECONDS": "1",
+        "RUNNER__ENGINES_DIR": str(terraform.parent),
+        **kind.settings,
+    }
+    server = Server(root / "server", settings=settings)
+    server.start()
+    try:
+        yield Followed(kind, forge, server)
+    finally:
+        server.close()
+        forge.stop()
 
 
 @dataclass
