@@ -13,6 +13,7 @@ import httpx
 
 from tests.support import wire
 from tests.support.access import LEVELS, Row, Who
+from tests.support.connections import plant_connection
 from tests.support.endpoints import WRITING, World, make_world
 from tests.support.providers import path_of
 from tests.support.server import Server
@@ -97,6 +98,8 @@ class Walk:
             named |= {"module_id": world.module, "namespace": "default", "name": world.module_name, "provider": "aws", "version": "1.0.0"}
         elif "/admin/users/" in path or "session" in path:
             named |= self._somebody(route)
+        elif "/connections/" in path:
+            named |= {"connection_id": plant_connection(self.server)}
         elif "/roles/" in path or "/role-assignments/" in path:
             named |= self._role()
         elif "/binary-cache" in path or "/mirror-keys" in path:

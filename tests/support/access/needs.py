@@ -147,6 +147,21 @@ class Owned:
 
 
 @dataclass(frozen=True)
+class Connected(Owned):
+    """A VCS connection that names no role, so that nobody may use it but platform admins."""
+
+    what: str = "a VCS connection"
+    change: bool = True
+    """Whether its roles are no help."""
+
+    def words(self) -> str:
+        if self.change:
+            return "platform role `admin`"
+        more = "; platform role `audit` may look" if self.audited is Gets.IN else ""
+        return f"a role that the VCS connection names; platform role `admin`{more}"
+
+
+@dataclass(frozen=True)
 class Reached:
     """A variable set that reaches the workspace: who reads the workspace reads the set, and platform admins change it."""
 
