@@ -14,7 +14,7 @@ from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.authz.gate import missing
 from terrapod_core.configurations.models import ConfigurationVersion
 from terrapod_core.db import Database
-from terrapod_core.errors import Invalid, NotFound, TerrapodError
+from terrapod_core.errors import Conflict, Forbidden, Invalid, NotFound
 from terrapod_core.ingress import conditions
 from terrapod_core.ingress.models import Change, ChangeKind, ChangeStatus, Following
 from terrapod_core.ingress.service import NOUN, Changes
@@ -79,6 +79,7 @@ class VersionControlDoor:
             changes=Page(lines, found.number, found.size, found.total),
             actions=frozenset(action for action, offered in possible.items() if offered),
             may_connect=may_connect,
+            acknowledgeable=frozenset(each["code"] for each in workspace.conditions) if may_connect else frozenset(),
         )
 
     async def form(self, actor: Actor, name: str, connection_id: str | None, identifier: str | None, *, afresh: bool) -> LinkForm:
@@ -146,17 +147,24 @@ class VersionControlDoor:
                 found = await self.browsing.repositories(actor, connection_id)
                 return replace(form, repositories=[Choice(each.repo.path, each.default_branch) for each in found])
             return await self._branches(actor, form, connection_id, identifier)
-        except NotFound:
-            # Of somebody else's connection, which the workspace has already, the settings can be changed all the same.
-            return form
-        except TerrapodError as problem:
+        except (Invalid, Conflict) as problem:
             return replace(form, problems={"repository": problem.detail})
+        except (NotFound, Forbidden):
+            # Of a connection that only others may use by now, what the workspace has already can be changed all the same.
+            if not _has(workspace, connection_id, identifier):
+                raise
+            return form
 
     async def _branches(self, actor: Actor, form: LinkForm, connection_id: str, identifier: str) -> LinkForm:
         refs = await self.browsing.refs(actor, connection_id, identifier)
         branches = [Choice(each.name, each.sha[:12]) for each in refs if each.kind == "branch"]
         tags = [Choice(each.name, each.sha[:12]) for each in refs if each.kind == "tag"]
         return replace(form, branches=branches[:MOST_CHOICES], tags=tags[-MOST_CHOICES:])
+
+
+def _has(workspace: Workspace, connection_id: str, identifier: str | None) -> bool:
+    link = workspace.vcs_link or {}
+    return (link.get("connection-id"), link.get("identifier")) == (connection_id, identifier)
 
 
 def _choices(usable: Sequence[Connection], workspace: Workspace) -> list[Choice]:

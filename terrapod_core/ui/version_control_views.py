@@ -85,6 +85,8 @@ class VersionControlView:
     changes: Page[ChangeLine]
     actions: frozenset[RepositoryAction]
     may_connect: bool
+    acknowledgeable: frozenset[str]
+    """Codes of the conditions that the one who looks can acknowledge."""
 
     @property
     def path(self) -> str:

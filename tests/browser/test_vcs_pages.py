@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Person
 from tests.support import wire
+from tests.support.connections import plant_changes, plant_connection, plant_repositories
 from tests.support.followed import KINDS, Followed, Follower, opened
 from tests.support.forge import Answer
 from tests.support.server import Server
@@ -206,6 +207,39 @@ def test_a_reader_sees_what_came_of_commits_and_no_button(person: Person, site: 
     person.open(CONNECTIONS)
     expect(page.get_by_text("There is no connection that you may see.")).to_be_visible()
     reader.api.close()
+
+
+def test_long_lists_are_read_page_by_page_and_lead_nowhere_odd(plain: Page, site: Followed) -> None:
+    connection = plant_connection(site.server, provider="github")
+    plant_repositories(site.server, connection, 31)
+    plain.goto(f"{site.server.url}{CONNECTIONS}/{connection}")
+    rows = plain.locator("section[aria-labelledby=followed] tbody tr")
+    expect(rows).to_have_count(30)
+    assert "javascript:" not in plain.content(), "what a forge tells is no script"
+    plain.get_by_role("link", name="Next").click()
+    expect(rows).to_have_count(1)
+    workspace = wire.make_workspace(site.server.api)
+    plant_changes(site.server, workspace["id"], 21)
+    plain.goto(f"{site.server.url}/app/default/workspaces/{workspace['attributes']['name']}/version-control")
+    rows = plain.locator("section[aria-labelledby=changes] tbody tr")
+    expect(rows).to_have_count(20)
+    plain.get_by_role("link", name="Older").click()
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("it was planted")
+
+
+def test_what_is_wrong_with_the_repository_stands_on_its_page(plain: Page, site: Followed) -> None:
+    follower = site.workspace(site.repository(), queue_all_runs=False)
+    follower.repo.push({"main.tf": None, "README": "nothing for terraform"}, "Remove everything")
+    until(lambda: "vcs-no-configuration" in follower.conditions(), "the workspace to say that there is no configuration")
+    plain.goto(f"{site.server.url}/app/default/workspaces/{follower.name}/version-control")
+    condition = plain.get_by_role("region", name="error vcs-no-configuration")
+    expect(condition).to_contain_text("it has no .tf file in its root")
+    expect(plain.get_by_role("row", name=re.compile("push to main")).first).to_contain_text("refused")
+    condition.get_by_label("What you found").fill("on purpose")
+    condition.get_by_role("button", name="Acknowledge").click()
+    plain.get_by_role("link", name="Version control").click()
+    expect(condition).to_have_count(0)
 
 
 def test_the_pages_fit_a_narrow_window(person: Person, site: Followed) -> None:
