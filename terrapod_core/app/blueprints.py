@@ -61,12 +61,14 @@ from terrapod_core.states import (
     routes as states_routes,
 )
 from terrapod_core.storage import Purpose
+from terrapod_core.ui.connection_doors import ConnectionDoor
 from terrapod_core.ui.doors import WorkspaceDoor
 from terrapod_core.ui.module_doors import ModuleDoor
 from terrapod_core.ui.provider_doors import KeyDoor, ProviderDoor
 from terrapod_core.ui.registry_doors import UsesDoor
 from terrapod_core.ui.registry_views import RegistryPages
 from terrapod_core.ui.run_doors import RunDoor
+from terrapod_core.ui.version_control_doors import VersionControlDoor
 from terrapod_core.ui.workspace_doors import WorkspacePageDoor
 from terrapod_core.variables import (
     resources as variables_resources,
@@ -189,6 +191,10 @@ def _pages(parts: Services, web: Web) -> ui.Pages:
         ),
         live=parts.live,
         caches=parts.caches,
+        connections=ConnectionDoor(parts.connections, parts.db, parts.authz),
+        version_control=VersionControlDoor(
+            parts.workspaces, parts.ingress.changes, parts.connections, parts.browsing, parts.conditions, parts.db, parts.authz
+        ),
         registry=RegistryPages(
             ModuleDoor(parts.modules, parts.module_versions, uses, parts.db, parts.authz),
             ProviderDoor(parts.providers, parts.provider_releases, uses, parts.db, parts.authz),

@@ -6,6 +6,7 @@ from typing import Final
 
 from terrapod_core.ui.account_pages import account_pages
 from terrapod_core.ui.cache_pages import cache_pages
+from terrapod_core.ui.connection_pages import connection_pages
 from terrapod_core.ui.home_pages import home_pages
 from terrapod_core.ui.live_pages import live_pages
 from terrapod_core.ui.login_pages import login_pages
@@ -14,6 +15,7 @@ from terrapod_core.ui.registry_pages import registry_pages
 from terrapod_core.ui.run_pages import run_pages
 from terrapod_core.ui.sign_in_pages import SignInPage, sign_in_pages
 from terrapod_core.ui.token_pages import token_pages
+from terrapod_core.ui.version_control_pages import version_control_pages
 from terrapod_core.ui.views import Happening, LivePages, PhaseView, RunAction, RunPages, RunView, WorkspacePages, WorkspaceRow
 from terrapod_core.ui.workspace_pages import workspace_pages
 from terrapod_core.web import TerrapodQuart
@@ -46,6 +48,10 @@ def register(app: TerrapodQuart, failures: Failures, pages: Pages) -> None:
         app.register_blueprint(registry_pages(pages, pages.registry))
     if pages.caches is not None:
         app.register_blueprint(cache_pages(pages, pages.caches))
+    if pages.connections is not None:
+        app.register_blueprint(connection_pages(pages, pages.connections))
+    if pages.version_control is not None:
+        app.register_blueprint(version_control_pages(pages, pages.version_control))
     for prefix in OURS:
         failures.render(prefix, pages.error)
     for prefix in SIGNING_IN:

@@ -15,8 +15,10 @@ from terrapod_core.authz import Actor
 from terrapod_core.errors import BadRequest, TerrapodError, Unauthorized
 from terrapod_core.jsonapi import PageRequest, errors_document
 from terrapod_core.mirrors.caches import Caches
+from terrapod_core.ui.connection_doors import ConnectionDoor
 from terrapod_core.ui.registry_views import RegistryPages
 from terrapod_core.ui.render import Renderer
+from terrapod_core.ui.version_control_doors import VersionControlDoor
 from terrapod_core.ui.views import LivePages, RunPages, WorkspacePages
 from terrapod_core.ui.workspace_views import WorkspacePage
 from terrapod_core.web import Web
@@ -28,7 +30,7 @@ MOST_PAGES: Final = 1_000_000
 
 
 class Pages:
-    """The pages of one application. Those of runs, workspaces, streams, registry and caches are there when their doors are given."""
+    """The pages of one application. All but those of people themselves are there when their doors are given."""
 
     def __init__(
         self,
@@ -41,6 +43,8 @@ class Pages:
         live: LivePages | None = None,
         registry: RegistryPages | None = None,
         caches: Caches | None = None,
+        connections: ConnectionDoor | None = None,
+        version_control: VersionControlDoor | None = None,
     ) -> None:
         self.people = people
         self.web = web
@@ -50,6 +54,8 @@ class Pages:
         self.live = live
         self.registry = registry
         self.caches = caches
+        self.connections = connections
+        self.version_control = version_control
         self.doorway = Doorway(web)
         self.renderer = Renderer()
 

@@ -12,6 +12,7 @@ from terrapod_core import runs as room
 from terrapod_core.accounts import User
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.configurations import queries as configurations
+from terrapod_core.configurations.models import ConfigurationVersion
 from terrapod_core.db import Database
 from terrapod_core.jsonapi import PageRequest
 from terrapod_core.organizations import NAME
@@ -19,7 +20,8 @@ from terrapod_core.runs.comments import MOST, CreateComment
 from terrapod_core.runs.models import Comment, Run, RunEvent
 from terrapod_core.runs.queries import RunView as Shown
 from terrapod_core.runs.status import RunStatus
-from terrapod_core.ui.views import Happening, PhaseView, RunAction, RunView
+from terrapod_core.ui.forge_links import leads
+from terrapod_core.ui.views import Happening, Origin, PhaseView, RunAction, RunView
 from terrapod_core.workspaces import LockKind
 
 ALL_COMMENTS: Final = PageRequest(1, MOST)
@@ -73,6 +75,7 @@ class RunDoor:
         run, now = shown.run, self._db.clock.now()
         phases = [session.get_one(room.Phase, phase_id) for phase_id in (run.plan_id, run.apply_id)]
         names = _names(session, {run.created_by_id, *(event.actor_id for event in events)})
+        configuration = configurations.by_id(session, run.configuration_version_id)
         waiting, displaced = shown.waiting_on, _displaced(session, shown)
         actions = frozenset(self._actions(actor, shown, displaced))
         force_from = run.force_cancel_available_at
@@ -100,7 +103,9 @@ class RunDoor:
             force_from=force_from,
             force_in=max(0, round((force_from - now).total_seconds())) if force_from is not None else 0,
             displaces=displaced if RunAction.FORCE_EXECUTE in actions else None,
-            untrusted=_untrusted(session, run),
+            untrusted=_untrusted(configuration, run),
+            origin=_origin(configuration),
+            of_fork=run.of_fork,
             history=tuple(_history(events, comments, names)),
         )
 
@@ -134,11 +139,31 @@ def _displaced(session: Session, shown: Shown) -> str | None:
     return holder.id if holder is not None and holder.is_discardable else None
 
 
-def _untrusted(session: Session, run: Run) -> str | None:
+def _origin(configuration: ConfigurationVersion | None) -> Origin | None:
+    ingress = configuration.ingress if configuration is not None else None
+    if not ingress:
+        return None
+    is_pull = bool(ingress.get("is_pull_request"))
+    return Origin(
+        repository=ingress.get("identifier") or "",
+        sha=ingress.get("commit_sha") or "",
+        commit_url=leads(ingress.get("commit_url")),
+        branch=ingress.get("branch") or None,
+        tag=ingress.get("tag"),
+        pull_number=ingress.get("pull_request_number") if is_pull else None,
+        pull_title=ingress.get("pull_request_title") if is_pull else None,
+        pull_url=leads(ingress.get("pull_request_url")) if is_pull else None,
+        author=ingress.get("author_name") or ingress.get("sender_username"),
+        author_url=leads(ingress.get("sender_html_url")),
+    )
+
+
+def _untrusted(configuration: ConfigurationVersion | None, run: Run) -> str | None:
     if run.trusted:
         return None
-    configuration = configurations.by_id(session, run.configuration_version_id)
-    if configuration is not None and not configuration.trusted:
+    if configuration is not None and not configuration.trusted and configuration.ingress:
+        why = "it is of a pull request's commit"
+    elif configuration is not None and not configuration.trusted:
         why = "its configuration was uploaded by somebody without the level write"
     elif run.variables is not None:
         why = "its variables were given by somebody without the level write"

@@ -69,6 +69,23 @@ class PhaseView:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The commit that a run is of."""
+
+    repository: str
+    sha: str
+    commit_url: str | None
+    branch: str | None
+    """Of a pull request the branch that it would merge."""
+    tag: str | None
+    pull_number: int | None
+    pull_title: str | None
+    pull_url: str | None
+    author: str | None
+    author_url: str | None
+
+
+@dataclass(frozen=True)
 class RunView:
     """A run as its page shows it."""
 
@@ -103,6 +120,10 @@ class RunView:
     """The run that is discarded when this one is executed by force."""
     untrusted: str | None = None
     """Why it can never be applied, as a sentence; `None` when somebody vouches for what it executes."""
+    origin: Origin | None = None
+    """`None` for a configuration that was uploaded."""
+    of_fork: bool = False
+    """Whether it is planned without secrets and without the state, for it is a fork's and nobody approved it."""
     history: tuple[Happening, ...] = ()
     """What happened to it, oldest first."""
 

@@ -83,6 +83,7 @@ class WorkspacePageDoor:
             states=_page(states, [self._state(actor, workspace, each) for each in states.items]),
             variables=[_variable(each) for each in in_force],
             withheld=[each.name for each in withheld],
+            repository=(workspace.vcs_link or {}).get("identifier"),
         )
 
     async def act(self, actor: Actor, name: str, action: WorkspaceAction, fields: Mapping[str, str]) -> None:

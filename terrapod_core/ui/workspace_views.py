@@ -119,6 +119,8 @@ class WorkspaceView:
     variables: Sequence[VariableLine]
     withheld: Sequence[str]
     """Sets of variables that would bear on the workspace, were it admitted."""
+    repository: str | None = None
+    """What the repository that it follows is called; `None` when it follows none."""
 
     @property
     def path(self) -> str:

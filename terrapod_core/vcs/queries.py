@@ -98,6 +98,14 @@ def listing(session: Session, connection_id: str, page: PageRequest) -> Page[Rep
     return Page(rows, page.number, page.size, total)
 
 
+def followed_counts(session: Session, connection_ids: Collection[str]) -> dict[str, int]:
+    """How many repositories of each connection somebody follows; those without any are left out."""
+    query = select(Repository.connection_id, func.count()).where(
+        Repository.connection_id.in_(connection_ids), Repository.next_poll_at.is_not(None)
+    )
+    return {row[0]: row[1] for row in session.execute(query.group_by(Repository.connection_id))}
+
+
 def failing(session: Session) -> int:
     """How many repositories that are followed cannot be looked at."""
     query = select(func.count()).where(Repository.trouble_code.is_not(None), Repository.next_poll_at.is_not(None))

@@ -107,6 +107,8 @@ class Walk:
             named |= self._somebody(route)
         elif "/oauth-" in path or "/github-app" in path:
             named |= self._by_go_tfe(path)
+        elif "/connections/" in path:
+            named |= {"connection_id": plant_connection(self.server)}
         elif "/roles/" in path or "/role-assignments/" in path:
             named |= self._role()
         elif "/binary-cache" in path or "/mirror-keys" in path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.support.access.needs import Actions, Gets, Item, On, Open, OtherPublisher, Owned, P, Page, Platform, Row, SignedIn
+from tests.support.access.needs import Actions, Connected, Gets, Item, On, Open, OtherPublisher, Owned, P, Page, Platform, Row, SignedIn
 
 _OF_A_VERSION: Final = {
     "deprecate": P.REGISTRY_PUBLISH,
@@ -40,6 +40,31 @@ ROWS: Final[dict[str, Row]] = {
             "promote": "is locked by",
             "roll-back": "is locked by",
         },
+    ),
+    "GET /app/<org>/workspaces/<workspace>/version-control": Row(Page(On(P.RUN_READ))),
+    "GET /app/<org>/workspaces/<workspace>/version-control/connect": Row(Page(On(P.WORKSPACE_UPDATE))),
+    "POST /app/<org>/workspaces/<workspace>/version-control": Row(
+        Page(On(P.WORKSPACE_UPDATE)), body={"repository": "acme/net"}, then={"": "say which VCS connection"}
+    ),
+    "POST /app/<org>/workspaces/<workspace>/version-control/actions/<action>": Row(
+        Page(Actions({"look": P.RUN_PLAN, "disconnect": P.WORKSPACE_UPDATE, "approve": P.RUN_APPLY})),
+        body={"change": "vcschg-none"},
+        then={"look": "follows no repository", "approve": "there is no such change"},
+    ),
+    "GET /app/<org>/connections": Row(Page(SignedIn("those they may know of"))),
+    "GET /app/<org>/connections/new": Row(Page(Platform(admin=True))),
+    "POST /app/<org>/connections": Row(
+        Page(Platform(admin=True)), body={"provider": "gitlab", "name": "never made"}, then={"": "token is needed"}
+    ),
+    "GET /app/<org>/connections/<connection_id>": Row(Page(Connected(change=False))),
+    "GET /app/<org>/connections/<connection_id>/edit": Row(Page(Connected(audited=Gets.FORBIDDEN))),
+    "POST /app/<org>/connections/<connection_id>": Row(
+        Page(Connected(audited=Gets.FORBIDDEN)), body={"name": "not *"}, then={"": "Name must have"}
+    ),
+    "POST /app/<org>/connections/<connection_id>/test": Row(Page(Connected(audited=Gets.FORBIDDEN, change=False)), body={}),
+    "POST /app/<org>/connections/<connection_id>/webhook-secret": Row(Page(Connected(audited=Gets.FORBIDDEN)), body={}),
+    "POST /app/<org>/connections/<connection_id>/delete": Row(
+        Page(Connected(audited=Gets.FORBIDDEN)), body={"confirm": "another name"}, then={"": "nothing was deleted"}
     ),
     "GET /app": Row(Page(SignedIn("the workspaces they may read"))),
     **{
