@@ -105,10 +105,8 @@ class Walk:
             named |= {"module_id": world.module, "namespace": "default", "name": world.module_name, "provider": "aws", "version": "1.0.0"}
         elif "/admin/users/" in path or "session" in path:
             named |= self._somebody(route)
-        elif "/oauth-" in path or "/github-app" in path:
-            named |= self._by_go_tfe(path)
-        elif "/connections/" in path:
-            named |= {"connection_id": plant_connection(self.server)}
+        elif any(each in path for each in ("/oauth-", "/github-app", "/connections/")):
+            named |= self._connection(path)
         elif "/roles/" in path or "/role-assignments/" in path:
             named |= self._role()
         elif "/binary-cache" in path or "/mirror-keys" in path:
@@ -137,11 +135,11 @@ class Walk:
             session = _session(self.server)
         return {"user_id": made["id"], "session_id": session}
 
-    def _by_go_tfe(self, path: str) -> dict[str, str]:
-        """A connection by go-tfe's names of it."""
+    def _connection(self, path: str) -> dict[str, str]:
+        """A connection that nobody uses, also by go-tfe's names of it."""
         about = {"id": 7, "name": "acme", "type": "Organization", "url": "", "icon_url": ""} if "/github-app" in path else None
         rest = plant_connection(self.server, installation=about).removeprefix("vcs-")
-        return {"client_id": f"oc-{rest}", "token_id": f"ot-{rest}", "installation_id": f"ghain-{rest}"}
+        return {"connection_id": f"vcs-{rest}", "client_id": f"oc-{rest}", "token_id": f"ot-{rest}", "installation_id": f"ghain-{rest}"}
 
     def _role(self) -> dict[str, str]:
         """A role that somebody has."""
