@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from terrapod_core.jsonapi import Page
 from terrapod_core.plugin import Field
 
-LIST = "/app/default/connections"
+LIST: Final = "/app/default/connections"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -40,7 +40,7 @@ from terrapod_core.workspaces import Workspace, Workspaces
 from terrapod_core.workspaces.conditions import Conditions
 from terrapod_core.workspaces.documents import UpdateWorkspace
 
-MOST_CHOICES = 200
+MOST_CHOICES: Final = 200
 """Branches and tags that the form offers; others are written."""
 
 

@@ -58,6 +58,15 @@ def fork_with_pull(site: Followed, follower: Follower) -> str:
     return sha
 
 
+def sign_in_as(person: Person, other: wire.Person) -> None:
+    """Begin the browser's session as somebody who is no admin."""
+    person.open("/app")
+    person.page.fill("input[name=email]", other.email)
+    person.page.fill("input[name=password]", wire.PASSPHRASE)
+    person.page.get_by_role("button", name="Sign in").click()
+    person.page.wait_for_load_state()
+
+
 def test_an_admin_connects_a_forge_changes_it_and_is_shown_the_webhooks_secret_once(person: Person, site: Followed) -> None:
     page, name = person.page, wire.fresh()
     person.sign_in()
@@ -194,11 +203,7 @@ def test_a_reader_sees_what_came_of_commits_and_no_button(person: Person, site: 
     sha = fork_with_pull(site, follower)
     follower.until_change(sha, "waiting")
     reader = wire.make_person(site.server, wire.fresh("reader"))
-    person.open("/app")
-    person.page.fill("input[name=email]", reader.email)
-    person.page.fill("input[name=password]", wire.PASSPHRASE)
-    person.page.get_by_role("button", name="Sign in").click()
-    person.page.wait_for_load_state()
+    sign_in_as(person, reader)
     person.open(f"/app/default/workspaces/{follower.name}/version-control")
     page = person.page
     expect(page.get_by_role("row", name="Take <b>mine</b>")).to_contain_text("waiting")
@@ -207,6 +212,35 @@ def test_a_reader_sees_what_came_of_commits_and_no_button(person: Person, site: 
     person.open(CONNECTIONS)
     expect(page.get_by_text("There is no connection that you may see.")).to_be_visible()
     reader.api.close()
+
+
+def test_a_holder_of_the_connections_role_uses_it_and_cannot_change_it(person: Person, site: Followed) -> None:
+    role, api = wire.fresh("networkers"), site.server.api
+    wire.data(api.post("roles", json=wire.document("roles", name=role, workspace_permission="read", allow_labels={"none": role})), 201)
+    holder = wire.make_person(site.server, wire.fresh("holder"))
+    wire.data(api.put("role-assignments", json=wire.document("role-assignments", provider_name="local", email=holder.email, roles=[role])))
+    allowed, other = site.repository(), site.repository()
+    connection = site.connect(roles=[role], repositories=[allowed.path])
+    name = wire.make_workspace(holder.api)["attributes"]["name"]
+    sign_in_as(person, holder)
+    page = person.page
+    person.open(CONNECTIONS)
+    expect(page.get_by_role("link", name="New connection")).to_have_count(0)
+    page.get_by_role("link", name=connection["attributes"]["name"]).click()
+    expect(page.get_by_role("button", name="Test it now")).to_be_visible()
+    expect(page.get_by_role("link", name="Change it")).to_have_count(0)
+    expect(page.get_by_role("button", name="Make another secret")).to_have_count(0)
+    connect = f"/app/default/workspaces/{name}/version-control/connect"
+    person.open(f"{connect}?repository={other.path}")
+    expect(page.get_by_role("alert")).to_contain_text(f"may not be used for the repository {other.path}")
+    person.open(connect)
+    assert page.locator("#repositories option").evaluate_all("all => all.map(each => each.value)") == [allowed.path]
+    page.get_by_label("Which repository?").fill(allowed.path)
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Follow it").click()
+    expect(page.get_by_role("heading", name=f"Follows {allowed.path}")).to_be_visible()
+    expect(page.locator(".facts").first).to_contain_text(f"{holder.email}, who connected it")
+    holder.api.close()
 
 
 def test_long_lists_are_read_page_by_page_and_lead_nowhere_odd(plain: Page, site: Followed) -> None:
