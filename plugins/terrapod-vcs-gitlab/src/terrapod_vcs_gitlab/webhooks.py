@@ -1,7 +1,8 @@
 """GitLab's webhooks: of projects, of groups, and of a whole GitLab ("system hooks").
 
 Sources: docs.gitlab.com, "Webhooks", "Webhook events" and "System hooks". A secret token comes as it is, in `X-Gitlab-Token`. A signing
-token, which newer GitLabs have, signs as standardwebhooks.com has it; the time that is signed too is not looked at, for a replay does no harm.
+token, which newer GitLabs have, signs as standardwebhooks.com has it; the time that is signed too is not looked at:
+a replay does no harm.
 """
 
 from __future__ import annotations
