@@ -64,7 +64,8 @@ class OAuth:
         taken = {each.name for each in await self._db.read(queries.all_connections)}
         wanted = documents.new_client(attributes, relationships, self._connections.forges.providers, taken)
         await self._check_projects(wanted.more.get("project_ids"), "/data/relationships/projects")
-        return self._keyed(await self._connections.create(actor, wanted.attributes, **wanted.more))
+        with documents.in_their_words():
+            return self._keyed(await self._connections.create(actor, wanted.attributes, **wanted.more))
 
     async def update(self, actor: Actor, client_id: str, attributes: Mapping[str, Any], relationships: Mapping[str, Any]) -> Connection:
         """Change what was sent; a new `oauth-token-string` is asked for at the forge first."""
@@ -72,7 +73,8 @@ class OAuth:
         self._connections.check_admin(actor)
         wanted = documents.changed_client(attributes, relationships)
         await self._check_projects(wanted.more.get("project_ids"), "/data/relationships/projects")
-        return self._keyed(await self._connections.update(actor, found.id, wanted.attributes, **wanted.more))
+        with documents.in_their_words():
+            return self._keyed(await self._connections.update(actor, found.id, wanted.attributes, **wanted.more))
 
     async def add_projects(self, actor: Actor, client_id: str, project_ids: Collection[str]) -> None:
         """Let these projects use the client, too; from now on it is for projects that are named, and no others."""

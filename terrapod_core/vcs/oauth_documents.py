@@ -7,8 +7,9 @@ is refused rather than forgotten.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ TOKEN: Final = "token"  # noqa: S105
 SSH_KEY: Final = "ssh-key"
 OF_APPLICATIONS: Final = ("key", "secret", "rsa-public-key", "private-key")
 """What OAuth applications have in a token's place."""
+_WORDS: Final = {"base-url": "http-url", TOKEN: "oauth-token-string", "provider": "service-provider"}
 _UNNAMED: Final = re.compile(r"[^A-Za-z0-9_. -]+")
 
 
@@ -32,6 +34,22 @@ class Wanted:
     """Those of a connection, as `documents.read` takes them."""
     more: dict[str, Any] = field(default_factory=dict)
     """What `Sent` has beside them."""
+
+
+@contextmanager
+def in_their_words() -> Iterator[None]:
+    """Name what is wrong with a connection by the attributes that these clients send."""
+    try:
+        yield
+    except Invalid as error:
+        raise Invalid(problems=tuple(map(_renamed, error.problems)), code=error.code) from error
+
+
+def _renamed(problem: Problem) -> Problem:
+    before, _, attribute = (problem.pointer or "").rpartition("/")
+    if attribute not in _WORDS:
+        return problem
+    return replace(problem, detail=problem.detail.replace(attribute, _WORDS[attribute], 1), pointer=f"{before}/{_WORDS[attribute]}")
 
 
 def new_client(
@@ -115,16 +133,16 @@ def _server(url: object) -> str | None:
 
 def _scope(attributes: Mapping[str, Any], relationships: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     """For which projects it is. Whoever names some means these alone."""
-    if (relationships.get("agent-pool") or {}).get("data"):
+    if _data(relationships, "agent-pool"):
         problems.add("Forges are asked by the server, not by agents; leave agent-pool out", relationship="agent-pool")
     scoped = attributes.get("organization-scoped")
     if not isinstance(scoped, bool | None):
         problems.add("organization-scoped must be true or false", attribute="organization-scoped")
         return {}
     more: dict[str, Any] = {}
-    named = relationships.get("projects")
-    if isinstance(named, dict) and named.get("data") is not None:
-        refs = read_refs(named["data"], "project", "/data/relationships/projects/data")
+    named = _data(relationships, "projects")
+    if named is not None:
+        refs = read_refs(named, "project", "/data/relationships/projects/data")
         if isinstance(refs, Problem):
             problems.add(refs.detail, relationship="projects")
             return {}
@@ -134,6 +152,11 @@ def _scope(attributes: Mapping[str, Any], relationships: Mapping[str, Any], prob
     elif scoped is False or more.get("project_ids"):
         more["organization_scoped"] = False
     return more
+
+
+def _data(relationships: Mapping[str, Any], name: str) -> Any:
+    found = relationships.get(name)
+    return found.get("data") if isinstance(found, dict) else None
 
 
 def _name(provider: VCSProvider, taken: Collection[str]) -> str:

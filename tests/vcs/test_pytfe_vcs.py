@@ -158,6 +158,26 @@ def test_a_key_and_a_secret_are_not_exchanged_for_a_token(site: Followed) -> Non
     assert "oauth-token-string is needed" in answer.json()["errors"][0]["detail"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "pointer"),
+    [
+        ({"http-url": "nonsense"}, "/data/attributes/http-url"),
+        ({"http-url": 5}, "/data/attributes/http-url"),
+        ({"oauth-token-string": ["forge-token"]}, "/data/attributes/oauth-token-string"),
+        ({"api-url": {"a": "b"}}, "/data/attributes/api-url"),
+        ({"name": "*"}, "/data/attributes/name"),
+        ({"service-provider": ["github"]}, "/data/attributes/service-provider"),
+        ({"organization-scoped": "no"}, "/data/attributes/organization-scoped"),
+    ],
+)
+def test_what_is_wrong_is_named_as_it_was_sent(site: Followed, sent: dict[str, object], pointer: str) -> None:
+    good = wanted(site).model_dump(mode="json", exclude_none=True, by_alias=True)
+    body = {"data": {"type": "oauth-clients", "attributes": {**good, **sent}, "relationships": {"agent-pool": "nonsense", "projects": []}}}
+    answer = site.server.api.post("organizations/default/oauth-clients", json=body)
+    assert answer.status_code == 422, answer.text
+    assert pointer in [each["source"]["pointer"] for each in answer.json()["errors"]]
+
+
 def test_tokens_are_listed_read_and_deleted(tfe: TFEClient, client: OAuthClient) -> None:
     token_id = token_of(client)
     read = tfe.oauth_tokens.read(token_id)

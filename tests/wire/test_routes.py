@@ -66,6 +66,8 @@ def concrete(path: str, world: World) -> str:
         "change_id": f"vcschg-{wire.UNKNOWN}",
         "tool": "packer",
         "warming_id": "none",
+        "client_id": f"oc-{wire.UNKNOWN}",
+        "installation_id": f"ghain-{wire.UNKNOWN}",
     }
     for name, value in named.items():
         path = path.replace(f"<{name}>", value)
@@ -116,6 +118,7 @@ NEED_FILTERS = (
     "/api/v2/admin/mirror-keys/offered",
     "/api/v2/vcs-connections/<connection_id>/refs",
     "/api/v2/organizations/<org>/registry-modules/private/<namespace>/<name>/<provider>/version",
+    "/api/v2/organizations/<org>/vcs/repo",
 )
 """What asks for the workspace's name, or a version, and says so before anything else."""
 
