@@ -90,7 +90,7 @@ class Fetching:
             about = await uow.run(lambda session: self._about(session, rows))
             for change in rows:
                 change.next_try_at = now + CLAIM
-                change.attempts += 1
+                change.attempts, change.reason = change.attempts + 1, None
                 if about is None or change.workspace_id not in about[2]:
                     _end(change, uow, ChangeStatus.SKIPPED, "the workspace follows this repository no longer")
             await uow.commit()

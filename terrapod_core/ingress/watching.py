@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import re2
 import structlog
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from terrapod_core import ids
@@ -65,7 +66,15 @@ class Watching:
                     await self._note(uow, workspace.id, found)
             await self._write(uow, candidates)
             _close(seen, opened, uow)
+            await self._take_up(uow, seen.repository.id)
             await uow.commit()
+
+    async def _take_up(self, uow: UnitOfWork, repository_id: str) -> None:
+        """What could not be fetched need not wait any longer: the forge answers, and somebody may have mended what was wrong."""
+        waiting = (Change.repository_id == repository_id, Change.status == ChangeStatus.PENDING.value, Change.reason.is_not(None))
+        taken: Any = await uow.session.execute(update(Change).where(*waiting).values(next_try_at=uow.now()))
+        if taken.rowcount:
+            uow.wake(CHANGES)
 
     async def _write(self, uow: UnitOfWork, candidates: Sequence[Change]) -> None:
         """Those that were not seen before: a commit is dealt with once, unless a pull request comes back to it."""

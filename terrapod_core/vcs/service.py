@@ -207,9 +207,10 @@ class Connections:
 
 
 async def look_now(uow: UnitOfWork, connection_id: str) -> None:
-    """Have all repositories of a connection looked at now, whatever troubled them."""
+    """Have all repositories of a connection looked at now, whatever troubled them, and those who follow shown everything."""
     followed = update(Repository).where(Repository.connection_id == connection_id, Repository.next_poll_at.is_not(None))
-    await uow.session.execute(followed.values(next_poll_at=uow.now(), asked_at=uow.now(), failures=0))
+    now = uow.now()
+    await uow.session.execute(followed.values(next_poll_at=now, asked_at=now, failures=0, refs_validator=None, pulls_validator=None))
     uow.wake(VCS)
 
 

@@ -193,10 +193,11 @@ class Linking:
         workspace.vcs_linked_by_id = actor.user_id
         moved = (before["connection"], before["repository"]) != (after["connection"], after["repository"])
         _settle(uow, workspace, "the workspace was connected anew", moved=moved)
-        await self._show(uow, workspace)
+        await self.show_all(uow, workspace)
         return {"repository": after["repository"], "branch": after["branch"], "tags_regex": after["tags_regex"]}
 
-    async def _show(self, uow: UnitOfWork, workspace: Workspace) -> None:
+    async def show_all(self, uow: UnitOfWork, workspace: Workspace) -> None:
+        """Have it shown everything that its repository has, as when it began to follow."""
         repository = await uow.run(lambda session: vcs.repository(session, workspace.vcs_repository_id or ""))
         if repository is not None:
             show_all(uow, repository)

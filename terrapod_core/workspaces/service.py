@@ -191,6 +191,8 @@ class Workspaces:
             if await tagging.put(uow, workspace, wanted):
                 changed["labels"] = wanted
             changed |= (follows := await self._linking.apply(uow, actor, workspace, asked, linked))
+            if "speculative_enabled" in changed:
+                await self._linking.show_all(uow, workspace)  # pull requests that are open already
             if changed:
                 workspace.updated_at = uow.now()
                 detail: dict[str, Any] = {name: value for name, value in changed.items() if name in _RECORDED} | follows
