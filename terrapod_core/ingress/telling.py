@@ -101,7 +101,11 @@ class Telling:
         connection, repository = found
         async with self._forges.client(connection) as client:
             if self._settings.statuses and isinstance(client, SupportsCommitStatuses):
-                await self._status(client, repository, change)
+                try:
+                    await self._status(client, repository, change)
+                except (VCSDenied, VCSMissing) as error:
+                    # Not every forge takes statuses of a fork's commit; the comment tells the same.
+                    log.warning("a commit was not told what became of it", commit=change.sha, reason=str(error), again=False)
             if self._settings.comments and change.kind == ChangeKind.PULL and isinstance(client, SupportsComments):
                 return await self._comment(client, repository, change)
         return True
