@@ -114,9 +114,8 @@ def follow_a_repository(planted: Planted) -> None:
     related = {"vcs-connection": {"type": "vcs-connections", "id": made["id"]}}
     followed = document("workspaces", related, name=fresh(), vcs_repo_url=IDENTIFIER)
     workspace = data(api.post("organizations/default/workspaces", json=followed), 201)["id"]
-    until(
-        lambda: [each for each in data(api.get(f"workspaces/{workspace}/vcs-changes")) if each["attributes"]["status"] == "skipped"], "it"
-    )
+    path = f"workspaces/{workspace}/vcs-changes"
+    until(lambda: [each["attributes"]["status"] for each in data(api.get(path))] == ["skipped"], "the repository to be fetched")
     webhook = f"{server.url}/api/v2/vcs-events/gitlab/{made['id']}"
     body = {"object_kind": "push", "project": {"path_with_namespace": IDENTIFIER}}
     for text in (secret, planted.plant("a wrong secret of a webhook", "webhook-planted-43588989")):
