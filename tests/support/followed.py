@@ -50,7 +50,9 @@ class Kind:
 
 
 KINDS = {
-    "git": Kind("git", Forge, lambda _forge: {"username": "terrapod", "token": "forge-token"}),
+    "git": Kind(
+        "git", Forge, lambda _forge: {"username": "terrapod", "token": "forge-token"}, archives="*/git-upload-pack", has_webhooks=False
+    ),
     "github": Kind(
         "github",
         GitHubForge,

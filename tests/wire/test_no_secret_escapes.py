@@ -12,9 +12,10 @@ import httpx
 import psutil
 import pytest
 
+from tests.support.known_forge import IDENTIFIER, connection_document, known_forge, make_connection, trusting
 from tests.support.server import KEYS, Server
 from tests.support.waiting import until
-from tests.support.wire import attributes, data, document, lock, make_configuration, make_run, make_workspace, put_state, state
+from tests.support.wire import attributes, data, document, fresh, lock, make_configuration, make_run, make_workspace, put_state, state
 
 WRONG = "wrong-password-planted-31415"
 
@@ -95,6 +96,35 @@ def use_it_all(planted: Planted) -> None:
     )
 
 
+def follow_a_repository(planted: Planted) -> None:
+    """Connects a forge, rightly and wrongly, and has a workspace follow a repository of it."""
+    server, api = planted.server, planted.server.api
+    token = planted.plant("a forge's token", "glpat-planted-43588989")
+    known_forge().tokens.add(token)
+    made = make_connection(api, token=token)
+    secret = planted.plant("a webhook's secret", made["attributes"]["webhook-secret"])
+    wrong = planted.plant("a wrong token of a forge", "glpat-planted-wrong-43588989")
+    planted.refused(api.post("organizations/default/vcs-connections", json=connection_document(token=wrong)))
+    planted.refused(api.patch(f"vcs-connections/{made['id']}", json=document("vcs-connections", token=wrong)))
+    key = planted.plant("a private key", "MIIEpAIBAAKCAQEAplanted43588989")
+    pem = "".join(f"-----{end} RSA PRIVATE KEY-----\n{line}" for end, line in (("BEGIN", f"{key}\n"), ("END", "")))
+    app = {"github_app_id": 1, "github_installation_id": 2, "private_key": pem}
+    bad = document("vcs-connections", name="planted", provider="github", base_url=known_forge().url, **app)
+    planted.refused(api.post("organizations/default/vcs-connections", json=bad))
+    related = {"vcs-connection": {"type": "vcs-connections", "id": made["id"]}}
+    followed = document("workspaces", related, name=fresh(), vcs_repo_url=IDENTIFIER)
+    workspace = data(api.post("organizations/default/workspaces", json=followed), 201)["id"]
+    path = f"workspaces/{workspace}/vcs-changes"
+    until(lambda: [each["attributes"]["status"] for each in data(api.get(path))] == ["skipped"], "the repository to be fetched")
+    webhook = f"{server.url}/api/v2/vcs-events/gitlab/{made['id']}"
+    body = {"object_kind": "push", "project": {"path_with_namespace": IDENTIFIER}}
+    for text in (secret, planted.plant("a wrong secret of a webhook", "webhook-planted-43588989")):
+        headers = {"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": text}
+        answer = httpx.post(webhook, json=body, headers=headers, trust_env=False)
+        assert answer.status_code == (202 if text == secret else 401), answer.text
+        planted.errors.append(answer.text)
+
+
 def hidden(page: str) -> dict[str, str]:
     """The hidden fields of a form."""
     pieces = page.split('type="hidden" name="')[1:]
@@ -103,9 +133,10 @@ def hidden(page: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("form", ["console", "json"])
 def test_nothing_secret_is_logged_answered_or_audited(new_server: Callable[..., Server], form: str) -> None:
-    server = new_server(settings={"LOG_FORMAT": form, "LOG_LEVEL": "debug", "SECRETS__KEYS": KEYS}).start()
+    server = new_server(settings={"LOG_FORMAT": form, "LOG_LEVEL": "debug", "SECRETS__KEYS": KEYS, **trusting()}).start()
     planted = Planted(server)
     use_it_all(planted)
+    follow_a_repository(planted)
     assert server.stop() == 0
     log = server.said()
     assert "/api/v2/account/details" in log

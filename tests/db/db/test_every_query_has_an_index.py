@@ -102,6 +102,9 @@ WHOLE: Final[Mapping[tuple[str, str], str]] = {
         "an exact total of what a filter finds in all runs; without a filter, what is older than an hour is counted once"
     ),
     (r"(all of|SCAN) workspaces", r"runs\.status (IN|=)"): "the queue: a few runs, found from either side in milliseconds",
+    (r"all of runs", r"runs\.configuration_version_id = .* ORDER BY runs\.created_at"): (
+        "what a workspace has run since a version came, by time: a few runs; here all are of one day"
+    ),
     (r"sorts", r"^WITH served AS"): "whom the runners have served lately, by person and workspace: a row for each run of some minutes",
     (r"all of audit_entries", r"SELECT count.* LIMIT"): "the log's total stops at a limit; here every entry is found by the filter",
     (r"all of configuration_versions", r"SELECT count"): "the total of a workspace that has half of all there are",

@@ -45,7 +45,7 @@ def spelled(value: object) -> Iterator[bytes]:
 
 
 async def test_every_planted_secret_is_there_to_be_found(planted: Planted) -> None:
-    assert len(planted.secrets) == 12
+    assert len(planted.secrets) == 14
     assert all((await planted.found()).values())
 
 
