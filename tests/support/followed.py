@@ -50,9 +50,6 @@ class Kind:
 
 
 KINDS = {
-    "git": Kind(
-        "git", Forge, lambda _forge: {"username": "terrapod", "token": "forge-token"}, archives="*/git-upload-pack", has_webhooks=False
-    ),
     "github": Kind(
         "github",
         GitHubForge,
@@ -70,6 +67,9 @@ KINDS = {
         steps_back=False,
     ),
 }
+
+ANY_GIT = Kind("git", Forge, lambda _forge: {"username": "terrapod", "token": "forge-token"}, has_webhooks=False)
+"""A server that knows git and nothing else."""
 
 
 @contextmanager
