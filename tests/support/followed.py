@@ -105,9 +105,9 @@ class Followed:
         """A connection, made through the API."""
         return self.connect()
 
-    def connect(self) -> dict[str, Any]:
+    def connect(self, **attributes: object) -> dict[str, Any]:
         """Another connection."""
-        return self._connected(self.kind.values(self.forge))
+        return self._connected({**self.kind.values(self.forge), **attributes})
 
     def connect_with(self, token: str) -> dict[str, Any]:
         """Another one, with a person's token."""

@@ -35,7 +35,8 @@ class TagsFollower:
 
     async def look(self, seen: Seen) -> None:
         """Write down every tag that a module has not seen, and which have been moved."""
-        if seen.refs is None or not await self._followed(seen.repository.id):
+        # A look for branches that was under way when a module began to follow knows of no tags.
+        if seen.refs is None or not seen.wants.tags or not await self._followed(seen.repository.id):
             return
         async with self._db.uow() as uow:
             modules = await uow.run(lambda session: queries.followers(session, seen.repository.id))

@@ -206,7 +206,7 @@ async def make_person(engine: Engine, workspace: Workspace, level: str) -> Actor
     await engine.terrapod.roles.create(engine.admin, CreateRole(name=name, workspace_permission=level, allow_names=[workspace.name]))
     person = await make_user(engine.terrapod, f"{name}@example.com")
     await engine.terrapod.assignments.set(engine.admin, SetRoles(provider_name="local", email=f"{name}@example.com", roles=[name]))
-    actor = await engine.terrapod.db.read(lambda session: engine.terrapod._actor(session, person.id))
+    actor = await engine.terrapod.db.read(lambda session: engine.terrapod.actor_of(session, person.id))
     assert actor is not None
     return actor
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import pytest
@@ -45,7 +46,7 @@ def forged(entries: Iterable[Entry | tarfile.TarInfo], top: str = "acme-repo-012
 
 
 def repacked(
-    archive: bytes, *, paths: list[str] | None = None, directories: tuple[str, ...] = ("",), **more: int
+    archive: bytes, *, paths: list[str] | None = None, directories: tuple[str, ...] = ("",), **more: Any
 ) -> tuple[list[str], Notes]:
     """The names in the configuration, and the notes."""
     target, notes = io.BytesIO(), Notes()

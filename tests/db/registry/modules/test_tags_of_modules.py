@@ -18,7 +18,7 @@ from terrapod_core.registry.modules.models import Module, ModuleTag
 from terrapod_core.registry.modules.tag_publishing import TagPublishing
 from terrapod_core.registry.modules.tags import FIRST, TagsFollower
 from terrapod_core.tarballs import ArchiveLimits
-from terrapod_core.vcs.following import Seen
+from terrapod_core.vcs.following import Seen, Wants
 from terrapod_core.vcs.models import Connection, Repository
 from terrapod_core.vcs.opening import Trouble, TroubleKind
 from tests.db.registry.modules.conftest import Registry
@@ -37,7 +37,7 @@ class Following:
 
     async def look(self, tags: Mapping[str, str]) -> None:
         """Show it these tags."""
-        seen = Seen(self.connection, self.repository, cast(VCSClient, None), Refs(tags=tags), None)
+        seen = Seen(self.connection, self.repository, cast(VCSClient, None), Wants(tags=True), Refs(tags=tags), None)
         await TagsFollower(self.registry.site.terrapod.db).look(seen)
 
     async def rows(self) -> dict[str, ModuleTag]:
