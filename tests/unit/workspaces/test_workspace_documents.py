@@ -135,11 +135,6 @@ def test_a_wrong_value_is_refused_where_it_stands(attributes: dict[str, Any], po
 @pytest.mark.parametrize(
     "attribute",
     [
-        {"vcs_repo": {"identifier": "org/repo"}},
-        {"vcs_repo_url": "https://example.com/org/repo"},
-        {"vcs_branch": "main"},
-        {"trigger_prefixes": ["a"]},
-        {"trigger_patterns": ["**"]},
         {"assessments_enabled": True},
         {"auto_destroy_at": "2030-01-01T00:00:00Z"},
         {"auto_destroy_activity_duration": "14d"},
@@ -156,10 +151,26 @@ def test_what_this_server_has_no_part_for_is_refused_and_its_absence_passes(attr
         assert settings(sent(**{name: nothing})) == {}
 
 
-@pytest.mark.parametrize("name", ["vcs-connection", "ssh-key"])
-def test_so_are_its_relationships(name: str) -> None:
-    assert pointers(sent({name: {"data": {"type": "x", "id": "x-1"}}})) == [f"/data/relationships/{name}"]
-    assert settings(sent({name: {"data": None}})) == {}
+def test_so_are_its_relationships() -> None:
+    assert pointers(sent({"ssh-key": {"data": {"type": "x", "id": "x-1"}}})) == ["/data/relationships/ssh-key"]
+    assert settings(sent({"ssh-key": {"data": None}})) == {}
+
+
+def test_triggers_are_paths_of_the_repository_of_one_kind() -> None:
+    assert settings(sent(trigger_prefixes=["/a//b/", "."])) == {"trigger_prefixes": ["a/b", ""]}
+    assert settings(sent(trigger_patterns=["/a/**/*.tf"], trigger_prefixes=None)) == {
+        "trigger_patterns": ["/a/**/*.tf"],
+        "trigger_prefixes": [],
+    }
+    assert pointers(sent(trigger_prefixes=["../a"])) == ["/data/attributes/trigger-prefixes"]
+    assert pointers(sent(trigger_patterns=["a\n"])) == ["/data/attributes/trigger-patterns"]
+    assert pointers(sent(trigger_patterns=["*"] * 101)) == ["/data/attributes/trigger-patterns"]
+    assert pointers(sent(trigger_patterns=["*"], trigger_prefixes=["a"])) == ["/data/attributes/trigger-patterns"]
+
+
+@pytest.mark.parametrize("word", ["ignored", "", "with-secrets"])
+def test_pull_requests_of_forks_have_words_of_their_own(word: str) -> None:
+    assert pointers(sent(fork_pull_requests=word)) == ["/data/attributes/fork-pull-requests"]
 
 
 @pytest.mark.parametrize("name", ["working_directory", "vcs_working_directory"])
@@ -189,7 +200,7 @@ def test_a_path_that_leads_out_or_is_none_is_refused(text: str) -> None:
 
 
 def test_everything_wrong_is_told_at_once() -> None:
-    document = sent(name="a b", execution_mode="x", terraform_version="y", vcs_branch="main", working_directory="/")
+    document = sent(name="a b", execution_mode="x", terraform_version="y", hyok_enabled=True, working_directory="/")
     assert len(pointers(document)) == 5
 
 
