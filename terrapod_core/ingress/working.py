@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
 from datetime import datetime
 from typing import Final
-
-import structlog
 
 from terrapod_core.coordination import CHANGES
 from terrapod_core.db import Database
@@ -15,11 +11,10 @@ from terrapod_core.ingress import queries
 from terrapod_core.ingress.fetching import Fetching
 from terrapod_core.ingress.starting import Starting
 from terrapod_core.ingress.telling import Telling
+from terrapod_core.jobs.begun import Begun, sleep_until
 from terrapod_core.jobs.looking import Looking
 
 LONGEST_SLEEP: Final = 15.0
-
-log = structlog.get_logger("terrapod.vcs")
 
 
 class Ingress:
@@ -32,9 +27,9 @@ class Ingress:
         self._telling = telling
         self._most = fetch_at_once
         self._looking = Looking("ingress", self._seconds, self.look)
-        self._fetches: set[asyncio.Task[None]] = set()
-        self._starts: set[asyncio.Task[None]] = set()
-        self._tellings: set[asyncio.Task[None]] = set()
+        self._fetches = Begun("fetch a commit", self._looking.wake)
+        self._starts = Begun("start the run of a commit", self._looking.wake)
+        self._tellings = Begun("tell a commit", self._looking.wake)
         self._next: datetime | None = None
         db.wakeups.on(CHANGES, self._looking.wake)
 
@@ -45,36 +40,22 @@ class Ingress:
     async def stop(self) -> None:
         """Begin nothing more, and drop what is under way: another process takes it up."""
         await self._looking.stop()
-        tasks = [*self._fetches, *self._starts, *self._tellings]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for begun in (self._fetches, self._starts, self._tellings):
+            await begun.stop()
 
     async def look(self) -> None:
         """Begin what is due, as far as there is room; returns before it is done."""
         while len(self._fetches) < self._most and (batch := await self._fetching.claim()) is not None:
-            self._spawn(self._fetches, self._fetching.carry_out(batch))
+            self._fetches.begin(self._fetching.carry_out(batch))
         # A forge that is slow to be told keeps no run from being started.
         if not self._starts:
             for change in await self._starting.claim():
-                self._spawn(self._starts, self._starting.carry_out(change))
+                self._starts.begin(self._starting.carry_out(change))
         if not self._tellings:
             for change in await self._telling.claim():
-                self._spawn(self._tellings, self._telling.carry_out(change))
+                self._tellings.begin(self._telling.carry_out(change))
         self._next = await self._db.read(queries.next_due)
 
-    def _spawn(self, among: set[asyncio.Task[None]], work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        among.add(task)
-        task.add_done_callback(lambda done: self._done(among, done))
-
-    def _done(self, among: set[asyncio.Task[None]], task: asyncio.Future[None]) -> None:
-        among.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a change could not be dealt with, and is tried again", exc_info=task.exception())
-        self._looking.wake()
-
     def _seconds(self) -> float:
-        if self._next is None or len(self._fetches) >= self._most or self._starts or self._tellings:
-            return LONGEST_SLEEP  # whatever ends wakes it
-        return min(LONGEST_SLEEP, max(0.05, (self._next - self._db.clock.now()).total_seconds()))
+        full = len(self._fetches) >= self._most or self._starts or self._tellings  # whatever ends wakes it
+        return sleep_until(None if full else self._next, self._db.clock.now(), LONGEST_SLEEP)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core.coordination import VCS
 from terrapod_core.db import Database
+from terrapod_core.jobs.begun import Begun, sleep_until
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.metrics.definitions import VCS_POLLS
 from terrapod_core.plugin import PullRequests, RefKind, Refs, Repo, SupportsPullRequests, VCSClient
@@ -43,7 +44,7 @@ class Poller:
         self._settings = settings
         self._followers = followers
         self._looking = Looking("vcs", self._seconds, self.look)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._begun = Begun("look at a repository", self._looking.wake)
         self._next: datetime | None = None
         db.wakeups.on(VCS, self._looking.wake)
 
@@ -54,31 +55,20 @@ class Poller:
     async def stop(self) -> None:
         """Look no longer. What is under way is dropped: another process takes it up when its claim ends."""
         await self._looking.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._begun.stop()
 
     async def look(self) -> None:
         """Begin to look at what is due, as far as there is room; returns before it is done."""
-        room = self._settings.poll_at_once - len(self._tasks)
+        room = self._settings.poll_at_once - len(self._begun)
         claimed = await self._claim(room) if room > 0 else []
         for connection, repository, wants in claimed:
-            task = asyncio.create_task(self._look_at(connection, repository, wants))
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
+            self._begun.begin(self._look_at(connection, repository, wants))
         now = self._db.clock.now()
         self._next = await self._db.read(lambda session: queries.next_due(session, now))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a look at a repository ended in a fault", exc_info=task.exception())
-        self._looking.wake()
-
     def _seconds(self) -> float:
-        if self._next is None or len(self._tasks) >= self._settings.poll_at_once:
-            return LONGEST_SLEEP
-        return min(LONGEST_SLEEP, max(0.05, (self._next - self._db.clock.now()).total_seconds()))
+        full = len(self._begun) >= self._settings.poll_at_once  # whatever ends wakes it
+        return sleep_until(None if full else self._next, self._db.clock.now(), LONGEST_SLEEP)
 
     async def _claim(self, most: int) -> list[tuple[Connection, Repository, Wants]]:
         now = self._db.clock.now()

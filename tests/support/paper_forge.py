@@ -175,7 +175,7 @@ class Servers:
         """Look at what is due, to the end."""
         poller = (terrapod or self.one).ingress.poller
         await poller.look()
-        await asyncio.gather(*poller._tasks)
+        await poller._begun.ended()
 
     async def work(self, terrapod: Terrapod | None = None) -> None:
         """Fetch, start and tell what is due, until nothing is."""
@@ -184,7 +184,8 @@ class Servers:
         assert chosen.worker is not None
         for _ in range(4):
             await loop.look()
-            await asyncio.gather(*loop._fetches, *loop._starts, *loop._tellings)
+            for begun in (loop._fetches, loop._starts, loop._tellings):
+                await begun.ended()
             await chosen.worker.drain()
 
 

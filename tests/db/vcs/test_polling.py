@@ -34,7 +34,7 @@ def poller_of(servers: Servers, *followers: Noting) -> Poller:
 
 async def look(poller: Poller) -> None:
     await poller.look()
-    await asyncio.gather(*poller._tasks)
+    await poller._begun.ended()
 
 
 async def test_two_servers_look_once(servers: Servers) -> None:
@@ -43,9 +43,9 @@ async def test_two_servers_look_once(servers: Servers) -> None:
     await servers.one.ingress.poller.look()
     await servers.made[1].ingress.poller.look()
     await asyncio.sleep(0)
-    assert not servers.made[1].ingress.poller._tasks
+    assert not servers.made[1].ingress.poller._begun
     servers.forge.gate.set()
-    await asyncio.gather(*servers.one.ingress.poller._tasks)
+    await servers.one.ingress.poller._begun.ended()
     assert servers.forge.looks == 1
 
 
@@ -90,7 +90,7 @@ async def test_who_begins_to_follow_during_a_look_is_shown_everything(servers: S
     servers.clock.advance(seconds=1)
     late = await servers.workspace(found.connection_id)
     servers.forge.gate.set()
-    await asyncio.gather(*servers.one.ingress.poller._tasks)
+    await servers.one.ingress.poller._begun.ended()
     await servers.look()
     page = await servers.one.ingress.changes.list(servers.admin, late.id, PAGE)
     assert [each.sha for each in page.items] == [sha(1)]
