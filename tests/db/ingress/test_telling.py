@@ -87,7 +87,7 @@ async def test_workspaces_that_tell_one_pull_request_at_once_all_come_into_its_o
     loop = servers.one.ingress.loop
     while (batch := await loop._fetching.claim()) is not None:
         await loop._fetching.carry_out(batch)
-    await asyncio.gather(*loop._fetches)
+    await loop._fetches.ended()
     for each in await loop._starting.claim():
         await loop._starting.carry_out(each)
     claimed = [(number, each) for number in (0, 1) for each in await servers.made[number].ingress.telling.claim()]

@@ -46,7 +46,7 @@ async def test_each_workspace_sees_a_commit_once(servers: Servers) -> None:
     for _ in range(2):
         found = await seen(servers, workspaces[0])
         for each in servers.made:
-            (watching,) = each.ingress.poller._followers
+            watching = each.ingress.poller._followers[0]
             await watching.look(found)
     assert [[one.sha for one in await changes(servers, each)] for each in workspaces] == [[sha(1)]] * 3
 
@@ -67,7 +67,7 @@ async def test_a_webhook_and_the_clock_at_once_make_one_change(servers: Servers)
 
 async def test_a_head_that_comes_back_is_dealt_with_again(servers: Servers) -> None:
     workspace = await servers.workspace(await servers.connection())
-    (watching,) = servers.one.ingress.poller._followers
+    watching = servers.one.ingress.poller._followers[0]
     for heads in ([2], [3], [], [2]):
         servers.clock.advance(seconds=1)
         servers.forge.pulls = [pull(7, head) for head in heads]
@@ -79,7 +79,7 @@ async def test_a_head_that_comes_back_is_dealt_with_again(servers: Servers) -> N
 
 async def test_an_approval_is_for_one_commit_and_stays_with_it(servers: Servers) -> None:
     workspace = await servers.workspace(await servers.connection(), fork_pull_requests="approval")
-    (watching,) = servers.one.ingress.poller._followers
+    watching = servers.one.ingress.poller._followers[0]
 
     async def look(*heads: int) -> dict[str, Change]:
         servers.clock.advance(seconds=1)
