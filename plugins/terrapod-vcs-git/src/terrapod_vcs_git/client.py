@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -131,15 +132,16 @@ async def _stay(response: httpx.Response) -> None:
 
 
 def _refs(listed: bytes, validator: str | None) -> Refs | None:
-    """Of `git ls-remote`: `<sha>\\t<name>`; a tag's commit comes after the tag, as `<name>^{}`."""
+    """Of `git ls-remote`: `<sha>\\t<name>`; a tag's commit comes after the tag, as `<name>^{}`. Names that are no text are left out."""
     digest = hashlib.sha256(listed).hexdigest()
     if validator == digest:
         return None
     named = {}
-    for line in listed.decode("utf-8", "surrogateescape").split("\n"):
-        sha, tab, name = line.partition("\t")
-        if tab:
-            named[name.removesuffix("^{}")] = sha
+    for line in listed.split(b"\n"):
+        sha, tab, name = line.partition(b"\t")
+        with contextlib.suppress(UnicodeDecodeError):
+            if tab:
+                named[name.removesuffix(b"^{}").decode()] = sha.decode()
     branches, tags = (
         {name.removeprefix(start): sha for name, sha in named.items() if name.startswith(start)} for start in _PREFIXES.values()
     )
