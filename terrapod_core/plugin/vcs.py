@@ -108,7 +108,10 @@ class RefKind(StrEnum):
 
 @dataclass(frozen=True)
 class Refs:
-    """All branches or tags that were asked for, by name without `refs/heads/`; a tag names the commit, never a tag object."""
+    """All branches or tags that were asked for, by name without `refs/heads/`; a tag names the commit, never a tag object.
+
+    Names that are no text (git takes any bytes) are left out: nobody could write them down to follow them.
+    """
 
     branches: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
