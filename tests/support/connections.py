@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import create_engine, insert, inspect
+from sqlalchemy import insert, inspect
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from terrapod_core import ids
 from terrapod_core.db import Base
@@ -18,7 +21,7 @@ from tests.support.server import Server, free_port
 
 
 def plant_connection(server: Server, *, provider: str = "gitlab", installation: dict[str, Any] | None = None) -> str:
-    """The id of a connection in the server's SQLite, to a forge that never answers; an app's, with where it is installed."""
+    """The id of a connection in the server's database, to a forge that never answers; an app's, with where it is installed."""
     forges, connection_id, now = Forges({}, server.keyring), ids.new("vcs"), datetime.now(UTC)
     made = Connection(
         id=connection_id,
@@ -82,11 +85,15 @@ def plant_changes(server: Server, workspace_id: str, count: int) -> None:
 
 
 def _plant(server: Server, rows: Sequence[Base]) -> None:
-    engine = create_engine(f"sqlite:///{server.data / 'terrapod.db'}", connect_args={"timeout": 30})
-    try:
-        with engine.begin() as connection:
-            for row in rows:
-                values = {each.key: getattr(row, each.key) for each in inspect(type(row)).column_attrs if each.key in row.__dict__}
-                connection.execute(insert(type(row)).values(values))
-    finally:
-        engine.dispose()
+    """Write rows into the server's database, whichever it has. In a thread: a browser's driver has a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, _written(server.database_url, rows)).result()
+
+
+async def _written(url: str, rows: Sequence[Base]) -> None:
+    engine = create_async_engine(url, connect_args={"timeout": 30})
+    async with engine.begin() as connection:
+        for row in rows:
+            values = {each.key: getattr(row, each.key) for each in inspect(type(row)).column_attrs if each.key in row.__dict__}
+            await connection.execute(insert(type(row)).values(values))
+    await engine.dispose()

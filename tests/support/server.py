@@ -93,6 +93,11 @@ class Server:
         self._settings[name] = value
 
     @property
+    def database_url(self) -> str:
+        """Where its database is."""
+        return self._settings.get("DATABASE_URL", f"sqlite+aiosqlite:///{self.data / 'terrapod.db'}")
+
+    @property
     def addresses(self) -> list[str]:
         """Where each server of the site is reached without the others."""
         return [self.url]

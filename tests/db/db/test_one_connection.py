@@ -13,6 +13,7 @@ from sqlalchemy import select
 from terrapod_core.authz.models import Visibility
 from terrapod_core.db import Database
 from tests.support.access import TABLE, Who
+from tests.support.known_forge import trusting
 from tests.support.one_connection import SecondConnection
 from tests.support.postgres import PostgresServer
 from tests.support.server import Server
@@ -21,9 +22,10 @@ from tests.support.walk import Walk
 ENOUGH = {"DATABASE__POOL_SIZE": "1", "DATABASE__CONNECTION_WAIT_SECONDS": "10"}
 
 
+@pytest.mark.timeout(600)  # some five hundred requests, many of them with a world of their own
 def test_every_route_does_with_a_pool_of_one(new_server: Callable[..., Server], engines: dict[str, str], postgres: PostgresServer) -> None:
     """A route that asked for a second one would wait ten seconds for itself, and be answered 503."""
-    server = new_server(database_url=postgres.url(postgres.create()), settings=engines | ENOUGH).start()
+    server = new_server(database_url=postgres.url(postgres.create()), settings=engines | ENOUGH | trusting()).start()
     with ExitStack() as closing:
         client = closing.enter_context(httpx.Client(base_url=server.url, trust_env=False, timeout=60))
         walk = Walk(server, {Who.PLATFORM: server.token}, client)
