@@ -99,9 +99,9 @@ def test_a_rollback_to_a_state_of_another_workspace_is_refused(api: httpx.Client
         ({"execution_mode": "agent"}, "/data/attributes/agent-pool-id"),
         ({"execution_mode": "agent", "agent_pool_id": "apool-" + wire.UNKNOWN}, "/data/attributes/agent-pool-id"),
         ({"agent_pool_id": "apool-" + wire.UNKNOWN}, "/data/attributes/agent-pool-id"),
-        ({"vcs_repo_url": "https://example.com/x"}, "/data/attributes/vcs-repo-url"),
-        ({"vcs_repo": {"identifier": "a/b"}}, "/data/attributes/vcs-repo"),
-        ({"trigger_prefixes": ["x"]}, "/data/attributes/trigger-prefixes"),
+        ({"vcs_repo_url": "https://example.com/x"}, "/data/relationships/vcs-connection"),
+        ({"vcs_repo": {"identifier": "a/b"}}, "/data/attributes/vcs-repo/oauth-token-id"),
+        ({"trigger_prefixes": ["../x"]}, "/data/attributes/trigger-prefixes"),
         ({"terraform_version": "newest please"}, "/data/attributes/terraform-version"),
         ({"execution_backend": "pulumi"}, "/data/attributes/execution-backend"),
         ({"working_directory": "/etc"}, "/data/attributes/working-directory"),
@@ -128,8 +128,8 @@ def test_a_setting_that_cannot_be_honoured_is_422_and_never_stored(
 
 
 def test_a_pool_or_connection_in_the_relationships_is_422(api: httpx.Client) -> None:
-    for name, says in (("vcs-connection", "configured"), ("agent-pool", "no such agent pool")):
-        mode = {"execution_mode": "agent"} if name == "agent-pool" else {}
+    for name, says in (("vcs-connection", "no such VCS connection"), ("agent-pool", "no such agent pool")):
+        mode = {"execution_mode": "agent"} if name == "agent-pool" else {"vcs_repo_url": "https://example.com/a/b"}
         sent = document("workspaces", {name: ref(f"{name}s", "x-" + wire.UNKNOWN)}, name=wire.fresh("no"), **mode)
         refused(api.post(f"{wire.ORG}/workspaces", json=sent), 422, pointer=f"/data/relationships/{name}", says=says)
 
