@@ -35,6 +35,12 @@ def order(*, readable: Sequence[Path] = ()) -> dict[str, Any]:
     return members
 
 
+def possible() -> bool:
+    """Whether one can be made here."""
+    program = shutil.which("bwrap")
+    return program is not None and _problem(program) is None
+
+
 def somebody() -> tuple[str, ...]:
     """What starts a program as an ordinary user: nothing where the tests are one. Skips, with the reason, where such make no sandbox."""
     if os.geteuid() != 0:
