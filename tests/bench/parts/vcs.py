@@ -58,7 +58,7 @@ def polls(report: Report, directory: Path, *, repositories: int, workspaces: int
         took = time.monotonic() - began
         share = (sum(process.cpu_times()[:2]) - cpu) / took
         looks = _looks(site) - looked
-        asked = site.forge.count() / looks
+        asked = site.forge.count() / site.forge.count("*/git-upload-pack")  # one of these to a look
         report.add(
             "requests for one repository in one cycle", f"{asked:.2f}", f"{looks} looks", aim=f"at most {REQUESTS:g}", met=asked <= REQUESTS
         )
