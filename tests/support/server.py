@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import random
 import signal
@@ -10,9 +11,10 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import IO
 
@@ -47,6 +49,7 @@ FIRST_PORT, LAST_PORT = 20_000, 32_000
 """Below the ports that the kernel hands out: nobody takes ours while the server is down, and no client connects to itself."""
 
 _started: list[Server] = []
+_given: set[int] = set()
 
 
 class Server:
@@ -243,9 +246,15 @@ class Server:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """A port of the loopback that nobody listens on, and that no other test process was given: a lock of ours says so until we end.
+
+    Between the question and the server that listens lie seconds, and the tests that run side by side ask thousands of times.
+    """
     while True:
         port = random.randint(FIRST_PORT, LAST_PORT)
+        if port in _given or not _reserved(port):
+            continue
+        _given.add(port)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -253,6 +262,20 @@ def free_port() -> int:
             except OSError:
                 continue
         return port
+
+
+def _reserved(port: int) -> bool:
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def _reservations() -> IO[bytes]:
+    """The file whose n-th byte is locked by whoever was given port n; closing it would end all locks of this process."""
+    return open(Path(tempfile.gettempdir(), f"terrapod-ports-{os.getuid()}"), "ab")  # noqa: SIM115 - see above
 
 
 @contextmanager

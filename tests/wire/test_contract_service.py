@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.support import wire
 from tests.support.server import Server
+from tests.support.waiting import until
 from tests.support.wire import JSON, Person, attributes, data, document, refused
 
 
@@ -25,11 +27,17 @@ def test_health(server: Server) -> None:
 
 
 def test_ready_asks_database_redis_and_storage(server: Server) -> None:
-    response = get(server, "/ready")
-    found = response.json()
-    assert (response.status_code, found["status"]) == (200, "ready")
+    # A part that takes longer than two seconds on a busy machine is rightly said not to answer, until it does.
+    found = until(lambda: ready(server), "a server that is ready")
+    assert found["status"] == "ready"
     assert set(found["checks"]) == {"database", "redis", "storage"}
     assert all(said.startswith("healthy") for said in found["checks"].values())
+
+
+def ready(server: Server) -> dict[str, Any] | None:
+    response = get(server, "/ready")
+    found: dict[str, Any] = response.json()
+    return found if response.status_code == 200 and "degraded" not in response.text else None
 
 
 def test_discovery_is_the_contracts_and_what_the_clients_need(server: Server) -> None:
