@@ -17,6 +17,7 @@ from terrapod_core.configurations import (
     resources as configurations_resources,
     routes as configurations_routes,
 )
+from terrapod_core.extensions import mounted_routes
 from terrapod_core.ingress import routes as ingress_routes
 from terrapod_core.jsonapi import Includes
 from terrapod_core.live import routes as live_routes
@@ -88,6 +89,7 @@ from terrapod_core.workspaces import (
     routes as workspaces_routes,
 )
 from terrapod_core.workspaces.conditions import EXTRA as CONDITIONS
+from terrapod_core.workspaces.resources import WORKSPACE
 
 
 def application(parts: Services) -> tuple[Web, TerrapodQuart]:
@@ -95,9 +97,17 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
     app = TerrapodQuart("terrapod_core", static_folder=None)
     app.url_map.strict_slashes = False
     app.config["BODY_TIMEOUT"] = None
-    web = Web(parts.settings, parts.db, _includes(parts), parts.authenticate, extra={CONDITIONS: parts.conditions})
+    web = Web(
+        parts.settings,
+        parts.db,
+        _includes(parts),
+        parts.authenticate,
+        extra={CONDITIONS: parts.conditions},
+        add={WORKSPACE.type: parts.conditions.look},
+    )
     failures = Failures(app, parts.refusals)
-    dress(app, parts.settings, parts.meter())
+    meter = parts.meter()
+    dress(app, parts.settings, meter)
     for blueprint in _api(parts, web):
         app.register_blueprint(blueprint, url_prefix="/api/v2")
     app.register_blueprint(gpg_key_routes.routes(parts.gpg_keys, web), url_prefix="/api/registry/private/v2")
@@ -111,6 +121,8 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
     if parts.settings.metrics.enabled:
         app.register_blueprint(metrics_routes.routes(parts.settings.metrics, parts.readings.now))
     ui.register(app, failures, _pages(parts, web))
+    parts.inner.serve(app, web)
+    mounted_routes.mount(app, failures, parts.plugins.routes(parts.server_contexts), web.actor, meter)
     return web, app
 
 

@@ -25,6 +25,12 @@ from terrapod_core.configurations import (
 )
 from terrapod_core.coordination import PostgreSQLCoordination
 from terrapod_core.db import Bounds, Database
+from terrapod_core.extensions import background
+from terrapod_core.extensions.additions import Additions
+from terrapod_core.extensions.api import Inner
+from terrapod_core.extensions.contexts import ServerContexts
+from terrapod_core.extensions.lookup import Lookup
+from terrapod_core.extensions.run_checks import RunChecks
 from terrapod_core.ingress.handlers import Handlers as IngressHandlers
 from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
@@ -74,6 +80,7 @@ from terrapod_core.runs import (
     conditions as runs_conditions,
     queries as runs_queries,
 )
+from terrapod_core.runs.checking import Checking
 from terrapod_core.runs.engine import ENGINE_PREFIX, Engines
 from terrapod_core.runs.engines_offered import EnginesOffered
 from terrapod_core.runs.handlers import Handlers as RunHandlers
@@ -144,11 +151,13 @@ class Services:
         self.http = HTTPClients(settings.outgoing, own_servers(settings))
         self._open_plugins()
         self._open_mirrors()
+        self._open_extensions()
         self._open_rooms()
         self._open_runs()
         self.ingress = ingress_parts.opened(self)
         self.conditions = Conditions(
-            [state_awaited, runs_conditions.no_isolation(self.trial.isolation, self.clock.now()), no_agent(self.clock.now)]
+            [state_awaited, runs_conditions.no_isolation(self.trial.isolation, self.clock.now()), no_agent(self.clock.now)],
+            self.additions.add,
         )
         self.readings = Readings(self.db)
         self.traces = traces.opened(settings.tracing)
@@ -162,7 +171,7 @@ class Services:
             raise SettingsError(f"required plugins are not loaded ({reasons})")
 
     def _open_plugins(self) -> None:
-        contexts = PluginContexts(
+        self.contexts = contexts = PluginContexts(
             clock=self.clock,
             data_dir=self.settings.data_dir,
             passwords=accounts.UserPasswords(self.db),
@@ -203,6 +212,22 @@ class Services:
             self.db.wakeups.use(self.plugins.choose(offered, "coordination", "redis", "redis.url"))
         elif not self.db.is_sqlite:
             self.db.wakeups.use(PostgreSQLCoordination(self.db.url))
+
+    def _open_extensions(self) -> None:
+        self.inner = Inner()
+        lookup = Lookup(self.db, self.authz)
+        self.server_contexts = ServerContexts(
+            self.contexts,
+            self.db,
+            self.inner,
+            lookup,
+            self.inner.current,
+            self.actor_of,
+            self.plugins.migrations(),
+            (self.settings.external_url or "").rstrip("/") or None,
+        )
+        self.run_checks = RunChecks(self.plugins.run_checks(self.server_contexts))
+        self.additions = Additions(self.plugins.workspace_additions(self.server_contexts), lookup)
 
     def _open_mirrors(self) -> None:
         settings = self.settings.mirrors
@@ -307,6 +332,7 @@ class Services:
     def _open_runs(self) -> None:
         backend, limits = self.runner_backend, self.settings.limits
         self.trial = RunnerTrial(backend)
+        checking = Checking(self.db, self.objects, self.run_checks)
         self.phase_tokens = PhaseTokens(self.keyring, self.clock)
         self.engines = Engines(self.db, self.phase_tokens, self.actor_of)
         self.logs = runs.Logs(self.db, self.objects, self.keyring)
@@ -325,6 +351,7 @@ class Services:
             self.keyring,
             self.settings,
             self.trial.isolation,
+            checking,
         )
         self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring)
         self.comments = runs.Comments(self.db, self.authz)
@@ -350,6 +377,7 @@ class Services:
             self.outcomes,
             RegistryUses(self.consumers, self.actor_of),
             offered,
+            checking,
             limits.log_bytes + LOG_MARGIN,
         )
         self.live = Live(self.db, self.authz, self.workspaces, self.runs, self.logs)
@@ -405,6 +433,7 @@ class Services:
         care = Care(self.db, self.upstreams, self.settings.mirrors, runs_queries.oldest_phase_at_work)
         self.jobs.every("mirrors.care", CARE_EVERY, care.tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
+        background.register(self.jobs, self.plugins.jobs(self.server_contexts))
         live_handlers.register(self.jobs, self.db, self.settings.live)
         IngressHandlers(self.db, self.ingress.telling).register(self.jobs)
         RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self.actor_of).register(self.jobs)

@@ -58,7 +58,7 @@ def _values(
         "resource_type": resource_type,
         "resource_id": resource_id,
         "outcome": outcome,
-        "detail": detail,
+        "detail": {**detail, "via": actor.via} if actor.via is not None else detail,
         "request_id": request.id if request else None,
         "address": request.address if request else None,
     }

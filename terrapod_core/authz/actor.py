@@ -71,6 +71,8 @@ class Actor:
     roles: RoleSet = field(default=NO_ROLES, repr=False)
     scope: Scope | None = None
     """What the token that was shown is narrowed to; `None` gives all that the user may."""
+    via: str | None = None
+    """The plugin that acts in their name; `None` when they act themselves."""
     engine: EngineRights | None = field(default=None, repr=False)
     """Set when this is terraform itself, within a run; then these rights are all it has."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 import click
@@ -33,22 +34,44 @@ COMMANDS: Final = {
 
 
 class Terrapod(click.Group):
-    """The group of all commands."""
+    """The group of all commands: our own, and those of plugins."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return sorted({*COMMANDS, *_of_plugins()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name in COMMANDS:
+            module, name, _ = COMMANDS[cmd_name]
+            found = getattr(import_module(module), name)
+        elif cmd_name in (offered := _of_plugins()):
+            from terrapod_core.cli.for_plugins import Opener
+
+            found, ctx.obj = _loaded(offered[cmd_name]), Opener()
+        else:
             return None
-        module, name, _ = COMMANDS[cmd_name]
-        found = getattr(import_module(module), name)
         assert isinstance(found, click.Command)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        about = {name: about for name, (_, _, about) in COMMANDS.items()}
+        about |= {name: _loaded(each).get_short_help_str(100) for name, each in _of_plugins().items()}
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
+            formatter.write_dl(sorted(about.items()))
+
+
+def _of_plugins() -> dict[str, EntryPoint]:
+    """By name; none of them may take the name of one of ours."""
+    return {each.name: each for each in entry_points(group="terrapod.commands") if each.name not in COMMANDS}
+
+
+def _loaded(found: EntryPoint) -> click.Command:
+    try:
+        command = found.load()
+    except Exception as error:  # whatever a plugin raises, it is told in one line
+        raise click.ClickException(f"the command {found.name} of {found.value} cannot be loaded: {error}") from error
+    if not isinstance(command, click.Command):
+        raise click.ClickException(f"the command {found.name} of {found.value} is no click command")
+    return command
 
 
 @click.command(cls=Terrapod)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -144,6 +144,11 @@ class API:
         """Delete what is there."""
         await self._asked("DELETE", path)
 
+    async def ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer to plain JSON at a path of the server, whatever part of it speaks there."""
+        body = msgspec.json.encode(document) if document is not None else b""
+        return await self._asked(method, self.where.url + path, body, "application/json")
+
     async def put_file(self, link: str, file: Path, sent: Callable[[int], None]) -> None:
         """Upload a file to a link that needs no token, and so gets none; `sent` hears of the bytes as they go.
 
@@ -171,8 +176,8 @@ class API:
             except BrokenOff as error:
                 raise else_ or error from None
 
-    async def _asked(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
-        headers = {"Content-Type": JSON_API} if body else {}
+    async def _asked(self, method: str, path: str, body: bytes = b"", content_type: str = JSON_API) -> dict[str, Any]:
+        headers = {"Content-Type": content_type} if body else {}
         response = await self._checked(self._client, self._client.build_request(method, path, content=body, headers=headers))
         if not response.content:
             return {}
@@ -205,7 +210,9 @@ async def _nothing(*pieces: bytes) -> AsyncIterator[bytes]:
 def _refusal(response: httpx.Response) -> Refused:
     """What the answer says, all of it, as one sentence a line."""
     try:
-        errors = msgspec.json.decode(response.content, type=dict[str, Any])["errors"]
+        document = msgspec.json.decode(response.content, type=dict[str, Any])
+        # Below the prefix of a plugin refusals may look as its own contract has them.
+        errors = document["errors"] if "errors" in document else [{"detail": document["message"], "code": document["error"]}]
         details = [str(error.get("detail") or error.get("title")) for error in errors]
         code = errors[0].get("code")
     except (msgspec.DecodeError, LookupError, TypeError, AttributeError):

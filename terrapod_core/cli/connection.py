@@ -6,17 +6,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import click
-
 from terrapod_core.cli.common import UsageProblem
+from terrapod_core.plugin.commands import OPTIONS
 from terrapod_core.settings import check_base_url
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
-certificate_option = click.option(
-    "--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM of the certificate the server shows."
-)
-plain_http_option = click.option("--plain-http", is_flag=True, help="Accept a server elsewhere without TLS.")
+_, _, certificate_option, plain_http_option = OPTIONS
 
 
 def is_encrypted(url: str, what: str, *, plain_http: bool) -> bool:

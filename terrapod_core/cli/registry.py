@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from terrapod_core.cli.archives import quiet_option, until_stopped
-from terrapod_core.cli.connection import certificate_option, pem, plain_http_option
+from terrapod_core.cli.connection import pem
 from terrapod_core.errors import TerrapodError
+from terrapod_core.plugin.commands import OPTIONS
 
 if TYPE_CHECKING:
     from terrapod_core.cli.api import API, Place
@@ -22,18 +23,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def server_options(command: F) -> F:
     """Which server, and as whom."""
-    for option in reversed(
-        (
-            click.option("--url", help="The server's external_url.  [default: $TERRAPOD_URL]"),
-            click.option(
-                "--token-file",
-                type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                help="File that holds an API token.  [default: $TERRAPOD_TOKEN, else what `terraform login` keeps]",
-            ),
-            certificate_option,
-            plain_http_option,
-        )
-    ):
+    for option in reversed(OPTIONS):
         command = option(command)
     return command
 

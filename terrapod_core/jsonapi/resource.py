@@ -72,13 +72,17 @@ class Resource:
         relationships: Sequence[Relationship] = (),
         links: Mapping[str, str | Getter] | None = None,
         id_from: str | Getter = "id",
+        more: Callable[[Any], Mapping[str, Any]] | None = None,
     ) -> None:
+        """`more` gives attributes that are not known beforehand, under their wire names; they stand behind the others."""
+        self._more = more
         self.type = type
         self.attributes = tuple(attributes)
         self.relationships = tuple(relationships)
         self._by_name = {relationship.name: relationship for relationship in self.relationships}
         self._id: Bound = bound(attrgetter(id_from) if isinstance(id_from, str) else id_from)
-        self._attributes = _compiled(f"{type} attributes", [attribute.wire for attribute in self.attributes])
+        self._wires = [attribute.wire for attribute in self.attributes]
+        self._attributes = _compiled(f"{type} attributes", self._wires)
         self._relationships = _compiled(f"{type} relationships", [relationship.wire for relationship in self.relationships])
         self._plain = _columns([attribute.name for attribute in self.attributes if attribute.compute is None])
         self._computed = [(at, attribute.compute) for at, attribute in enumerate(self.attributes) if attribute.compute is not None]
@@ -107,10 +111,11 @@ class Resource:
             values.insert(at, compute(obj, rendering))
         if not _MAY_HOLD_TIMES.isdisjoint(map(type, values)):
             values = [_in_utc(value) if type(value) in _MAY_HOLD_TIMES else value for value in values]
+        more = self._more(obj) if self._more is not None else None
         return ResourceObject(
             ident,
             self.type,
-            self._attributes(*values),
+            {**dict(zip(self._wires, values, strict=True)), **_in_utc(dict(more))} if more else self._attributes(*values),
             self._rendered_relationships(obj, ident, rendering) if self._identify else msgspec.UNSET,
             self._rendered_links(obj, ident, rendering) if self._links else msgspec.UNSET,
         )

@@ -7,6 +7,20 @@ A plugin is a distribution with an entry point in the group `terrapod`, whose na
 from __future__ import annotations
 
 from terrapod_core.clock import Clock
+from terrapod_core.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    TerrapodError,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 from terrapod_core.metrics.plugins import PluginMetrics
 from terrapod_core.outgoing import (
     HostList,
@@ -37,7 +51,8 @@ from terrapod_core.plugin.auth import (
     SupportsMetadata,
     SupportsPasswords,
 )
-from terrapod_core.plugin.context import ContextFactory, PluginContext, PluginContexts
+from terrapod_core.plugin.checks import Advise, Allow, CheckedRun, Decision, Deny, Hold, RunCheck, Stage
+from terrapod_core.plugin.context import ContextFactory, PluginContext, PluginContexts, ServerContext, ServerContextFactory
 from terrapod_core.plugin.coordination import CoordinationAway, CoordinationBackend, Hear, Lease, SupportsMetering, Wakeup
 from terrapod_core.plugin.events import (
     ConfigurationUploaded,
@@ -55,6 +70,7 @@ from terrapod_core.plugin.events import (
 from terrapod_core.plugin.forges import ForgeClient, ForgeProvider, repo_below, signed_json
 from terrapod_core.plugin.git_refs import refs_of
 from terrapod_core.plugin.hookspecs import hookimpl
+from terrapod_core.plugin.jobs import Every, Job, On
 from terrapod_core.plugin.keys import Key, KeyProvider, KeyringError, Keys
 from terrapod_core.plugin.migrations import Migrations
 from terrapod_core.plugin.mirrors import (
@@ -82,6 +98,7 @@ from terrapod_core.plugin.object_stores import (
     Verdict,
     http_date,
 )
+from terrapod_core.plugin.routes import Rendered, Routes
 from terrapod_core.plugin.runners import (
     JSON,
     UNDELIVERED_STATE,
@@ -98,6 +115,19 @@ from terrapod_core.plugin.runners import (
     SupportsIsolation,
     SupportsSelfTest,
     SupportsTidying,
+)
+from terrapod_core.plugin.server import (
+    APIRefused,
+    Caller,
+    Callers,
+    Change,
+    ForeignTable,
+    PluginCondition,
+    PluginTables,
+    ServerAPI,
+    WorkspaceAdditions,
+    WorkspaceFacts,
+    WorkspaceLookup,
 )
 from terrapod_core.plugin.settings import PluginSettings
 from terrapod_core.plugin.storage import (
@@ -146,25 +176,39 @@ from terrapod_core.settings import SettingsError, setting, subsections
 __all__ = [
     "JSON",
     "UNDELIVERED_STATE",
+    "APIRefused",
+    "Advise",
+    "Allow",
     "Answer",
     "AuthProvider",
+    "BadRequest",
     "BadSignature",
     "Callback",
+    "Caller",
+    "Callers",
     "CannotSign",
+    "Change",
+    "CheckedRun",
     "Clock",
     "Commit",
     "CommitState",
     "CommitStatus",
     "ConfigurationUploaded",
+    "Conflict",
     "Connection",
     "ContextFactory",
     "CoordinationAway",
     "CoordinationBackend",
+    "Decision",
+    "Deny",
     "Document",
     "EngineSource",
     "Event",
+    "Every",
     "Fault",
     "Field",
+    "Forbidden",
+    "ForeignTable",
     "ForgeClient",
     "ForgeProvider",
     "Form",
@@ -172,10 +216,13 @@ __all__ = [
     "HTTPClients",
     "Handle",
     "Hear",
+    "Hold",
     "HostList",
     "Identity",
     "Index",
     "Installation",
+    "Invalid",
+    "Job",
     "Key",
     "KeyProvider",
     "KeyringError",
@@ -185,14 +232,17 @@ __all__ = [
     "Lease",
     "LoginRefused",
     "LoginRequest",
+    "MethodNotAllowed",
     "Migrations",
     "ModuleSource",
+    "NotFound",
     "ObjectExists",
     "ObjectInfo",
     "ObjectMissing",
     "ObjectStore",
     "ObjectStoreSettings",
     "Offered",
+    "On",
     "OnceStore",
     "Opened",
     "OutgoingError",
@@ -207,13 +257,16 @@ __all__ = [
     "PhaseSpec",
     "PhaseState",
     "Platform",
+    "PluginCondition",
     "PluginContext",
     "PluginContexts",
     "PluginMetrics",
     "PluginRecord",
     "PluginSettings",
     "PluginState",
+    "PluginTables",
     "Plugins",
+    "Problem",
     "ProviderSource",
     "ProviderUnavailable",
     "PullRequest",
@@ -222,14 +275,21 @@ __all__ = [
     "RefKind",
     "Refs",
     "RegistryMirror",
+    "Rendered",
     "Repo",
     "RepoInfo",
+    "Routes",
+    "RunCheck",
     "RunCreated",
     "RunStatusChanged",
     "RunnerBackend",
+    "ServerAPI",
+    "ServerContext",
+    "ServerContextFactory",
     "SettingsError",
     "SharesNetwork",
     "Source",
+    "Stage",
     "StateVersionFinalized",
     "StaysInPlace",
     "StorageBackend",
@@ -254,6 +314,11 @@ __all__ = [
     "SupportsSignedURLs",
     "SupportsTidying",
     "SupportsWebhooks",
+    "TerrapodError",
+    "TooLarge",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unavailable",
     "UnknownEvent",
     "Unreadable",
     "Upload",
@@ -271,8 +336,11 @@ __all__ = [
     "VCSProvider",
     "Verdict",
     "Wakeup",
+    "WorkspaceAdditions",
     "WorkspaceDeleted",
+    "WorkspaceFacts",
     "WorkspaceLocked",
+    "WorkspaceLookup",
     "WorkspaceUnlocked",
     "check_address",
     "check_key",

@@ -15,12 +15,16 @@ from terrapod_core.plugin._discovery import Candidate, given, installed
 from terrapod_core.plugin._loading import Loaded, PluginFailed, load, said
 from terrapod_core.plugin._records import PluginRecord, PluginState
 from terrapod_core.plugin.auth import AuthProvider
-from terrapod_core.plugin.context import ContextFactory
+from terrapod_core.plugin.checks import RunCheck
+from terrapod_core.plugin.context import ContextFactory, ServerContextFactory
 from terrapod_core.plugin.coordination import CoordinationBackend
+from terrapod_core.plugin.jobs import Every, Job, On
 from terrapod_core.plugin.keys import KeyProvider
 from terrapod_core.plugin.migrations import Migrations
 from terrapod_core.plugin.mirrors import RegistryMirror
+from terrapod_core.plugin.routes import Routes, covers
 from terrapod_core.plugin.runners import RunnerBackend
+from terrapod_core.plugin.server import WorkspaceAdditions
 from terrapod_core.plugin.settings import section_of
 from terrapod_core.plugin.storage import StorageBackend
 from terrapod_core.plugin.vcs import VCSProvider
@@ -112,6 +116,42 @@ class Plugins:
     def vcs_providers(self, contexts: ContextFactory) -> dict[str, VCSProvider]:
         """VCS providers by name, like `storage_backends`."""
         return self._named("register_vcs_providers", contexts, VCSProvider)  # type: ignore[type-abstract]
+
+    def run_checks(self, contexts: ServerContextFactory) -> dict[str, RunCheck]:
+        """Run checks by name, like `storage_backends`."""
+        return self._named("register_run_checks", contexts, RunCheck)  # type: ignore[type-abstract]
+
+    def workspace_additions(self, contexts: ServerContextFactory) -> dict[str, WorkspaceAdditions]:
+        """Additions to workspaces by the name of their plugin; another name fails the plugin."""
+        named = self._named("register_workspace_additions", contexts, WorkspaceAdditions)  # type: ignore[type-abstract]
+        for strange in [name for name in named if name not in self._loaded]:
+            del named[strange]
+            owner = next(record.name for record in self._records if f"workspace additions {strange}" in record.provides)
+            self._fail(owner, f"register_workspace_additions returned something called {strange}; its name is the plugin's, {owner}")
+        return named
+
+    def routes(self, contexts: ServerContextFactory) -> list[tuple[str, Routes]]:
+        """Each plugin's routes; one whose prefix lies within another's fails."""
+        found: list[tuple[str, Routes]] = []
+        for name, answer in self.collect("register_routes", contexts):
+            try:
+                found += [(name, each) for each in _routes(name, answer, found)]
+            except PluginFailed as failure:
+                self._fail(name, str(failure))
+        return found
+
+    def jobs(self, contexts: ServerContextFactory) -> list[tuple[str, Job]]:
+        """Each plugin's background work."""
+        found: list[tuple[str, Job]] = []
+        for name, answer in self.collect("register_jobs", contexts):
+            strange = _strange(answer, (Every, On))
+            names = [each.name for each in answer] if strange is None else []
+            twice = next((each for each in names if names.count(each) > 1), None)
+            if strange is not None or twice is not None:
+                self._fail(name, f"register_jobs returned {strange}" if strange is not None else f"two of its jobs are called {twice}")
+                continue
+            found += [(name, each) for each in answer]
+        return found
 
     def migrations(self) -> dict[str, Migrations]:
         """The migrations of plugins that own tables, by plugin name."""
@@ -224,6 +264,29 @@ class Plugins:
         others = [each for each in self._records[index].provides if each != kind and not each.startswith(f"{kind} ")]
         provides = (*others, *(f"{kind} {name}" for name in sorted(names)))
         self._records[index] = dataclasses.replace(self._records[index], provides=provides)
+
+
+def _strange(answer: object, kinds: tuple[type, ...]) -> str | None:
+    """What is wrong with an answer that should be a list of these; `None` when nothing is."""
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    if not isinstance(answer, (list, tuple)):
+        return f"{answer!r}, which is no list"
+    return next((f"{each!r}, which is no {wanted}" for each in answer if not isinstance(each, kinds)), None)
+
+
+def _routes(plugin: str, answer: object, others: Sequence[tuple[str, Routes]]) -> list[Routes]:
+    """The routes of one answer; raises `PluginFailed`."""
+    strange = _strange(answer, (Routes,))
+    if strange is not None or not isinstance(answer, (list, tuple)):
+        raise PluginFailed(f"register_routes returned {strange}")
+    taken = [(name, each.mounted_at(name)) for name, each in others]
+    for routes in answer:
+        prefix = routes.mounted_at(plugin)
+        for owner, other in taken:
+            if covers(prefix, other) or covers(other, prefix):
+                raise PluginFailed(f"its prefix {prefix} lies within or around {other}, which is the plugin {owner}'s")
+        taken.append((plugin, prefix))
+    return list(answer)
 
 
 def _checked(hook: str, answer: object, protocol: type[P], owners: Mapping[str, str]) -> dict[str, P]:

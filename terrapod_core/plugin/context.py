@@ -12,6 +12,7 @@ from terrapod_core.clock import Clock
 from terrapod_core.metrics.plugins import PluginMetrics
 from terrapod_core.outgoing import HTTPClients
 from terrapod_core.plugin.auth import OnceStore, PasswordStore
+from terrapod_core.plugin.server import Callers, PluginTables, ServerAPI, WorkspaceLookup
 from terrapod_core.plugin.settings import PluginSettings
 
 if TYPE_CHECKING:
@@ -47,10 +48,29 @@ class PluginContext(Generic[S]):
     """`[redis] url`, which may hold a password; only plugins of the kind `coordination` are given it."""
 
 
+@dataclass(frozen=True)
+class ServerContext(PluginContext[S]):
+    """What the hooks get that add to the running server (routes, jobs, checks, additions): beside all of the above, its parts."""
+
+    api: ServerAPI = field(repr=False, kw_only=True)
+    callers: Callers = field(repr=False, kw_only=True)
+    workspaces: WorkspaceLookup = field(repr=False, kw_only=True)
+    tables: PluginTables = field(repr=False, kw_only=True)
+    """Raises `ForeignTable` for a plugin whose `Migrations` declare no `base`."""
+    base_url: str | None = field(kw_only=True)
+    """`server.external_url` without a slash at its end, for links to people; `None` when the operator has set none."""
+
+
 class ContextFactory(Protocol):
     """Makes the context of one plugin; `Plugins` asks it once per hook."""
 
     def __call__(self, plugin: str, settings: PluginSettings) -> PluginContext: ...
+
+
+class ServerContextFactory(Protocol):
+    """The same for hooks that get a `ServerContext`."""
+
+    def __call__(self, plugin: str, settings: PluginSettings) -> ServerContext: ...
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,16 @@ from typing import Final
 import pluggy
 
 from terrapod_core.plugin.auth import AuthProvider
-from terrapod_core.plugin.context import PluginContext
+from terrapod_core.plugin.checks import RunCheck
+from terrapod_core.plugin.context import PluginContext, ServerContext
 from terrapod_core.plugin.coordination import CoordinationBackend
+from terrapod_core.plugin.jobs import Job
 from terrapod_core.plugin.keys import KeyProvider
 from terrapod_core.plugin.migrations import Migrations
 from terrapod_core.plugin.mirrors import RegistryMirror
+from terrapod_core.plugin.routes import Routes
 from terrapod_core.plugin.runners import RunnerBackend
+from terrapod_core.plugin.server import WorkspaceAdditions
 from terrapod_core.plugin.settings import PluginSettings
 from terrapod_core.plugin.storage import StorageBackend
 from terrapod_core.plugin.vcs import VCSProvider
@@ -75,6 +79,26 @@ def register_vcs_providers(context: PluginContext) -> Sequence[VCSProvider]:  # 
 
 
 @hookspec
+def register_routes(context: ServerContext) -> Sequence[Routes]:  # type: ignore[empty-body]
+    """HTTP of the plugin's own. The prefixes of two plugins may not lie within each other."""
+
+
+@hookspec
+def register_jobs(context: ServerContext) -> Sequence[Job]:  # type: ignore[empty-body]
+    """Work in the background, `Every` so often or `On` an event; the names are the plugin's own business. Run where jobs are run."""
+
+
+@hookspec
+def register_run_checks(context: ServerContext) -> Sequence[RunCheck]:  # type: ignore[empty-body]
+    """Says about runs, each under a name of its own, asked before anything of a plan is applied."""
+
+
+@hookspec
+def register_workspace_additions(context: ServerContext) -> Sequence[WorkspaceAdditions]:  # type: ignore[empty-body]
+    """Attributes and conditions that are added to workspaces, under the plugin's own prefix."""
+
+
+@hookspec
 def register_migrations() -> Migrations:  # type: ignore[empty-body]
     """The alembic migrations of the plugin's own tables, run after the core's whenever the core's are run."""
 
@@ -88,6 +112,10 @@ HOOKS: Final = {
     "register_coordination_backends": "coordination backend",
     "register_registry_mirrors": "registry mirror",
     "register_vcs_providers": "VCS provider",
+    "register_routes": "routes",
+    "register_jobs": "jobs",
+    "register_run_checks": "run check",
+    "register_workspace_additions": "workspace additions",
     "register_migrations": "migrations",
 }
 """Every hook, and what a plugin that implements it provides."""

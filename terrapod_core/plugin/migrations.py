@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sqlalchemy.orm import DeclarativeBase
+
 
 @dataclass(frozen=True)
 class Migrations:
@@ -14,6 +16,8 @@ class Migrations:
     """Importable package whose modules are alembic revisions with `upgrade()`: `terrapod_sync.migrations`."""
     version_table: str
     """Where alembic notes how far they are; must be the plugin's alone: `sync_migrations`."""
+    base: type[DeclarativeBase] | None = None
+    """Of the models of these tables: `context.tables` knows what it declares and nothing else. `None` for a plugin that has no models."""
 
     def __post_init__(self) -> None:
         if not all(part.isidentifier() for part in self.package.split(".")):

@@ -14,6 +14,7 @@ from terrapod_core.db import UnitOfWork
 from terrapod_core.errors import Invalid
 from terrapod_core.metrics.definitions import PHASE_SECONDS, RUNNERS_LOST
 from terrapod_core.runs import mirror_failures, queue, tracing
+from terrapod_core.runs.checking import Verdict
 from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import Logs
 from terrapod_core.runs.models import Phase, Run
@@ -33,6 +34,8 @@ AWAITED: Final = timedelta(minutes=10)
 """How long a cancelled apply that is not heard keeps its workspace. A network or a machine that comes back at all is back by then;
 the half hour in which a late state is taken is too long to keep everybody else waiting.
 """
+
+NOTHING_SAID: Final = Verdict()
 
 ActorOf = Callable[[Session, str], Actor | None]
 """Finds a user as they are now; `None` for one who is disabled or gone."""
@@ -67,8 +70,10 @@ class Outcomes:
             return f"the one who {asked} this run may not do so any more; nothing was changed"
         return None
 
-    async def reported(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, report: Report) -> None:
-        """Take a runner's report as true. Raises `Invalid` for a status that is none."""
+    async def reported(
+        self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, report: Report, verdict: Verdict = NOTHING_SAID
+    ) -> None:
+        """Take a runner's report as true; `verdict` is what others say of a finished plan. Raises `Invalid` for a status that is none."""
         if report.status not in ("finished", "errored", "canceled"):
             raise Invalid(f"{report.status!r} is no way for a phase to end")
         phase.has_changes = report.has_changes
@@ -81,7 +86,7 @@ class Outcomes:
         # A plan that was through before it heard of the cancel has nothing to go on to: the run was not wanted any more.
         stopped = phase.kind == "plan" and phase.cancel != Cancel.NONE
         if report.status == "finished" and not stopped:
-            await self._finished(uow, workspace, run, phase)
+            await self._finished(uow, workspace, run, phase, verdict)
         elif report.status == "canceled" or stopped:
             await self._ended(uow, workspace, run, phase, RunStatus.CANCELED, report.message)
         else:
@@ -138,15 +143,24 @@ class Outcomes:
         queue.move(uow, run, RunStatus.PLAN_QUEUED)
         queue.enqueue(phase, uow.now())
 
-    async def _finished(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase) -> None:
-        self._close(uow, phase, PhaseStatus.FINISHED)
+    async def _finished(self, uow: UnitOfWork, workspace: Workspace, run: Run, phase: Phase, verdict: Verdict) -> None:
         if phase.kind == "apply":
+            self._close(uow, phase, PhaseStatus.FINISHED)
             queue.move(uow, run, RunStatus.APPLIED)
             note(uow, run, "applied", "the apply has finished")
             _agrees(uow, workspace, run)
             await queue.release(uow, self._workspaces, workspace, run)
             return
         run.has_changes = phase.has_changes
+        verdict.tell(uow, run)
+        if verdict.denied is not None and not run.plan_only and (run.has_changes or run.allow_empty_apply):
+            why = f"this plan may not be applied: {verdict.denied}"
+            await self._ended(uow, workspace, run, phase, RunStatus.ERRORED, why, line=f"\nError: {why}\n")
+            return
+        self._close(uow, phase, PhaseStatus.FINISHED)
+        await self._planned(uow, workspace, run, verdict)
+
+    async def _planned(self, uow: UnitOfWork, workspace: Workspace, run: Run, verdict: Verdict) -> None:
         if run.plan_only or not (run.has_changes or run.allow_empty_apply):
             queue.move(uow, run, RunStatus.PLANNED_AND_FINISHED)
             note(uow, run, "planned", "the plan has finished" if run.has_changes else "the plan has finished: no changes")
@@ -161,7 +175,7 @@ class Outcomes:
         else:
             queue.move(uow, run, RunStatus.PLANNED)
             note(uow, run, "planned", "the plan has finished")
-            if run.auto_apply and run.canceled_at is None:
+            if run.auto_apply and run.canceled_at is None and verdict.held is None:
                 await self._auto_apply(uow, workspace, run)
 
     async def _auto_apply(self, uow: UnitOfWork, workspace: Workspace, run: Run) -> None:

@@ -21,13 +21,15 @@ from terrapod_core.coordination import PHASES
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Invalid, NotFound
 from terrapod_core.metrics.definitions import QUEUE_SECONDS
+from terrapod_core.plugin import Stage
 from terrapod_core.runs import queries, queue, tracing
+from terrapod_core.runs.checking import Checking, Verdict
 from terrapod_core.runs.engines_offered import EnginesOffered
 from terrapod_core.runs.history import note
 from terrapod_core.runs.logs import CHUNK_BYTES, Logs
 from terrapod_core.runs.material import Materials
 from terrapod_core.runs.models import Phase, Run
-from terrapod_core.runs.outcome import Outcomes
+from terrapod_core.runs.outcome import NOTHING_SAID, Outcomes
 from terrapod_core.runs.registry_uses import RegistryUses
 from terrapod_core.runs.requests import Claim, Report, Started
 from terrapod_core.runs.status import Cancel, PhaseStatus, RunStatus
@@ -91,6 +93,7 @@ class Phases:
         outcomes: Outcomes,
         registry_uses: RegistryUses,
         engines: EnginesOffered,
+        checking: Checking,
         log_limit: int,
     ) -> None:
         self._db = db
@@ -103,10 +106,12 @@ class Phases:
         self._outcomes = outcomes
         self._registry_uses = registry_uses
         self._engines = engines
+        self._checking = checking
         self._log_limit = log_limit
 
     async def claim(self, claim: PhaseClaim, who: Claim) -> dict[str, Any]:
         """Take the phase: the run begins to plan or to apply. The same runner may ask again and gets the same."""
+        denied = (await self._verdict(claim, Stage.APPLYING)).denied if claim.phase == "apply" else None
         async with self._db.uow() as uow:
             held = await self._held(uow, claim)
             phase, run = held.phase, held.run
@@ -117,6 +122,7 @@ class Phases:
                 raise LeaseLost
             if phase.claimed_by is None:
                 refusal = await self._outcomes.refusal(uow, held.workspace, run, phase)
+                refusal = refusal or (f"nothing was changed: {denied}" if denied is not None else None)
                 refusal = refusal or await self._materials.refusal(uow, run, held.workspace, phase)
                 if refusal is not None:
                     await self._outcomes.failed(uow, held.workspace, run, phase, refusal)
@@ -273,13 +279,15 @@ class Phases:
     async def report(self, claim: PhaseClaim, report: Report) -> None:
         """How it ended. The same report again is fine; another one after it is not."""
         digest = hashlib.sha256(msgspec.json.encode(report)).hexdigest()
+        finished = claim.phase == "plan" and report.status == "finished"
+        verdict = await self._verdict(claim, Stage.PLANNED, has_changes=report.has_changes) if finished else NOTHING_SAID
         async with self._db.uow() as uow:
             known = await uow.session.get(Phase, claim.phase_id)
             if known is not None and known.report_digest == digest and known.epoch == claim.epoch:
                 return
             held = await self._held(uow, claim)
             held.phase.report_digest = digest
-            await self._outcomes.reported(uow, held.workspace, held.run, held.phase, report)
+            await self._outcomes.reported(uow, held.workspace, held.run, held.phase, report, verdict)
             await self._registry_uses.reported(uow, held.run, held.phase, report)
             if held.phase.kind == "apply":
                 await self._states.deposits.end(uow, held.workspace, held.run.id)
@@ -287,6 +295,14 @@ class Phases:
             audit.record(uow, actor, f"run.{held.phase.kind}-ended", "runs", held.run.id, status=report.status)
             uow.wake(PHASES)
             await uow.commit()
+
+    async def _verdict(self, claim: PhaseClaim, stage: Stage, *, has_changes: bool | None = None) -> Verdict:
+        """What others say of the run, if the phase is still the caller's; whether it is, the transaction that follows decides."""
+        try:
+            await self._read(claim)
+        except LeaseLost:
+            return NOTHING_SAID
+        return await self._checking.verdict(claim.run_id, stage, has_changes=has_changes)
 
     # -- whose it is
 

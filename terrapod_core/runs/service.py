@@ -20,8 +20,10 @@ from terrapod_core.db import Database, SettledCounts, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, InvalidTransition, Problem
 from terrapod_core.jsonapi import Page, PageRequest, Ref
 from terrapod_core.metrics.definitions import RUN_TRANSITIONS
+from terrapod_core.plugin import Stage
 from terrapod_core.plugin.events import RunCreated
 from terrapod_core.runs import queries, queue
+from terrapod_core.runs.checking import Checking
 from terrapod_core.runs.door import Door
 from terrapod_core.runs.filters import RunFilters
 from terrapod_core.runs.freshness import state_moved
@@ -54,6 +56,7 @@ class Runs:
         keyring: Keyring,
         settings: Settings,
         isolation: Callable[[], Isolation],
+        checking: Checking,
     ) -> None:
         self._db = db
         self._totals = SettledCounts()
@@ -63,6 +66,7 @@ class Runs:
         self._keyring = keyring
         self._limits = settings.limits
         self._isolation = isolation
+        self._checking = checking
         self._door = Door(authz)
 
     # -- reading
@@ -166,7 +170,7 @@ class Runs:
             self._check_workspace(workspace, new, plan_only=plan_only, trusted=trusted)
             await self._check_queue(uow, actor, workspace, counted=counted)
             run = self._made(actor, workspace, configuration, new, plan_only=plan_only, trusted=trusted, now=uow.now())
-            run.source, run.message, run.trigger_reason = source, new.message or message, reason
+            run.source, run.message, run.trigger_reason = source, new.message or message, actor.via or reason
             await self._start(uow, actor, workspace, run)
             uow.wake(PHASES)
             uow.then(RUN_TRANSITIONS.labels("none", RunStatus.PENDING.value).inc)
@@ -279,7 +283,11 @@ class Runs:
     # -- deciding
 
     async def confirm(self, actor: Actor, run_id: str, comment: str | None = None) -> None:
-        """Let the apply begin. A saved plan takes the workspace now; `Conflict` when it is taken or its state has moved on."""
+        """Let the apply begin. A saved plan takes the workspace now; `Conflict` when it is taken or its state has moved on.
+
+        `Conflict` with the code `run_denied` when a check says that nothing of this plan may be applied.
+        """
+        await self._ask_checks(actor, run_id)
         async with self._db.uow() as uow:
             run, workspace = await self._door.held(uow, actor, run_id, Permission.RUN_APPLY)
             self._isolation().check(actor, workspace)
@@ -300,6 +308,14 @@ class Runs:
             await queue.start_apply(uow, run)
             uow.wake(PHASES)
             await uow.commit()
+
+    async def _ask_checks(self, actor: Actor, run_id: str) -> None:
+        view = await self.show(actor, run_id)
+        self._authz.require(actor, Permission.RUN_APPLY, view.workspace, noun="run")
+        if view.run.is_confirmable:
+            verdict = await self._checking.verdict(run_id, Stage.CONFIRMED, confirmed_by_id=actor.user_id)
+            if verdict.denied is not None:
+                raise Conflict(f"this plan may not be applied: {verdict.denied}", code="run_denied")
 
     async def discard(self, actor: Actor, run_id: str, comment: str | None = None) -> None:
         """Give up a run that waits; the workspace goes to the next."""

@@ -33,6 +33,7 @@ class WorkspaceDoor:
         asked = {"page[number]": str(page.number), "page[size]": str(page.size), "sort": "name"}
         found = await self._workspaces.list(actor, Query.parse({**asked, **({"search[name]": search} if search else {})}))
         await self._workspaces.look_at_pools(found.items)
+        await self._conditions.look(found.items)
 
         def rows(session: Session) -> list[WorkspaceRow]:
             run_ids = [each.current_run_id for each in found.items if each.current_run_id]

@@ -56,6 +56,7 @@ class WorkspacePageDoor:
         """The workspace as its page shows it."""
         workspace = await self.workspaces.read_by_name(actor, name)
         await self.workspaces.look_at_pools([workspace])
+        await self.conditions.look([workspace])
         runs = await self.runs.page(actor, paging.runs, ALL_RUNS, workspace.id)
         current_id = workspace.current_run_id
         current = await self.runs.show(actor, current_id) if current_id is not None else None

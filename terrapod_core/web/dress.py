@@ -24,6 +24,7 @@ from terrapod_core.storage.phase_tokens import PREFIXES
 from terrapod_core.traces.current import PARENT
 from terrapod_core.web.app import BoundedBody, TerrapodQuart
 from terrapod_core.web.bodies import drain
+from terrapod_core.web.inner import inner_actor
 from terrapod_core.web.listener import CONNECTION, Waiting
 from terrapod_core.web.rates import Admitted, Credential, CredentialKind, Meter, RateLimits
 from terrapod_core.web.visitors import Proxies
@@ -91,7 +92,7 @@ def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None) ->
         path = asked.path
         if "\0" in path:  # no name holds one, and PostgreSQL fails on being asked
             raise NotFound("there is nothing at this path")
-        if path not in FREE and not path.startswith(ASSETS):
+        if path not in FREE and not path.startswith(ASSETS) and inner_actor(asked) is None:
             noted.admitted = await rates.admit(credential_of(asked, path), asked.remote_addr)
 
     @app.after_request

@@ -12,6 +12,7 @@ from terrapod_core.audit import Refusals
 from terrapod_core.authz import Actor
 from terrapod_core.errors import BadRequest, MethodNotAllowed, NotFound, TerrapodError, TooLarge, Unavailable
 from terrapod_core.jsonapi import errors_document
+from terrapod_core.plugin.routes import covers
 from terrapod_core.web.app import TerrapodQuart
 from terrapod_core.web.rates import RateLimited
 
@@ -32,7 +33,7 @@ class Failures:
         app.register_error_handler(Exception, self._crash)
 
     def render(self, prefix: str, renderer: Renderer) -> None:
-        """Let paths that begin with `prefix` have their errors rendered by `renderer`."""
+        """Let `prefix` and the paths below it have their errors rendered by `renderer`."""
         self._renderers.append((prefix, renderer))
 
     async def _domain(self, error: TerrapodError) -> Response:
@@ -47,7 +48,7 @@ class Failures:
 
     async def _rendered(self, error: TerrapodError) -> Response:
         for prefix, renderer in self._renderers:
-            if request.path.startswith(prefix):
+            if covers(prefix, request.path):
                 return await renderer(error)
         return Response(errors_document(error), status=error.status, content_type=_type())
 

@@ -16,12 +16,16 @@ from terrapod_core.jsonapi import Includes, Page, Query, Ref, Rendering, Resourc
 from terrapod_core.settings import Settings
 from terrapod_core.web import bodies
 from terrapod_core.web.download import stream
+from terrapod_core.web.inner import inner_actor
 from terrapod_core.web.streams import Source, Still, Streams
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 Authenticate = Callable[[str], Awaitable[Actor | None]]
 """Turns the text of a bearer token into its actor, or `None`."""
+
+Add = Callable[[Sequence[Any]], Awaitable[None]]
+"""Puts onto things what others add to them."""
 
 JSON: Final = "application/json"
 JSON_API: Final = "application/vnd.api+json"
@@ -32,9 +36,19 @@ class Web:
     """One per application: the glue between Quart's request and the rooms."""
 
     def __init__(
-        self, settings: Settings, db: Database, includes: Includes, authenticate: Authenticate, *, extra: Mapping[str, Any] | None = None
+        self,
+        settings: Settings,
+        db: Database,
+        includes: Includes,
+        authenticate: Authenticate,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        add: Mapping[str, Add] | None = None,
     ) -> None:
-        """`extra` is what every `Rendering` carries beside the request's own."""
+        """`extra` is what every `Rendering` carries beside the request's own; `add` is asked, by the type of a resource, before things
+        of that type are rendered as primary data.
+        """
+        self._add = dict(add or {})
         self._extra = {"structured_output": settings.structured_output, **(extra or {})}
         self.settings = settings
         self.db = db
@@ -57,6 +71,10 @@ class Web:
         return actor
 
     async def _shown(self) -> Actor:
+        inner = inner_actor(request)
+        if inner is not None:
+            g.actor = inner
+            return inner
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthorized("send an API token: Authorization: Bearer <token>")
@@ -124,12 +142,14 @@ class Web:
 
     async def document(self, resource: Resource, found: Any, *, status: int = 200, meta: Mapping[str, Any] | None = None) -> Response:
         """One thing, with what the request asks to include."""
+        await self._added(resource, [found])
         rendering = self.rendering(g.get("actor"))
         included = await self._included(rendering, resource, [found])
         return self.json(resource.document(found, rendering, included=included, meta=meta), status=status)
 
     async def listing(self, resource: Resource, page: Page[Any], *, meta: Mapping[str, Any] | None = None) -> Response:
         """A page of things."""
+        await self._added(resource, page.items)
         rendering = self.rendering(g.get("actor"))
         included = await self._included(rendering, resource, page.items)
         url = self.base_url() + request.full_path.rstrip("?")
@@ -189,6 +209,11 @@ class Web:
         if not accept or JSON in accept or "*/*" in accept or "application/*" in accept:
             return JSON
         raise NotAcceptable(f"this endpoint answers {JSON_API} or {JSON}")
+
+    async def _added(self, resource: Resource, found: Sequence[Any]) -> None:
+        add = self._add.get(resource.type)
+        if add is not None:
+            await add([each for each in found if each is not None])
 
     async def _included(self, rendering: Rendering, resource: Resource, found: Sequence[Any]) -> Sequence[Any]:
         include = self.query().include if "include" in request.args else ()

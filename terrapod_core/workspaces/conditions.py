@@ -6,7 +6,7 @@ set up and are worked out whenever a workspace is shown. `Conditions.of` is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -61,6 +61,9 @@ class Condition:
 Check: TypeAlias = Callable[[Workspace], Condition | None]
 """Works one condition out from the workspace, with what was set on it; it may not ask the database: it is called for each row of a list."""
 
+Add: TypeAlias = Callable[[Sequence[Workspace]], Awaitable[None]]
+"""Puts onto workspaces what plugins say of them."""
+
 
 def state_awaited(workspace: Workspace) -> Condition | None:
     """`state-awaited`: a cancelled run keeps the workspace a while, because its runner may still hand in a state."""
@@ -86,13 +89,19 @@ def state_awaited(workspace: Workspace) -> Condition | None:
 class Conditions:
     """The conditions of workspaces: those that are written down, and those that the checks of other rooms find."""
 
-    def __init__(self, checks: Sequence[Check] = ()) -> None:
+    def __init__(self, checks: Sequence[Check] = (), add: Add | None = None) -> None:
         self._checks = tuple(checks)
+        self._add = add
+
+    async def look(self, workspaces: Sequence[Workspace]) -> None:
+        """Let plugins add to workspaces that are about to be shown."""
+        if self._add is not None:
+            await self._add(workspaces)
 
     def of(self, workspace: Workspace) -> list[dict[str, Any]]:
-        """All of them, those written down first."""
+        """All of them: those written down first, and at last what plugins have added."""
         found = (check(workspace) for check in self._checks)
-        return [*workspace.conditions, *(each.document() for each in found if each is not None)]
+        return [*workspace.conditions, *(each.document() for each in found if each is not None), *workspace.added_conditions]
 
 
 def shown(workspace: Workspace, extra: Mapping[str, Any]) -> list[dict[str, Any]]:

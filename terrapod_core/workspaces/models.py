@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from sqlalchemy import ForeignKey, Index, false, text
@@ -156,6 +157,12 @@ class Workspace(Base):
 
     pool_standing: Standing | None = None
     """How it goes with its pool, where somebody asked for it (`pools.look`); not a column."""
+
+    added_attributes: Mapping[str, Any] = MappingProxyType({})
+    """What plugins add where it is shown (`extensions.additions`); not a column."""
+
+    added_conditions: Sequence[dict[str, Any]] = ()
+    """Likewise."""
 
     @property
     def tag_names(self) -> list[str]:

@@ -178,6 +178,7 @@ WORKSPACE: Final = Resource(
         ),
     ],
     links={"self": f"/api/v2/organizations/{NAME}/workspaces/{{name}}", "self-html": f"/app/{NAME}/workspaces/{{name}}"},
+    more=lambda workspace: workspace.added_attributes,
 )
 
 TAG: Final = Resource(

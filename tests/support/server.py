@@ -275,7 +275,7 @@ def _reserved(port: int) -> bool:
 @cache
 def _reservations() -> IO[bytes]:
     """The file whose n-th byte is locked by whoever was given port n; closing it would end all locks of this process."""
-    return open(Path(tempfile.gettempdir(), f"terrapod-ports-{os.getuid()}"), "ab")  # noqa: SIM115 - see above
+    return Path(tempfile.gettempdir(), f"terrapod-ports-{os.getuid()}").open("ab")
 
 
 @contextmanager

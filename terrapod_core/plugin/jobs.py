@@ -1,0 +1,40 @@
+"""Work of a plugin in the background: by the clock, or after something happened."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from terrapod_core.plugin.events import Event
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True)
+class Every:
+    """Something to be done again and again, by one process of the installation at a time.
+
+    When that process ends another takes over, so for a moment two may think it is theirs: what must happen once is written down
+    in a row that only one of them can change.
+    """
+
+    name: str
+    every: timedelta
+    """Between the end of one time and the beginning of the next."""
+    run: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class On(Generic[E]):
+    """Something to be done after each commit that told of such an event: at least once, tried again when it raises."""
+
+    event: type[E]
+    name: str
+    run: Callable[[E], Awaitable[None]]
+    """Idempotent: it may be called twice for one event, and two events may come in another order than they happened."""
+    retries: int = 5
+
+
+Job: TypeAlias = Every | On[Any]

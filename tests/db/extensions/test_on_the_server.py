@@ -1,0 +1,208 @@
+"""What a plugin adds to the server beside checks: routes, jobs, tables, what it says of workspaces, and the API in process."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from terrapod_core.audit.models import AuditEntry
+from terrapod_core.plugin import APIRefused, Caller, Forbidden, ForeignTable, PluginCondition, ServerContext
+from terrapod_core.runs.models import Run
+from terrapod_core.workspaces import Workspace
+from tests.db.extensions.conftest import Extended, Note
+from tests.db.runs.conftest import make_person, make_user
+
+
+def context_of(extended: Extended) -> ServerContext:
+    assert extended.sample.context is not None
+    return extended.sample.context
+
+
+# -- routes
+
+
+async def test_routes_have_their_prefix_and_know_who_asks(extended: Extended) -> None:
+    answer = await extended.get("/v1/sample/me")
+    assert (answer.status_code, answer.json()) == (200, {"name": extended.admin.name, "admin": True})
+
+
+async def test_every_refusal_below_the_prefix_looks_as_the_plugin_says(extended: Extended) -> None:
+    answers = {
+        401: await extended.http.get("/v1/sample/me"),
+        404: await extended.get("/v1/sample/nothing"),
+        405: await extended.http.post("/v1/sample/me", headers={"Authorization": f"Bearer {extended.token}"}),
+    }
+    for status, answer in answers.items():
+        assert (answer.status_code, answer.json()["code"]) == (status, status), answer.text
+        assert set(answer.json()) == {"error", "message", "code"}
+    assert answers[401].headers["WWW-Authenticate"] == "Bearer"
+    assert answers[405].headers["Allow"] == "GET, HEAD"
+    assert "errors" in (await extended.get("/v1/samples")).json()
+
+
+async def test_a_limit_counts_each_token_and_tells_when_to_come_back(extended: Extended) -> None:
+    other = await extended.token_of(extended.admin)
+    answers = [(await extended.get("/v1/sample/me")).status_code for _ in range(3)]
+    refused = await extended.get("/v1/sample/me")
+    assert (answers, refused.status_code, refused.json()["code"]) == ([200, 200, 200], 429, 429)
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert (await extended.get("/v1/sample/me", other)).status_code == 200
+
+
+# -- workspaces
+
+
+async def test_workspaces_show_what_a_plugin_adds_under_its_own_prefix(extended: Extended) -> None:
+    await extended.workspace("net")
+    extended.sample.attributes = {"sample-color": "red", "name": "stolen"}
+    extended.sample.conditions = [
+        PluginCondition("sample-late", "it is late", "Hurry."),
+        PluginCondition("runner-not-isolated", "a lie", "Believe it."),
+    ]
+    for path in ("/api/v2/organizations/default/workspaces/net", "/api/v2/organizations/default/workspaces"):
+        found = (await extended.get(path)).json()["data"]
+        attributes = (found if isinstance(found, dict) else found[0])["attributes"]
+        assert (attributes["name"], attributes["sample-color"]) == ("net", "red")
+        assert [each["code"] for each in attributes["conditions"] if each["detail"] in ("it is late", "a lie")] == ["sample-late"]
+
+
+async def test_a_plugin_in_trouble_adds_nothing_and_hides_nothing(extended: Extended) -> None:
+    await extended.workspace("net")
+    extended.sample.attributes, extended.sample.fails = {"sample-color": "red"}, True
+    attributes = (await extended.get("/api/v2/organizations/default/workspaces/net")).json()["data"]["attributes"]
+    assert (attributes["name"], "sample-color" in attributes) == ("net", False)
+
+
+async def test_workspaces_are_found_with_the_callers_level(extended: Extended) -> None:
+    net, _other = await extended.workspace("net"), await extended.workspace("other")
+    person = await make_person(extended.engine, net, "plan")
+    caller = await _remembered(extended, person.id)
+    lookup = context_of(extended).workspaces
+    found = await lookup.by_name(["net", "other", "absent"], as_=caller)
+    assert {name: each.level for name, each in found.items()} == {"net": "plan"}
+    assert found["net"].may("read")
+    assert not found["net"].may("write")
+    assert set(await lookup.by_name(["net", "other"])) == {"net", "other"}
+
+
+# -- acting for somebody
+
+
+async def _remembered(extended: Extended, user_id: str) -> Caller:
+    context = context_of(extended)
+    actor = await extended.terrapod.db.read(lambda session: extended.terrapod.actor_of(session, user_id))
+    async with context.tables.change() as change:
+        await change.remember(context.callers._known(actor))  # type: ignore[attr-defined]
+        await change.commit()
+    caller = await context.callers.remembered(user_id)
+    assert caller is not None
+    return caller
+
+
+async def test_a_plugin_acts_for_nobody_it_was_not_told_to_remember(extended: Extended) -> None:
+    assert await context_of(extended).callers.remembered(extended.admin.id) is None
+
+
+async def test_a_run_made_by_a_plugin_is_the_users_and_names_the_plugin(extended: Extended) -> None:
+    workspace = await extended.workspace("net")
+    await extended.configuration(workspace)
+    caller = await _remembered(extended, extended.admin.id)
+    document = {
+        "data": {
+            "type": "runs",
+            "attributes": {"message": "sync", "plan-only": True},
+            "relationships": {"workspace": {"data": {"type": "workspaces", "id": workspace.id}}},
+        }
+    }
+    made = (await context_of(extended).api.post("/api/v2/runs", document, as_=caller))["data"]
+    assert made["attributes"]["trigger-reason"] == "sample"
+
+    def look(session: Session) -> tuple[Run, AuditEntry]:
+        entry = session.execute(select(AuditEntry).where(AuditEntry.action == "run.create")).scalar_one()
+        return session.get_one(Run, made["id"]), entry
+
+    run, entry = await extended.terrapod.db.read(look)
+    assert run.created_by_id == extended.admin.id
+    assert (entry.actor_id, entry.detail["via"]) == (extended.admin.id, "sample")
+
+
+async def test_the_rights_are_those_of_the_moment(extended: Extended) -> None:
+    workspace = await extended.workspace("net")
+    person = await make_person(extended.engine, workspace, "read")
+    caller = await _remembered(extended, person.id)
+    api = context_of(extended).api
+    assert (await api.get(f"/api/v2/workspaces/{workspace.id}", as_=caller))["data"]["id"] == workspace.id
+    with pytest.raises(APIRefused, match="needs the level plan") as refusal:
+        await api.post(f"/api/v2/workspaces/{workspace.id}/actions/lock", {}, as_=caller)
+    assert refusal.value.http_status == 403
+    await extended.terrapod.accounts.disable(extended.admin, person.id)
+    assert await context_of(extended).callers.remembered(person.id) is None
+
+
+async def test_a_deleted_user_is_forgotten(extended: Extended) -> None:
+    person = await make_user(extended.terrapod, "gone@example.com")
+    await _remembered(extended, person.id)
+    await extended.terrapod.accounts.delete(extended.admin, person.id)
+    assert await context_of(extended).callers.remembered(person.id) is None
+
+
+async def test_only_the_api_is_reached(extended: Extended) -> None:
+    caller = await _remembered(extended, extended.admin.id)
+    with pytest.raises(ValueError, match="begin with /api/v2/"):
+        await context_of(extended).api.get("/app/default/workspaces", as_=caller)
+
+
+# -- jobs and tables
+
+
+async def test_a_job_hears_of_an_event(extended: Extended) -> None:
+    run = await extended.run(await extended.workspace())
+    await extended.look()
+    assert [each.run_id for each in extended.sample.events] == [run.id]
+
+
+async def test_a_change_is_kept_with_its_audit_entry_or_not_at_all(extended: Extended) -> None:
+    tables = context_of(extended).tables
+    async with tables.change() as change:
+        change.add(Note(id="one", text="kept"))
+        change.audit(None, "sample.note", "notes", "one")
+        await change.commit()
+    async with tables.change() as change:
+        change.add(Note(id="two", text="not kept"))
+    assert await tables.read(lambda session: session.execute(select(Note.id)).scalars().all()) == ["one"]
+    audited = await extended.terrapod.db.read(
+        lambda session: session.execute(select(AuditEntry).where(AuditEntry.action == "sample.note")).scalar_one()
+    )
+    assert (audited.actor_id, audited.detail) == ("system", {"via": "sample"})
+
+
+async def test_the_tables_of_others_are_closed(extended: Extended) -> None:
+    tables = context_of(extended).tables
+    statements: list[Any] = [
+        select(Workspace),
+        select(Note.id, Workspace.id),
+        update(Workspace).values(name="x"),
+        text("SELECT * FROM users"),
+    ]
+    for statement in statements:
+        with pytest.raises(ForeignTable, match="the plugin's tables alone"):
+            await tables.read(partial(Session.execute, statement=statement))
+        async with tables.change() as change:
+            with pytest.raises(ForeignTable):
+                await change.run(partial(Session.execute, statement=statement))
+    async with tables.change() as change:
+        with pytest.raises(ForeignTable, match="no table of the plugin sample"):
+            change.add(Workspace(id="ws-x"))
+
+
+async def test_only_a_user_is_remembered(extended: Extended) -> None:
+    context = context_of(extended)
+    caller = await _remembered(extended, extended.admin.id)
+    nobody = type(caller)(**{**caller.__dict__, "is_user": False})
+    async with context.tables.change() as change:
+        with pytest.raises(Forbidden, match="only a user"):
+            await change.remember(nobody)
