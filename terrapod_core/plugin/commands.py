@@ -55,12 +55,9 @@ class Opens(Protocol):
 def with_server(command: Callable[..., Any]) -> Callable[..., Any]:
     """Make a click callback of `async def command(server, …)`: it gets a `ServerClient`, and the options that say of which server."""
 
-    @click.pass_context
     @wraps(command)
-    def called(
-        context: click.Context, url: str | None, token_file: Path | None, certificate: Path | None, plain_http: bool, **given: Any
-    ) -> None:
-        opens = context.obj
+    def called(url: str | None, token_file: Path | None, certificate: Path | None, plain_http: bool, **given: Any) -> None:
+        opens = click.get_current_context().obj
         if not isinstance(opens, Opens):
             raise click.ClickException("this command is called by `terrapod`")
 

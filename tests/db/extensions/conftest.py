@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -80,7 +79,7 @@ class Sample:
             register_run_checks=hookimpl(lambda context: [self]),
             register_workspace_additions=hookimpl(lambda context: [_Additions(self)]),
             register_jobs=hookimpl(lambda context: [On(RunCreated, "hear", self._hear), Every("tick", timedelta(hours=1), self._tick)]),
-            register_routes=hookimpl(partial(self._routes)),
+            register_routes=hookimpl(lambda context: _routes(self, context)),
             register_migrations=hookimpl(lambda: Migrations("tests.db.extensions", "sample_migrations", Base)),
         )
 
@@ -89,17 +88,6 @@ class Sample:
 
     async def _tick(self) -> None:
         return None
-
-    def _routes(self, context: ServerContext) -> list[Routes]:
-        self.context = context
-        blueprint = Blueprint("sample", __name__)
-
-        @blueprint.get("/me")
-        async def me() -> Response:
-            caller = await context.callers.current()
-            return Response(msgspec.json.encode({"name": caller.name, "admin": caller.is_platform_admin}), content_type="application/json")
-
-        return [Routes(blueprint, prefix="/v1/sample", render=_rendered, requests_per_minute=3)]
 
 
 class _Additions:
@@ -115,6 +103,18 @@ class _Additions:
 
     async def conditions(self, workspaces: list[WorkspaceFacts]) -> dict[str, list[PluginCondition]]:
         return {each.id: self._sample.conditions for each in workspaces}
+
+
+def _routes(sample: Sample, context: ServerContext) -> list[Routes]:
+    sample.context = context
+    blueprint = Blueprint("sample", __name__)
+
+    @blueprint.get("/me")
+    async def me() -> Response:
+        caller = await context.callers.current()
+        return Response(msgspec.json.encode({"name": caller.name, "admin": caller.is_platform_admin}), content_type="application/json")
+
+    return [Routes(blueprint, prefix="/v1/sample", render=_rendered, requests_per_minute=3)]
 
 
 def _rendered(error: TerrapodError) -> Rendered:
