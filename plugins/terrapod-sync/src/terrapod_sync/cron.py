@@ -16,8 +16,10 @@ from cronsim import CronSim, CronSimError
 
 _LONGEST: Final = 128
 _NAMES: Final = ("second", "minute", "hour", "day-of-month", "month", "day-of-week")
-_MONTHS: Final = {name: str(number) for number, name in enumerate("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}
-_DAYS: Final = {name: str(number) for number, name in enumerate("SUN MON TUE WED THU FRI SAT".split())}
+_MONTH_NAMES: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAY_NAMES: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_MONTHS: Final = {name: str(number) for number, name in enumerate(_MONTH_NAMES, 1)}
+_DAYS: Final = {name: str(number) for number, name in enumerate(_DAY_NAMES)}
 _ALLOWED: Final = {
     "second": "0-59",
     "minute": "0-59",
@@ -56,8 +58,8 @@ class Cron:
             raise UnreadableCron(f"never fires: no month it names has that {field}" if _no_such_day(fields) else _refusal(field)) from None
         if next(self.after(_SOME_DAY), None) is None:
             raise UnreadableCron("never fires: no day is all that its day-of-month, month and day-of-week ask for")
-        self.ticks = fields[1].startswith("*") or fields[2].startswith("*")
-        """Whether it is about distances more than about times of the day: its minute or its hour begins with `*`."""
+        self.ticks = len(self._simulated.hours) == 24
+        """Whether it is about distances more than about times of the day: it names every hour."""
 
     def after(self, local: datetime) -> Iterator[datetime]:
         """The local times later than this one, in order. Ends where the next fifty years, or the calendar, hold none."""

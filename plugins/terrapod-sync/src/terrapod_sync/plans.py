@@ -1,6 +1,7 @@
 """What a plan would do, read from terraform's JSON of it, and which of it is not allowed.
 
-Nothing that is not understood is allowed: an action this version has no word for, a document of another major version, one that cannot be read.
+Nothing that is not understood is allowed: an action this version has no word for, a document of another major version, one that cannot
+be read.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         if _operation(change.actions) is not None:
             yield Step(f"output.{name}", _WORDS.get(change.actions, "change"), _O.OUTPUTS)
     for action in plan.action_invocations or ():
-        yield Step(action.address, "run an action", _O.UNKNOWN)
+        yield Step(action.address, "start an action", _O.INVOKED)
 
 
 def forbidden(plan: Plan, operations: Collection[Operation]) -> list[Step]:
@@ -185,5 +186,5 @@ def _drifted(change: Change) -> bool:
 def _reason(found: Sequence[Step], needed: Collection[Operation]) -> str:
     shown = ", ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     policies = ", ".join(policy.name for policy in allowing(needed))
-    remedy = f"Policies that would allow it: {policies}." if policies else "No policy allows it: a person has to look at it, and apply it."
+    remedy = f"Policies that would allow it: {policies}." if policies else "No policy would allow it."
     return f"POLICY CONFLICT: the plan would do what the policy does not allow: {shown}. {remedy}"

@@ -30,12 +30,14 @@ class Operation(StrEnum):
     """A failed run is tried again."""
     NOTHING = "NOTHING"
     """A run that finds nothing to do."""
+    INVOKED = "INVOKED"
+    """Actions of providers are started, which may do anything. Not a word of the field: it has none for them."""
     UNKNOWN = "UNKNOWN"
-    """What nobody can say the effect of: an action of a provider, or a word that this version does not know. Not a word of the field."""
+    """What a plan has and this version has no word for. No policy allows it."""
 
 
 _O = Operation
-CHANGING: Final = frozenset({_O.CREATED, _O.UPDATED, _O.RENAMED, _O.MARKED_TO_DELETION, _O.OUTPUTS, _O.UNKNOWN})
+CHANGING: Final = frozenset({_O.CREATED, _O.UPDATED, _O.RENAMED, _O.MARKED_TO_DELETION, _O.OUTPUTS, _O.INVOKED})
 """Operations that an apply carries out; with none of them allowed, a run is of use as a plan alone."""
 
 
@@ -92,6 +94,11 @@ def allowing(operations: Iterable[Operation]) -> list[Policy]:
     return [policy for policy in reversed(POLICIES) if wanted <= policy.operations]
 
 
+def implied(sync: Policy | None, auto_apply: bool | None) -> Policy | None:
+    """The sync policy that an entry means: the one it names, `apply` where it names none and says `auto_apply: true`, else None."""
+    return sync or (APPLY if auto_apply else None)
+
+
 def incompatible(general: Policy, sync: Policy) -> str:
     """The refusal of a pair that is not `compatible`, for the person who chose it."""
     return f"Policy {sync} or {general} not compatible"
@@ -125,13 +132,11 @@ class Intent:
 def intent(general: Policy | None, sync: Policy | None, auto_apply: bool | None) -> Intent:
     """What the entry of a workspace means.
 
-    Without a general policy that is `full-control`. Without a sync policy, `auto_apply: true` means `apply`, and anything else a saved plan
-    within the general policy. With one, it decides how far a run goes, and `auto_apply: false` has a person approve whatever it allows. Where
-    nothing that changes anything is allowed, no more than a plan is made.
+    Without a general policy that is `full-control`. Without a sync policy, `auto_apply: true` means `apply`, and anything else a saved
+    plan within the general policy. With one, it decides how far a run goes, and `auto_apply: false` has a person approve whatever it
+    allows. Where nothing that changes anything is allowed, no more than a plan is made.
     """
-    ceiling = general or FULL_CONTROL
-    chosen = sync or (APPLY if auto_apply else FULL_CONTROL)
-    operations = effective(ceiling, chosen)
+    operations = effective(general or FULL_CONTROL, implied(sync, auto_apply) or FULL_CONTROL)
     if not operations & CHANGING - {_O.OUTPUTS}:
         return Intent(Mode.OBSERVE, operations)
     applies = auto_apply if auto_apply is not None else sync is not None

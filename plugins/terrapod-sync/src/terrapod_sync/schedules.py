@@ -4,8 +4,8 @@ Daylight saving, decided once:
 
 * A time that the clock skips is due at the first moment after the gap, once, however many times of the schedule fall into the gap.
 * A time that the clock shows twice is due the first time alone.
-* An expression whose minute or hour begins with `*` is about distances: it follows the clock as it is shown. What is skipped is not made up
-  for, what is shown twice counts twice: `*/5 * * * *` goes on every five minutes of real time.
+* An expression that names every hour is about distances, and follows the clock as it is shown: what is skipped is not made up for, what is
+  shown twice counts twice. So `*/5 * * * *` goes on every five minutes of real time.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ class At:
     def _start(self, moment: datetime) -> datetime:
         """A local time that no due moment after `moment` has, and none earlier than it: before an hour that is shown twice."""
         local = moment.astimezone(self._zone)
-        first, second = (local.replace(fold=fold).utcoffset() for fold in (0, 1))
-        assert first is not None and second is not None, "a ZoneInfo knows the offset of every moment"
-        return local.replace(tzinfo=None, fold=0) - max(first - second, timedelta()) - (_SECOND if first > second else timedelta())
+        naive = local.replace(tzinfo=None, fold=0)
+        twice = local.replace(fold=1).astimezone(UTC) - local.replace(fold=0).astimezone(UTC)
+        return naive - twice - _SECOND if twice > timedelta() else naive
 
     def _first(self, local: datetime) -> datetime:
         """When the clock first shows this local time, or in a gap the first moment after it."""

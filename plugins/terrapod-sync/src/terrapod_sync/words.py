@@ -68,14 +68,13 @@ _PENDING: Final = frozenset({"pending", "plan_queued"})
 _RUNNING: Final = frozenset({"planning", "confirmed", "apply_queued", "applying"})
 _WAITING: Final = frozenset({"planned", "planned_and_saved"})
 _FAILED: Final = frozenset({"errored", "canceled", "force_canceled"})
-_ENDED: Final = frozenset({"planned_and_finished", "discarded"})
 
 
 def status_of(run: str | None, *, enabled: bool = True, has_changes: bool | None = None, blocked: bool = False) -> Status:
     """The status of a workspace from that of its last sync run.
 
-    `run` is the run's status, None when there was none; `has_changes` is what its plan found, None when it does not say; `blocked` whether a
-    policy held or refused what it planned. Raises `ValueError` for a status that no run has.
+    `run` is the run's status, None when there was none; `has_changes` is what its plan found, None when it does not say; `blocked` whether
+    a policy held or refused what it planned. Raises `ValueError` for a status that no run has.
     """
     if not enabled:
         return Status.DISABLED
@@ -83,8 +82,10 @@ def status_of(run: str | None, *, enabled: bool = True, has_changes: bool | None
         return Status.NEVER
     if blocked:
         return Status.CONFLICT
-    if run in _ENDED:
+    if run == "planned_and_finished":
         return Status.OUT_OF_SYNC if has_changes else Status.SUCCESS
+    if run == "discarded":  # a plan that nobody wanted, or one that was never made: in step only when that was seen
+        return Status.SUCCESS if has_changes is False else Status.OUT_OF_SYNC
     for statuses, word in (
         (_PENDING, Status.PENDING),
         (_RUNNING, Status.RUNNING),
