@@ -101,7 +101,7 @@ def test_jitter_differs_by_workspace_and_by_tick_and_fills_its_bound() -> None:
 
 def test_jitter_is_the_same_after_a_restart() -> None:
     """A known value: a hash that differs between processes would pass every other test here."""
-    assert delay("ws-1", TICK, timedelta(minutes=10), timedelta(seconds=30)) == timedelta(seconds=0, milliseconds=0)
+    assert delay("ws-1", TICK, timedelta(minutes=10), timedelta(seconds=30)) == timedelta(milliseconds=15_052)
 
 
 def test_no_setting_is_no_jitter() -> None:

@@ -200,7 +200,7 @@ def unreadable() -> Iterator[bytes]:
     yield b'{"format_version":"1.2","prior_state":' + b"[" * 100_000
 
 
-@pytest.mark.parametrize("document", unreadable())
+@pytest.mark.parametrize("document", list(unreadable()))
 def test_what_cannot_be_read_is_refused_without_a_word_of_it(document: bytes) -> None:
     with pytest.raises(UnreadablePlan) as refused:
         read(document)

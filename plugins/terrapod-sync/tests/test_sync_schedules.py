@@ -159,8 +159,7 @@ def test_what_is_no_expression_is_refused_with_what_is_allowed(expression: str, 
 def test_any_text_is_an_expression_that_fires_or_is_refused(text: str) -> None:
     try:
         schedule = At(text)
-    except UnreadableCron as refusal:
-        assert str(refusal)
+    except UnreadableCron:
         return
     start = datetime(2026, 1, 1, tzinfo=UTC)
     first = schedule.next_after(start)
