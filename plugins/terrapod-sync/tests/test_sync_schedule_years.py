@@ -144,7 +144,7 @@ def test_minute_by_minute_around_a_change_the_rules_hold(minutes: set[int], hour
         named = shown.minute in minutes and (hours is None or shown.hour in hours)
         if named and (hours is None or not shown.fold):
             expected.add(moment)
-        skipped = [] if before is None or hours is None else between(before, shown)
+        skipped: list[datetime] = [] if before is None or hours is None else between(before, shown)
         if any(local.minute in minutes and local.hour in (hours or ()) for local in skipped):
             expected.add(moment)
         before = shown
@@ -154,7 +154,8 @@ def test_minute_by_minute_around_a_change_the_rules_hold(minutes: set[int], hour
 
 def between(before: datetime, shown: datetime) -> list[datetime]:
     """The minutes that the clock skipped between two that follow each other."""
-    skipped, local = [], before.replace(tzinfo=None) + timedelta(minutes=1)
+    skipped: list[datetime] = []
+    local = before.replace(tzinfo=None) + timedelta(minutes=1)
     while local < shown.replace(tzinfo=None):
         skipped.append(local)
         local += timedelta(minutes=1)

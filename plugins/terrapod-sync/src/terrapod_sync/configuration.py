@@ -125,13 +125,12 @@ def _workspaces(value: Any, limits: Limits) -> dict[str, WorkspaceConfig]:
 
 def _workspace(value: Any, where: str, limits: Limits) -> WorkspaceConfig:
     given = documents.fields(value, where, ("enabled",), _OF_WORKSPACE)
-    truths = {name: documents.truth(given[name], place(where, name)) for name in ("enabled", "auto_apply") if name in given}
+    truths: dict[str, Any] = {name: documents.truth(given[name], place(where, name)) for name in ("enabled", "auto_apply") if name in given}
     texts = {name: documents.text(given[name], place(where, name)) for name in _OF_WORKSPACE if name in given and name not in truths}
     _check_times(texts, where)
     _check_minimum(texts, where, limits.minimum)
     _check_policies(texts, truths.get("auto_apply"), where)
-    entry: dict[str, object] = {**truths, **texts}
-    return msgspec.convert(entry, WorkspaceConfig)
+    return msgspec.convert(truths | texts, WorkspaceConfig)
 
 
 def _check_times(given: Mapping[str, str], where: str) -> None:
