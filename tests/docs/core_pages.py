@@ -46,7 +46,7 @@ def settings() -> str:
         title, about = (f"[{section}]", prose(SECTIONS[section])) if section else ("At the top of the file", "")
         text += f"\n## {title}\n\n" + (f"{about}\n\n" if about else "") + _settings_table(list(rows))
     for section, rows in groupby(plugins().reference(), key=lambda row: row.key.rpartition(".")[0]):
-        plugin = "terrapod-" + "-".join(section.split(".")[:2])
+        plugin = "terrapod-" + "-".join(section.removeprefix("plugin.").split(".")[:2])  # [plugin.sync] is terrapod-sync's
         text += f"\n## [{section}]\n\nOf the plugin [{plugin}](../../plugins/{plugin}/README.md).\n\n" + _settings_table(list(rows))
     return text
 

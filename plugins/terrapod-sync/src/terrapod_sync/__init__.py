@@ -1,0 +1,12 @@
+"""The Terraform Sync API: workspaces that are planned, and where they allow it applied, on a schedule."""
+
+from __future__ import annotations
+
+from terrapod_core.plugin import hookimpl
+from terrapod_sync.settings import SyncSettings
+
+
+@hookimpl
+def register_settings() -> type[SyncSettings]:
+    """`[plugin.sync]`."""
+    return SyncSettings
