@@ -1,55 +1,12 @@
-"""What every table shares: the declarative base and the column types that behave alike on both databases."""
+"""What every table of the core shares: the declarative base, and the type of what is encrypted."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any, Final
-
-import msgspec
-from sqlalchemy import DateTime, Dialect, LargeBinary, MetaData, Text
+from sqlalchemy import LargeBinary, MetaData
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
-NAMING: Final = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-"""Named constraints, so that a migration can drop what an earlier one made, on both databases."""
-
-
-class UTCDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC, both ways; SQLite keeps no zone, so it is put on again when read."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime never enters the database")
-        return value.astimezone(UTC) if dialect.name == "postgresql" else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class JSONValue(TypeDecorator[Any]):
-    """A JSON document kept as text, so that both databases give back what was put in, byte for byte."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else msgspec.json.encode(value).decode()
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else msgspec.json.decode(value)
+from terrapod_core.plugin.columns import COLUMN_TYPES, NAMING, JSONValue, UTCDateTime
 
 
 class Sealed(TypeDecorator[bytes]):
@@ -66,11 +23,7 @@ class Base(DeclarativeBase):
     """Every table of the core."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {
-        datetime: UTCDateTime,
-        dict[str, Any]: JSONValue,
-        list[str]: JSONValue,
-        list[dict[str, Any]]: JSONValue,
-        dict[str, str]: JSONValue,
-        dict[str, int]: JSONValue,
-    }
+    type_annotation_map = COLUMN_TYPES
+
+
+__all__ = ["NAMING", "Base", "JSONValue", "Sealed", "UTCDateTime"]

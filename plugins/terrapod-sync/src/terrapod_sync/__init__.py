@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from terrapod_core.plugin import hookimpl
+from terrapod_core.plugin import Migrations, hookimpl
+from terrapod_sync.models import Base
 from terrapod_sync.settings import SyncSettings
 
 
@@ -10,3 +11,9 @@ from terrapod_sync.settings import SyncSettings
 def register_settings() -> type[SyncSettings]:
     """`[plugin.sync]`."""
     return SyncSettings
+
+
+@hookimpl
+def register_migrations() -> Migrations:
+    """Configuration, syncs and conflicts."""
+    return Migrations("terrapod_sync.migrations", "sync_migrations", Base)

@@ -1,0 +1,1 @@
+"""How the tables of the Sync API came to be, revision by revision."""
