@@ -62,7 +62,8 @@ def refused(change: Change, why: str, now: datetime) -> Condition:
         code=CONFIGURATION,
         severity=Severity.ERROR,
         detail=f"commit {change.sha[:12]} ({change.ref}) became no configuration: {why}",
-        remedy="Push a commit in which that is mended, or change the workspace's working directory; the next one is tried by itself.",
+        remedy="Push a commit in which that is mended, or change the workspace's working directory; the next one is tried by itself. "
+        "Of a repository that is too large, vcs-sparse-fetch keeps a part.",
         since=now,
     )
 
@@ -73,8 +74,8 @@ def fetch_failing(change: Change, why: str, now: datetime) -> Condition:
         code=FETCH,
         severity=Severity.WARNING,
         detail=f"the files of commit {change.sha[:12]} ({change.ref}) cannot be fetched: {why}",
-        remedy="It is tried again and again. A repository that is too large is fetched in part with vcs-sparse-fetch, or takes a higher "
-        "limit (limits.configuration_bytes, limits.unpacked_bytes).",
+        remedy="It is tried again and again. An archive that is larger than the server takes from this forge, or takes longer, needs a "
+        "higher limit (max_archive_bytes of [vcs.github] or [vcs.gitlab], max_bytes of [vcs.git], vcs.fetch_seconds).",
         since=now,
     )
 

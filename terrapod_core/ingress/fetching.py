@@ -224,8 +224,11 @@ class Fetching:
                 trusted=not pull or approved,
                 of_fork=change.is_fork and not approved,
             )
-        except (Invalid, TooLarge) as error:
+        except Invalid as error:
             await self._refuse(change, error.detail)
+            return
+        except TooLarge:
+            await self._refuse(change, "packed, it is larger than a configuration may be (limits.configuration_bytes)")
             return
         if stored:
             VCS_CHANGES.labels(change.kind, "stored").inc()

@@ -20,7 +20,7 @@ from tests.support.forge_github import GitHubForge
 from tests.support.forge_gitlab import GitLabForge
 from tests.support.server import Server
 from tests.support.tf import dotted
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tests.support.wire import fresh
 
 _numbers = itertools.count(1)
@@ -230,7 +230,7 @@ class Follower:
         """What became of a commit."""
         return next((each for each in self.changes() if each["attributes"]["commit-sha"] == sha), None)
 
-    def until_change(self, sha: str, *statuses: str) -> dict[str, Any]:
+    def until_change(self, sha: str, *statuses: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Wait until a commit was dealt with this way."""
         found: dict[str, Any] = {}
 
@@ -238,7 +238,7 @@ class Follower:
             found.update(self.change(sha) or {})
             return bool(found) and found["attributes"]["status"] in statuses
 
-        until(look, f"commit {sha[:8]} of {self.name} to be {' or '.join(statuses)}")
+        until(look, f"commit {sha[:8]} of {self.name} to be {' or '.join(statuses)}", seconds=seconds)
         return found
 
     def run_of(self, sha: str, *statuses: str) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def repack(source: BinaryIO, target: BinaryIO, order: Order, notes: Notes) -> No
                 continue
             kept, size = kept + 1, size + member.size
             if kept > order.entries:
-                raise Refused(f"has more than {order.entries} files and directories")
+                raise Refused(f"has more than {order.entries} files and directories (limits.archive_entries)")
             if size > order.unpacked_bytes:
-                raise Refused(f"unpacks to more than {order.unpacked_bytes >> 20} MiB")
+                raise _larger(order)
             _look_for(path, looked_for, notes, directory=member.isdir())
             if not path.startswith(below):
                 continue
@@ -59,7 +59,11 @@ def repack(source: BinaryIO, target: BinaryIO, order: Order, notes: Notes) -> No
         while rest := plain.read(STEP):
             size += len(rest)
             if size > order.unpacked_bytes:
-                raise Refused(f"unpacks to more than {order.unpacked_bytes >> 20} MiB")
+                raise _larger(order)
+
+
+def _larger(order: Order) -> Refused:
+    return Refused(f"unpacks to more than {order.unpacked_bytes >> 20} MiB (limits.unpacked_bytes)")
 
 
 def _pass(coming: tarfile.TarFile, going: tarfile.TarFile, member: tarfile.TarInfo, path: str, notes: Notes) -> None:

@@ -1,8 +1,7 @@
-"""Following repositories: what a cycle of looks asks, how soon a push is planned, and what a large repository costs in memory."""
+"""Following repositories: what a cycle of looks asks, and how soon a push is planned. What a large one costs is in `vcs_large.py`."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,28 +10,25 @@ from statistics import median
 
 import psutil
 
-from tests.bench.parts.states import peak_of
-from tests.bench.tools.report import Report, mebibytes, seconds
-from tests.bench.tools.servers import BenchServer, serving
-from tests.support.followed import KINDS, Followed, Follower
-from tests.support.forge import MAIN_TF, Repository
+from tests.bench.tools.report import Report, seconds
+from tests.bench.tools.servers import serving
+from tests.support.followed import KINDS, Followed, Follower, Kind
+from tests.support.forge import MAIN_TF
 from tests.support.waiting import until
 
-MEMORY = 48 * 2**20
 PLANNING_SECONDS = 2.0
 REQUESTS = 2.0
 STARTED = ("planning", "planned", "planned_and_finished", "errored", "applying", "applied")
 
 
 @contextmanager
-def _site(directory: Path, **settings: str) -> Iterator[Followed]:
-    """GitLab, because its double answers quickest, and a server that follows it."""
-    kind = KINDS["gitlab"]
+def followed(directory: Path, kind: Kind = KINDS["gitlab"], **settings: str) -> Iterator[Followed]:
+    """A forge, and a server that follows it; GitLab for whoever does not mind, because its double answers quickest."""
     directory.mkdir(parents=True)
     forge = kind.forge(directory)
     forge.start()
     try:
-        with serving(directory / "server", settings={"OUTGOING__CA_FILE": str(forge.ca_file), **settings}) as server:
+        with serving(directory / "server", settings={"OUTGOING__CA_FILE": str(forge.ca_file), **kind.settings, **settings}) as server:
             yield Followed(kind, forge, server)
     finally:
         forge.stop()
@@ -41,7 +37,7 @@ def _site(directory: Path, **settings: str) -> Iterator[Followed]:
 def polls(report: Report, directory: Path, *, repositories: int, workspaces: int) -> None:
     """How many requests a cycle costs in which nothing has changed, and how much of a processor."""
     report.section(f"{workspaces} workspaces over {repositories} repositories, looked at every 2 s")
-    with _site(directory, VCS__POLL_SECONDS="2", VCS__POLL_QUIET_SECONDS="2", LIMITS__PENDING_RUNS_PER_USER="100000") as site:
+    with followed(directory, VCS__POLL_SECONDS="2", VCS__POLL_QUIET_SECONDS="2", LIMITS__PENDING_RUNS_PER_USER="100000") as site:
         report.doing("repositories")
         repos = [site.repository() for _ in range(repositories)]
         report.doing("workspaces")
@@ -75,7 +71,7 @@ def _looks(site: Followed) -> int:
 def webhooks(report: Report, directory: Path, *, rounds: int) -> None:
     """How soon after its webhook a push is planning, while the clock would look in an hour."""
     report.section(f"from a webhook to a plan, by the clock in an hour (median of {rounds})")
-    with _site(directory, VCS__POLL_SECONDS="3600", VCS__POLL_QUIET_SECONDS="3600") as site:
+    with followed(directory, VCS__POLL_SECONDS="3600", VCS__POLL_QUIET_SECONDS="3600") as site:
         repo = site.repository()
         follower = site.workspace(repo, queue_all_runs=True, auto_apply=True)
         follower.run_of(repo.sha(), "applied")
@@ -103,31 +99,3 @@ def _until_planning(site: Followed, follower: Follower, number: int) -> float:
     took = time.monotonic() - began
     follower.run_of(sha, "applied")
     return took
-
-
-def large(report: Report, directory: Path, *, size: int) -> None:
-    """The server's peak while it fetches two mebibytes of a large repository."""
-    report.section(f"a repository of {mebibytes(size)}, of which 2 MiB are fetched; memory is the process's peak above idle")
-    with _site(directory, VCS__POLL_SECONDS="2", VCS__POLL_QUIET_SECONDS="2") as site:
-        small = site.repository({"infra/main.tf": MAIN_TF})
-        site.workspace(small, working_directory="infra", vcs_sparse_fetch=True)  # what is loaded with the first
-        report.doing("the repository")
-        repo = _large(site, size)
-        server = site.server
-        assert isinstance(server, BenchServer)
-        report.doing("fetched")
-
-        def fetch() -> None:
-            site.workspace(repo, working_directory="infra", vcs_sparse_fetch=True)
-
-        took, peak = peak_of(server.resident(), fetch)
-        said = f"{seconds(took)} until it was stored"
-        report.add("memory meanwhile", mebibytes(peak), said, aim="under 48 MiB above idle", met=peak < MEMORY)
-
-
-def _large(site: Followed, size: int) -> Repository:
-    repo = site.repository({"infra/main.tf": MAIN_TF})
-    for number in range(size // 2**24):
-        repo.write({f"data/{number}.bin": os.urandom(2**24)})
-    repo.push({"infra/data.bin": os.urandom(2 * 2**20)}, "Much of it")
-    return repo

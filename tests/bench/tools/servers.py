@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import psutil
 
 from tests.bench.tools.timed import engine
 from tests.support.postgres import PostgresServer, postgres_server
@@ -34,6 +37,38 @@ class Resident:
     def _of(self, name: str) -> int:
         lines = (self._process / "status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith(name + ":")).split()[1]) * 1024
+
+
+class Programs:
+    """The most memory that any program of a kind takes which a process starts, by kind; good while its block lasts, and afterwards.
+
+    A kind is a word of the command's line, or the last part of one. Every few milliseconds each is asked for its peak so far.
+    """
+
+    def __init__(self, pid: int, *kinds: str) -> None:
+        self.peaks: dict[str, int] = {}
+        """Bytes; a kind that was not seen is not there."""
+        self._kinds = kinds
+        self._process = psutil.Process(pid)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.02):
+            for child in self._process.children(recursive=True):
+                # It may have ended. Before it has become another program it has the line of the server, which no kind is a word of.
+                with suppress(psutil.NoSuchProcess, OSError, StopIteration):
+                    line = child.cmdline()
+                    kind = next(each for each in self._kinds if each in {Path(word).name for word in line})
+                    self.peaks[kind] = max(self.peaks.get(kind, 0), Resident(child.pid).peak())
 
 
 class BenchServer(Server):
