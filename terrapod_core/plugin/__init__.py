@@ -52,7 +52,6 @@ from terrapod_core.plugin.auth import (
     SupportsPasswords,
 )
 from terrapod_core.plugin.checks import Advise, Allow, CheckedRun, Decision, Deny, Hold, RunCheck, Stage
-from terrapod_core.plugin.columns import COLUMN_TYPES, NAMING, JSONValue, UTCDateTime
 from terrapod_core.plugin.context import ContextFactory, PluginContext, PluginContexts, ServerContext, ServerContextFactory
 from terrapod_core.plugin.coordination import CoordinationAway, CoordinationBackend, Hear, Lease, SupportsMetering, Wakeup
 from terrapod_core.plugin.events import (
@@ -175,9 +174,7 @@ from terrapod_core.plugin.vcs import (
 from terrapod_core.settings import SettingsError, setting, subsections
 
 __all__ = [
-    "COLUMN_TYPES",
     "JSON",
-    "NAMING",
     "UNDELIVERED_STATE",
     "APIRefused",
     "Advise",
@@ -225,7 +222,6 @@ __all__ = [
     "Index",
     "Installation",
     "Invalid",
-    "JSONValue",
     "Job",
     "Key",
     "KeyProvider",
@@ -321,7 +317,6 @@ __all__ = [
     "TerrapodError",
     "TooLarge",
     "TooManyRequests",
-    "UTCDateTime",
     "Unauthorized",
     "Unavailable",
     "UnknownEvent",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy.orm import DeclarativeBase
+if TYPE_CHECKING:
+    from sqlalchemy.orm import DeclarativeBase
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 
 from terrapod_core.plugin import Migrations, PluginContext, PluginContexts, Plugins, PluginSettings, PluginState, hookimpl, setting
 from terrapod_core.settings import Settings, SettingsError, load
-from terrapod_core.testing import FakeAuthProvider, FakeClock, FakeRunnerBackend, MemoryOnce, MemoryPasswords, MemoryStorage
+from terrapod_core.testing import FakeAuthProvider, FakeClock, FakeRunnerBackend, MemoryStorage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,6 @@ class RunnerSettings(PluginSettings):
 @dataclass(frozen=True, kw_only=True)
 class NeedySettings(PluginSettings):
     bucket: str
-
-
-@pytest.fixture
-def contexts(tmp_path: Path) -> PluginContexts:
-    return PluginContexts(clock=FakeClock(), data_dir=tmp_path, passwords=MemoryPasswords(), once=MemoryOnce())
 
 
 def settings_of(environ: Mapping[str, str] | None = None, **plugins: tuple[str, ...]) -> Settings:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, MetaData, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from terrapod_core.plugin import COLUMN_TYPES, NAMING
+from terrapod_core.plugin.columns import COLUMN_TYPES, NAMING
 
 GLOBAL_ID = 1
 _UNDER_WAY = text("active_sync_id IS NOT NULL")
