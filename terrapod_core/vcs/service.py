@@ -14,7 +14,7 @@ from terrapod_core import audit, ids
 from terrapod_core.authz import Actor, Authorizer, PlatformRole
 from terrapod_core.coordination import VCS
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Invalid
+from terrapod_core.errors import Conflict, Invalid
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.plugin import Field, SupportsInstallations, SupportsWebhooks, Unreadable, VCSProvider
 from terrapod_core.plugin.events import VCSConnectionDeleted
@@ -118,6 +118,8 @@ class Connections:
             found = access.changeable(
                 self._authz, actor, await uow.run(lambda session: queries.connection_for_update(session, connection_id))
             )
+            if self.forges.given(found) != old:
+                raise Conflict("somebody else has just given the connection other credentials; look at it, and try again")
             changed = _changed(found, sent, {"base_url": base_url, "values": public})
             if renewed:
                 found.secrets = self.forges.sealed(found.id, hidden)

@@ -66,7 +66,8 @@ def wish(sent: UpdateWorkspace) -> Wish | None:
         return None if _names_repository(sent) else Wish()
     if not isinstance(sent.vcs_repo, dict):
         raise Invalid("vcs-repo must be an object or null", pointer="/data/attributes/vcs-repo")
-    return _by_go_tfe({name.replace("_", "-"): value for name, value in sent.vcs_repo.items()})
+    said = _by_go_tfe({name.replace("_", "-"): value for name, value in sent.vcs_repo.items()})
+    return said if said != Wish() else None
 
 
 def _names_repository(sent: UpdateWorkspace) -> bool:

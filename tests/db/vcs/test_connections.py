@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -109,3 +110,20 @@ async def test_one_that_is_deleted_leaves_its_workspaces_told_and_following_noth
     repository_id = workspace.vcs_repository_id or ""
     assert await servers.one.db.read(lambda session: vcs.repository(session, repository_id)) is None
     assert await servers.one.db.read(lambda session: ingress.followers(session, repository_id)) == []
+
+
+async def test_of_two_who_give_new_credentials_at_once_one_is_told(servers: Servers) -> None:
+    service, connection = servers.one.connections, await servers.connection()
+    servers.forge.account_gate = asyncio.Event()
+    both = [asyncio.create_task(service.update(servers.admin, connection, {"token": token})) for token in ("one", "other")]
+    await asyncio.sleep(0.1)
+    servers.forge.account_gate.set()
+    done = await asyncio.gather(*both, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in done) == ["Conflict", "Connection"]
+
+
+async def test_a_vcs_repo_that_says_nothing_changes_nothing(servers: Servers) -> None:
+    workspace = await servers.workspace(await servers.connection())
+    for nothing in ({}, {"ingress-submodules": False}, {"identifier": None}):
+        kept = await servers.one.workspaces.update(servers.admin, workspace.id, UpdateWorkspace(vcs_repo=nothing))
+        assert kept.vcs_repository_id == workspace.vcs_repository_id
