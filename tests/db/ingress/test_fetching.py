@@ -16,9 +16,9 @@ AWAY = VCSFailed("paper.example.com: is down")
 HIDDEN = VCSMissing("paper.example.com has no such commit, or does not show it.")
 
 
-async def followed(servers: Servers, **sent: object) -> Workspace:
+async def followed(servers: Servers) -> Workspace:
     """A workspace with its first commit."""
-    workspace = await servers.workspace(await servers.connection(), queue_all_runs=True, **sent)
+    workspace = await servers.workspace(await servers.connection(), queue_all_runs=True)
     await servers.look()
     await servers.work()
     return workspace
@@ -40,9 +40,8 @@ async def statuses(servers: Servers, workspace: Workspace) -> dict[str, str]:
 async def current(servers: Servers, workspace: Workspace) -> str | None:
     """The commit whose files the workspace has."""
     kept = await servers.one.workspaces.read(servers.admin, workspace.id)
-    return next(
-        (each.sha for each in await changes(servers, workspace) if each.configuration_version_id == kept.current_configuration_version_id), None
-    )
+    by_files = {each.configuration_version_id: each.sha for each in await changes(servers, workspace)}
+    return by_files.get(kept.current_configuration_version_id)
 
 
 async def test_a_commit_that_comes_late_takes_the_place_of_no_newer_one(servers: Servers) -> None:
