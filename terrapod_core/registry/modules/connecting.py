@@ -205,7 +205,7 @@ class Connecting:
 def _usable(actor: Actor, connection: Connection | None, path: str) -> Connection:
     """As `access.usable`; modules belong to no project."""
     reach = access.reach(actor, connection) if connection is not None else access.Reach.NONE
-    if connection is not None and reach >= access.Reach.USE and (connection.project_ids or not connection.organization_scoped):
+    if connection is not None and reach >= access.Reach.USE and not access.is_for(connection, ""):
         raise Forbidden(
             f"the connection {connection.name} is for certain projects, and modules belong to none; use another one",
             code="connection_not_usable",
