@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 from sqlalchemy import update
@@ -17,17 +17,18 @@ from terrapod_core.authz import SYSTEM, Actor
 from terrapod_core.configurations.fetched import FetchedConfigurations, new_id
 from terrapod_core.coordination import CHANGES
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Invalid, TerrapodError, TooLarge, Unavailable
+from terrapod_core.errors import Invalid, TerrapodError, TooLarge
 from terrapod_core.ingress import conditions, queries
 from terrapod_core.ingress.describing import ingress_of
 from terrapod_core.ingress.models import Change, ChangeKind, ChangeStatus, Following
 from terrapod_core.ingress.triggers import Triggers
+from terrapod_core.jobs.holding import CLAIM, held
 from terrapod_core.metrics.definitions import VCS_CHANGES
 from terrapod_core.plugin import Commit, Repo, SupportsChangedFiles, VCSClient, VCSMissing
 from terrapod_core.runs.outcome import ActorOf
 from terrapod_core.settings import VCS as VCS_SETTINGS
 from terrapod_core.tarballs import ArchiveLimits
-from terrapod_core.vcs import queries as vcs
+from terrapod_core.vcs import pace, queries as vcs
 from terrapod_core.vcs.fetching import Fetched, fetched
 from terrapod_core.vcs.models import Connection, Repository
 from terrapod_core.vcs.opening import TROUBLES, Forges, check_rest, trouble_of
@@ -35,13 +36,16 @@ from terrapod_core.vcs.packing.order import Notes
 from terrapod_core.workspaces import Workspace, queries as workspaces
 from terrapod_core.workspaces.conditions import Condition, raise_on, settle
 
-LONGEST_PAUSE: Final = 600.0
-CLAIM: Final = timedelta(seconds=30)
-"""How long a commit is a process's without a word of it: when one dies, another begins anew after this."""
 TOLD_AFTER: Final = 3
 """Fetches that fail before the workspace says so."""
+HIDDEN: Final = timedelta(days=1)
+"""How long a tag's commit is looked for that the forge does not show."""
 
 log = structlog.get_logger("terrapod.vcs")
+
+
+About: TypeAlias = tuple[Connection, Repository, dict[str, tuple[Workspace, Following | None]]]
+"""Of changes of one commit: where it is, and who follows that, by the workspace's id."""
 
 
 @dataclass(frozen=True)
@@ -88,21 +92,22 @@ class Fetching:
         async with self._db.uow() as uow:
             rows = await uow.run(lambda session: queries.due_of_commit(session, oldest.repository_id, oldest.sha, now))
             about = await uow.run(lambda session: self._about(session, rows))
+            kept = []
             for change in rows:
+                why = await uow.run(lambda session, change=change: _unwanted(session, change, about))  # type: ignore[misc]
+                if why is not None:
+                    _end(change, uow, ChangeStatus.SKIPPED, why)
+                    continue
                 change.next_try_at = now + CLAIM
                 change.attempts, change.reason = change.attempts + 1, None
-                if about is None or change.workspace_id not in about[2]:
-                    _end(change, uow, ChangeStatus.SKIPPED, "the workspace follows this repository no longer")
+                kept.append(change)
             await uow.commit()
-        if about is None or not rows:
+        if about is None or not kept:
             return None
         connection, repository, followers = about
-        kept = [(change, *followers[change.workspace_id]) for change in rows if change.workspace_id in followers]
-        return Batch(connection, repository, kept, now + CLAIM) if kept else None
+        return Batch(connection, repository, [(change, *followers[change.workspace_id]) for change in kept], now + CLAIM)
 
-    def _about(
-        self, session: Session, rows: Sequence[Change]
-    ) -> tuple[Connection, Repository, dict[str, tuple[Workspace, Following | None]]] | None:
+    def _about(self, session: Session, rows: Sequence[Change]) -> About | None:
         repository = vcs.repository(session, rows[0].repository_id) if rows else None
         connection = vcs.connection(session, repository.connection_id) if repository is not None else None
         if repository is None or connection is None:
@@ -113,28 +118,9 @@ class Fetching:
 
     async def carry_out(self, batch: Batch) -> None:
         """Fetch the commit's files and store them for each workspace that it concerns. Whatever fails is tried again later."""
-        renewing = asyncio.create_task(self._renew(batch), name=f"claim:{batch.sha}")
-        try:
+        ids = [change.id for change, _, _ in batch.changes]
+        async with held(self._db, Change.next_try_at, Change.id.in_(ids), batch.until, f"commit {batch.sha}"):
             await self._carry_out(batch)
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
-
-    async def _renew(self, batch: Batch) -> None:
-        """Keep the claim while the files come. What was dealt with meanwhile, or put off, is as it was left."""
-        ids, until = [change.id for change, _, _ in batch.changes], batch.until
-        while True:
-            await asyncio.sleep(CLAIM.total_seconds() / 3)
-            later = self._db.clock.now() + CLAIM
-            held = update(Change).where(Change.id.in_(ids), Change.next_try_at == until)
-            try:
-                async with self._db.uow() as uow:
-                    await uow.session.execute(held.values(next_try_at=later))
-                    await uow.commit()
-            except Unavailable as error:
-                log.warning("a claim could not be renewed", commit=batch.sha, error=error.detail)
-            else:
-                until = later
 
     async def _carry_out(self, batch: Batch) -> None:
         try:
@@ -239,6 +225,8 @@ class Fetching:
         row = await uow.run(lambda session: queries.change(session, change.id, lock=True))
         if workspace is None or row is None or row.status != ChangeStatus.PENDING or workspace.vcs_repository_id != row.repository_id:
             return None
+        if await uow.run(lambda session: queries.is_overtaken(session, row)):
+            return None  # while its files came; whoever takes it up next writes it down
         row.status, row.configuration_version_id = ChangeStatus.STORED.value, version_id
         row.reason, row.attempts, row.next_try_at, row.updated_at = None, 0, uow.now(), uow.now()
         await _done(uow, row)
@@ -284,9 +272,11 @@ class Fetching:
             await uow.commit()
 
     async def _gone(self, batch: Batch, why: str) -> None:
-        """The commit is not there any more, as after a force-push: whatever came instead is another change."""
-        for change, _, _ in batch.changes:
-            if change.attempts < TOLD_AFTER:
+        """The forge does not show the commit. After a force-push, whatever came instead is another change; but the right to read may also
+        have been taken away for a while, and so a commit that should be there is tried for."""
+        now = self._db.clock.now()
+        for change, _, following in batch.changes:
+            if change.attempts < TOLD_AFTER or _should_be_there(change, following, now):
                 await self._failed([change], why)
                 continue
             async with self._db.uow() as uow:
@@ -299,7 +289,7 @@ class Fetching:
         """Try again later, and not before the forge wants to hear of us again; nothing is lost."""
         now = self._db.clock.now()
         for change in changes:
-            pause = min(LONGEST_PAUSE, self._settings.retry_seconds * 2 ** min(change.attempts - 1, 10))
+            pause = pace.pause_after(change.attempts, self._settings.retry_seconds)
             async with self._db.uow() as uow:
                 waiting = update(Change).where(Change.id == change.id, Change.status == ChangeStatus.PENDING.value)
                 await uow.session.execute(waiting.values(next_try_at=now + timedelta(seconds=max(pause, rest)), reason=why, updated_at=now))
@@ -313,6 +303,25 @@ class Fetching:
             if workspace is not None and not any(each["code"] == condition.code for each in workspace.conditions):
                 raise_on(uow, workspace, condition)
                 await uow.commit()
+
+
+def _unwanted(session: Session, change: Change, about: About | None) -> str | None:
+    """Why a change that was seen need not be dealt with any more; `None` when it has to be."""
+    if about is None or change.workspace_id not in about[2]:
+        return "the workspace follows this repository no longer"
+    workspace = about[2][change.workspace_id][0]
+    if change.kind == ChangeKind.PUSH and (workspace.vcs_tags_regex or change.ref != (workspace.vcs_branch or about[1].default_branch)):
+        return "the workspace follows this branch no longer"
+    if queries.is_overtaken(session, change):
+        return "a newer commit of the branch was dealt with before this one's files could be fetched"
+    return None
+
+
+def _should_be_there(change: Change, following: Following | None, now: datetime) -> bool:
+    """Whether a commit was the newest of its branch or its pull request when that was looked at last; tags are looked for for a while."""
+    if change.kind == ChangeKind.PUSH:
+        return following is not None and (following.branch, following.sha) == (change.ref, change.sha)
+    return change.open if change.kind == ChangeKind.PULL else now - change.created_at < HIDDEN
 
 
 async def _done(uow: UnitOfWork, change: Change) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from terrapod_core.configurations import ConfigurationVersion
 from terrapod_core.db import UTCDateTime
@@ -83,6 +83,15 @@ def due_of_commit(session: Session, repository_id: str, sha: str, now: datetime)
     return session.execute(query.order_by(Change.created_at, Change.id).with_for_update(skip_locked=True)).scalars().all()
 
 
+def is_overtaken(session: Session, change: Change) -> bool:
+    """Whether a push that came to the same branch later was dealt with already: its files are this commit's and more."""
+    newer = aliased(Change)
+    query = select(newer.id).join(Following, Following.workspace_id == newer.workspace_id)
+    query = query.where(newer.workspace_id == change.workspace_id, newer.kind == change.kind, newer.ref == change.ref)
+    query = query.where(Following.branch == change.ref, newer.sha == Following.done_sha, newer.created_at > change.created_at)
+    return change.kind == ChangeKind.PUSH and session.execute(query.limit(1)).first() is not None
+
+
 def any_to_start(session: Session, now: datetime) -> bool:
     """Whether there is anything to lock."""
     return session.execute(select(Change.id).where(*_to_start(now)).limit(1)).first() is not None
@@ -144,6 +153,13 @@ def has_run(session: Session, workspace_id: str) -> bool:
     """Whether the workspace ever had a run that could apply."""
     query = select(Run.id).where(Run.workspace_id == workspace_id, Run.plan_only.is_(False))
     return session.execute(query.order_by(Run.created_at, Run.id).limit(1)).first() is not None
+
+
+def newer_has_run(session: Session, change: Change) -> bool:
+    """Whether a push that came to the same branch later has its run already."""
+    query = select(Change.id).where(Change.workspace_id == change.workspace_id, Change.created_at > change.created_at)
+    query = query.where(Change.kind == change.kind, Change.ref == change.ref, Change.run_id.is_not(None)).limit(1)
+    return change.kind == ChangeKind.PUSH and session.execute(query).first() is not None
 
 
 def listing(session: Session, workspace_id: str, page: PageRequest) -> Page[Change]:

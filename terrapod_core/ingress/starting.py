@@ -54,7 +54,9 @@ class Starting:
         if await self._db.read(lambda session: not queries.any_to_start(session, now)):
             return ()
         async with self._db.uow() as uow:
-            rows = await uow.run(lambda session: queries.due_to_start(session, now, AT_ONCE))
+            due = await uow.run(lambda session: queries.due_to_start(session, now, AT_ONCE))
+            # One push to each workspace, so that its runs stand in the order of its commits: the next one's turn comes after this.
+            rows = list({row.workspace_id if row.kind == ChangeKind.PUSH else row.id: row for row in reversed(due)}.values())
             for row in rows:
                 row.next_try_at = now + CLAIM
             await uow.commit()
@@ -73,11 +75,12 @@ class Starting:
     async def _start(self, change: Change) -> str | None:
         """Why no run is wanted; `None` when there is one, or something else was written down."""
         version_id = change.configuration_version_id or ""
-        workspace, version, has_run = await self._db.read(
+        workspace, version, has_run, overtaken = await self._db.read(
             lambda session: (
                 workspaces.by_id(session, change.workspace_id),
                 configurations.by_id(session, version_id),
                 queries.has_run(session, change.workspace_id),
+                queries.newer_has_run(session, change),
             )
         )
         if workspace is None or version is None:
@@ -86,7 +89,7 @@ class Starting:
         if run is not None:  # of an attempt that did not come to write it down
             await self._started(change, run.id)
             return None
-        why = _unwanted(change, workspace, has_run=has_run)
+        why = _unwanted(change, workspace, has_run=has_run, overtaken=overtaken)
         if why is not None:
             return why
         if version.of_fork and could_look_around(workspace, isolated=self._isolation().isolated):
@@ -180,7 +183,11 @@ class Starting:
             await uow.commit()
 
 
-def _unwanted(change: Change, workspace: Workspace, *, has_run: bool) -> str | None:
+def _unwanted(change: Change, workspace: Workspace, *, has_run: bool, overtaken: bool) -> str | None:
+    if workspace.vcs_repository_id != change.repository_id:
+        return "the workspace follows this repository no longer"
+    if overtaken:
+        return "a newer commit of the branch has a run already"
     if change.kind == ChangeKind.PULL and not change.open:
         return "a newer commit came, or the pull request was closed"
     if workspace.execution_mode == "local":

@@ -19,6 +19,7 @@ from terrapod_core.ingress.models import Change, ChangeKind, ChangeStatus, Follo
 from terrapod_core.plugin import PullRequest
 from terrapod_core.runs.isolation import Isolation
 from terrapod_core.vcs.following import Seen, Wants
+from terrapod_core.vcs.links import renewed
 from terrapod_core.vcs.opening import Trouble
 from terrapod_core.workspaces import Workspace, queries as workspaces
 from terrapod_core.workspaces.conditions import Condition, raise_on, settle
@@ -119,8 +120,7 @@ class Watching:
 
 
 def _look_at(seen: Seen, workspace: Workspace, found: _Found, uow: UnitOfWork, *, isolated: bool) -> None:
-    if workspace.vcs_link is not None and workspace.vcs_link["identifier"] != seen.repository.path:
-        workspace.vcs_link = {**workspace.vcs_link, "identifier": seen.repository.path, "http-url": seen.repository.http_url}
+    workspace.vcs_link = renewed(workspace.vcs_link, seen.repository)
     branch = workspace.vcs_branch or seen.repository.default_branch
     followed = workspace.vcs_tags_regex or branch
     following = found.following

@@ -11,7 +11,7 @@ from terrapod_core.ingress import queries
 from terrapod_core.ingress.fetching import Fetching
 from terrapod_core.ingress.starting import Starting
 from terrapod_core.ingress.telling import Telling
-from terrapod_core.jobs.begun import Begun, sleep_until
+from terrapod_core.jobs.background_tasks import BackgroundTasks, sleep_until
 from terrapod_core.jobs.looking import Looking
 
 LONGEST_SLEEP: Final = 15.0
@@ -27,9 +27,9 @@ class Ingress:
         self._telling = telling
         self._most = fetch_at_once
         self._looking = Looking("ingress", self._seconds, self.look)
-        self._fetches = Begun("fetch a commit", self._looking.wake)
-        self._starts = Begun("start the run of a commit", self._looking.wake)
-        self._tellings = Begun("tell a commit", self._looking.wake)
+        self._fetches = BackgroundTasks("fetch a commit", self._looking.wake)
+        self._starts = BackgroundTasks("start the run of a commit", self._looking.wake)
+        self._tellings = BackgroundTasks("tell a commit", self._looking.wake)
         self._next: datetime | None = None
         db.wakeups.on(CHANGES, self._looking.wake)
 

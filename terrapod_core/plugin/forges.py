@@ -148,4 +148,4 @@ def _check(answer: httpx.Response) -> None:
     if status in (404, 410):
         raise VCSMissing(f"{host} has no such repository or commit, or does not show it to these credentials.")
     after = answer.headers.get("retry-after", "")
-    raise VCSFailed(f"{host}: answered {status}", retry_after=float(after) if after.isdigit() else None)
+    raise VCSFailed(f"{host}: answered {status}", retry_after=float(after) if after.isdecimal() else None)

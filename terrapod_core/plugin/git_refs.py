@@ -17,9 +17,6 @@ from terrapod_core.plugin.vcs import RefKind, Refs, VCSDenied, VCSFailed, VCSMis
 if TYPE_CHECKING:
     import httpx
 
-MOST_BYTES: Final = 64 << 20
-"""Of an answer: some half a million refs."""
-
 _PREFIXES: Final = {RefKind.BRANCH: "refs/heads/", RefKind.TAG: "refs/tags/"}
 _NO_TEXT: Final = re.compile("[\ud800-\udfff]")
 _SHA: Final = re.compile(rb"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -91,7 +88,7 @@ def _check(answer: httpx.Response, host: str) -> None:
     if status in (404, 410):
         raise VCSMissing(f"{host} has no such repository, or does not show it to these credentials.")
     after = answer.headers.get("retry-after", "")
-    raise VCSFailed(f"{host}: answered {status} where branches are asked for", retry_after=float(after) if after.isdigit() else None)
+    raise VCSFailed(f"{host}: answered {status} where branches are asked for", retry_after=float(after) if after.isdecimal() else None)
 
 
 def _request(prefixes: list[str]) -> bytes:

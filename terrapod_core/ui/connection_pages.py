@@ -21,14 +21,14 @@ ROWS: Final = 30
 def connection_pages(pages: Pages, door: ConnectionDoor) -> Blueprint:
     """`/app/{organization}/connections` and what is below it."""
     blueprint = Blueprint("connection_pages", __name__)
+    _reading(blueprint, pages, door)
+    _making(blueprint, pages, door)
+    _changing(blueprint, pages, door)
+    _actions(blueprint, pages, door)
+    return blueprint
 
-    async def shown(actor: Actor, connection_id: str, secret: str | None = None) -> Response:
-        view = await door.show(actor, connection_id, wanted_page("page", ROWS))
-        return pages.show("connection.html", actor, connection=view, secret=secret, url=pages.web.base_url())
 
-    def form_of(actor: Actor, form: ConnectionForm) -> Response:
-        return pages.show("connection_form.html", actor, status=422 if form.problems else 200, form=form)
-
+def _reading(blueprint: Blueprint, pages: Pages, door: ConnectionDoor) -> None:
     @blueprint.get(ALL)
     async def list_connections(org: str) -> Response:
         actor = await pages.actor()
@@ -36,6 +36,14 @@ def connection_pages(pages: Pages, door: ConnectionDoor) -> Blueprint:
         found = await door.list(actor)
         return pages.show("connections.html", actor, found=found, may_create=door.may_create(actor), has_providers=bool(door.providers))
 
+    @blueprint.get(ONE)
+    async def show_connection(org: str, connection_id: str) -> Response:
+        actor = await pages.actor()
+        organizations.check(org)
+        return await _page(pages, door, actor, connection_id)
+
+
+def _making(blueprint: Blueprint, pages: Pages, door: ConnectionDoor) -> None:
     @blueprint.get(f"{ALL}/new")
     async def choose(org: str) -> Response:
         actor = await pages.actor()
@@ -45,7 +53,7 @@ def connection_pages(pages: Pages, door: ConnectionDoor) -> Blueprint:
         chosen = request.args.get("provider") or only
         if chosen is None:
             return pages.show("connection_new.html", actor, providers=sorted(door.providers.values(), key=lambda each: each.display_name))
-        return form_of(actor, door.blank(actor, chosen))
+        return _form(pages, actor, door.blank(actor, chosen))
 
     @blueprint.post(ALL)
     async def create(org: str) -> Response:
@@ -54,21 +62,16 @@ def connection_pages(pages: Pages, door: ConnectionDoor) -> Blueprint:
         organizations.check(org)
         made = await door.create(actor, fields.get("provider", ""), fields)
         if isinstance(made, ConnectionForm):
-            return form_of(actor, made)
-        # Shown in this answer and nowhere else: not after a redirect, for which it would have to be kept.
-        return await shown(actor, made.id, made.plain_webhook_secret)
+            return _form(pages, actor, made)
+        return await _page(pages, door, actor, made.id, made.plain_webhook_secret)
 
-    @blueprint.get(ONE)
-    async def show_connection(org: str, connection_id: str) -> Response:
-        actor = await pages.actor()
-        organizations.check(org)
-        return await shown(actor, connection_id)
 
+def _changing(blueprint: Blueprint, pages: Pages, door: ConnectionDoor) -> None:
     @blueprint.get(f"{ONE}/edit")
     async def edit(org: str, connection_id: str) -> Response:
         actor = await pages.actor()
         organizations.check(org)
-        return form_of(actor, await door.form(actor, connection_id))
+        return _form(pages, actor, await door.form(actor, connection_id))
 
     @blueprint.post(ONE)
     async def update(org: str, connection_id: str) -> Response:
@@ -76,19 +79,7 @@ def connection_pages(pages: Pages, door: ConnectionDoor) -> Blueprint:
         fields = await pages.form(actor)
         organizations.check(org)
         refused = await door.update(actor, connection_id, fields)
-        return form_of(actor, refused) if refused is not None else go(f"{LIST}/{quote(connection_id)}")
-
-    _actions(blueprint, pages, door)
-
-    @blueprint.post(f"{ONE}/webhook-secret")
-    async def renew_webhook_secret(org: str, connection_id: str) -> Response:
-        actor = await pages.actor()
-        await pages.form(actor)
-        organizations.check(org)
-        renewed = await door.connections.renew_webhook_secret(actor, connection_id)
-        return await shown(actor, connection_id, renewed.plain_webhook_secret)
-
-    return blueprint
+        return _form(pages, actor, refused) if refused is not None else go(f"{LIST}/{quote(connection_id)}")
 
 
 def _actions(blueprint: Blueprint, pages: Pages, door: ConnectionDoor) -> None:
@@ -100,6 +91,14 @@ def _actions(blueprint: Blueprint, pages: Pages, door: ConnectionDoor) -> None:
         await door.connections.test(actor, connection_id)
         return go(f"{LIST}/{quote(connection_id)}")
 
+    @blueprint.post(f"{ONE}/webhook-secret")
+    async def renew_webhook_secret(org: str, connection_id: str) -> Response:
+        actor = await pages.actor()
+        await pages.form(actor)
+        organizations.check(org)
+        renewed = await door.connections.renew_webhook_secret(actor, connection_id)
+        return await _page(pages, door, actor, connection_id, renewed.plain_webhook_secret)
+
     @blueprint.post(f"{ONE}/delete")
     async def delete(org: str, connection_id: str) -> Response:
         actor = await pages.actor()
@@ -107,3 +106,13 @@ def _actions(blueprint: Blueprint, pages: Pages, door: ConnectionDoor) -> None:
         organizations.check(org)
         await door.delete(actor, connection_id, fields.get("confirm", ""))
         return go(LIST)
+
+
+async def _page(pages: Pages, door: ConnectionDoor, actor: Actor, connection_id: str, secret: str | None = None) -> Response:
+    """A new `secret` is shown in this answer and nowhere else: not after a redirect, for which it would have to be kept."""
+    view = await door.show(actor, connection_id, wanted_page("page", ROWS))
+    return pages.show("connection.html", actor, connection=view, secret=secret, url=pages.web.base_url())
+
+
+def _form(pages: Pages, actor: Actor, form: ConnectionForm) -> Response:
+    return pages.show("connection_form.html", actor, status=422 if form.problems else 200, form=form)

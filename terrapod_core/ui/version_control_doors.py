@@ -128,7 +128,7 @@ class VersionControlDoor:
         usable = [
             each
             for each in (await self.connections.list(actor)).items
-            if access.reach(actor, each) >= Reach.USE and (not each.project_ids or workspace.project_id in each.project_ids)
+            if access.reach(actor, each) >= Reach.USE and access.is_for(each, workspace.project_id)
         ]
         if connection_id is None and len(usable) == 1:
             connection_id = usable[0].id

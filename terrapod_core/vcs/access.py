@@ -47,6 +47,11 @@ def changeable(authz: Authorizer, actor: Actor, connection: Connection | None) -
     return found
 
 
+def is_for(connection: Connection, project_id: str) -> bool:
+    """Whether what is in this project may use the connection; empty for what is in none."""
+    return project_id in connection.project_ids if connection.project_ids else connection.organization_scoped
+
+
 def usable(actor: Actor, connection: Connection | None, project_id: str, path: str, pointer: str) -> Connection:
     """The connection when the actor may have something in this project follow this repository of it.
 
@@ -59,7 +64,7 @@ def usable(actor: Actor, connection: Connection | None, project_id: str, path: s
             f"using the connection {connection.name} needs one of its roles ({', '.join(connection.roles) or 'it has none'})",
             code="connection_not_usable",
         )
-    if (connection.project_ids or not connection.organization_scoped) and project_id not in connection.project_ids:
+    if not is_for(connection, project_id):
         raise Forbidden(f"the connection {connection.name} is for other projects than this one", code="connection_not_usable")
     if not any(matches(pattern, path) for pattern in connection.repositories):
         raise Forbidden(f"the connection {connection.name} may not be used for the repository {path}", code="repository_not_allowed")

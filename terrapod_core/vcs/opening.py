@@ -18,6 +18,9 @@ from terrapod_core.plugin.vcs import Connection as Given
 from terrapod_core.secrets import Keyring, SecretUnreadable
 from terrapod_core.vcs.models import SECRETS, WEBHOOK_SECRET, Connection
 
+LONGEST_REST: Final = 3600.0
+"""Seconds."""
+
 
 class TroubleKind(StrEnum):
     """What went wrong with a forge; also the codes of the conditions of workspaces."""
@@ -53,12 +56,17 @@ def trouble_of(error: BaseException) -> Trouble | None:
     if isinstance(error, VCSMissing):
         return Trouble(TroubleKind.MISSING, str(error))
     if isinstance(error, VCSFailed):
-        return Trouble(TroubleKind.FAILED, str(error), error.retry_after)
+        return Trouble(TroubleKind.FAILED, str(error), _bounded(error.retry_after))
     if isinstance(error, OutgoingError | TimeoutError):
         return Trouble(TroubleKind.FAILED, str(error) or "the forge took too long")
     if isinstance(error, NoProvider | SecretUnreadable):
         return Trouble(TroubleKind.GONE, error.detail if isinstance(error, NoProvider) else str(error))
     return None
+
+
+def _bounded(seconds: float | None) -> float | None:
+    """What a forge says is no more than a wish: one that wants to be left alone for a year is asked again."""
+    return None if seconds is None else min(LONGEST_REST, max(1.0, seconds))
 
 
 def check_rest(connection: Connection, now: datetime) -> None:

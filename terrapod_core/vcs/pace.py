@@ -10,7 +10,7 @@ from terrapod_core.vcs.models import Repository
 
 LATELY: Final = timedelta(days=1)
 LONGEST_PAUSE: Final = 600.0
-"""Seconds between looks at one that cannot be looked at."""
+"""Seconds between tries of what fails."""
 ECHO: Final = timedelta(seconds=60)
 """So long after a webhook it is looked at often, if nothing new was found: some forges tell before it is there."""
 ECHO_SECONDS: Final = 5.0
@@ -30,4 +30,9 @@ def next_look(repository: Repository, settings: VCS, now: datetime) -> datetime:
 
 def next_try(failures: int, settings: VCS, now: datetime) -> datetime:
     """After so many looks in a row that failed."""
-    return now + timedelta(seconds=min(LONGEST_PAUSE, settings.poll_seconds * 2 ** min(failures - 1, 10)))
+    return now + timedelta(seconds=pause_after(failures, settings.poll_seconds))
+
+
+def pause_after(failures: int, seconds: float) -> float:
+    """Seconds until the next try after so many in a row that failed: `seconds` after the first, doubled each time."""
+    return min(LONGEST_PAUSE, seconds * 2.0 ** min(failures - 1, 10))

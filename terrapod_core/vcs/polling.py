@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core.coordination import VCS
 from terrapod_core.db import Database
-from terrapod_core.jobs.begun import Begun, sleep_until
+from terrapod_core.jobs.background_tasks import BackgroundTasks, sleep_until
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.metrics.definitions import VCS_POLLS
 from terrapod_core.plugin import PullRequests, RefKind, Refs, Repo, SupportsPullRequests, VCSClient
@@ -44,7 +44,7 @@ class Poller:
         self._settings = settings
         self._followers = followers
         self._looking = Looking("vcs", self._seconds, self.look)
-        self._begun = Begun("look at a repository", self._looking.wake)
+        self._begun = BackgroundTasks("look at a repository", self._looking.wake)
         self._next: datetime | None = None
         db.wakeups.on(VCS, self._looking.wake)
 
@@ -105,7 +105,7 @@ class Poller:
             if trouble is None:
                 log.exception("what a repository has could not be dealt with, and is looked at again", repository=repository.path)
                 trouble = Trouble(TroubleKind.FAILED, f"{repository.path}: what it has could not be dealt with; the server's log says why")
-            await self._failed(connection, repository, trouble)
+            await self._failed(connection, repository, started, trouble)
             return
         VCS_POLLS.labels(connection.provider, "changed" if changed else "unchanged").inc()
         await self._went_well(connection, repository, started, changed=changed)
@@ -144,7 +144,7 @@ class Poller:
             if row is None:
                 return
             now = uow.now()
-            asked_since = row.asked_at is not None and row.asked_at > started
+            asked_since = _asked_since(row, started)
             if repository.path != row.path:
                 there = await uow.run(lambda session: queries.repository_at(session, connection.id, repository.path))
                 row.path = repository.path if there is None or there.id == row.id else row.path
@@ -165,7 +165,7 @@ class Poller:
                 )
             await uow.commit()
 
-    async def _failed(self, connection: Connection, repository: Repository, trouble: Trouble) -> None:
+    async def _failed(self, connection: Connection, repository: Repository, started: datetime, trouble: Trouble) -> None:
         VCS_POLLS.labels(connection.provider, "failed").inc()
         failures = repository.failures + 1
         told = failures >= TOLD_AFTER.get(trouble.kind, 1)
@@ -183,15 +183,22 @@ class Poller:
             row.trouble = trouble.text
             row.trouble_code = trouble.kind.value if told else row.trouble_code
             if row.next_poll_at is not None:
-                row.next_poll_at = pace.next_try(failures, self._settings, now)
+                # Who asked for a look meanwhile may have given other credentials.
+                row.next_poll_at = now if _asked_since(row, started) else pace.next_try(failures, self._settings, now)
             values: dict[str, Any] = {}
             if trouble.kind is TroubleKind.DENIED or trouble.retry_after is not None:
                 values = {"trouble": trouble.text, "trouble_since": connection.trouble_since or now}
             if trouble.retry_after is not None:
-                values["rests_until"] = now + timedelta(seconds=min(3600.0, max(1.0, trouble.retry_after)))
+                values["rests_until"] = now + timedelta(seconds=trouble.retry_after)
             if values:
-                await uow.session.execute(update(Connection).where(Connection.id == connection.id).values(**values))
+                same = update(Connection).where(Connection.id == connection.id, Connection.updated_at == connection.updated_at)
+                await uow.session.execute(same.values(**values))
             await uow.commit()
+
+
+def _asked_since(repository: Repository, started: datetime) -> bool:
+    """Whether somebody asked for a look after this one began."""
+    return repository.asked_at is not None and repository.asked_at > started
 
 
 def _kinds(wants: Wants) -> frozenset[RefKind]:

@@ -6,6 +6,7 @@ import secrets as randomness
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
@@ -14,7 +15,7 @@ from terrapod_core import audit, ids
 from terrapod_core.authz import Actor, Authorizer, PlatformRole
 from terrapod_core.coordination import VCS
 from terrapod_core.db import Database, UnitOfWork
-from terrapod_core.errors import Invalid
+from terrapod_core.errors import Conflict, Invalid
 from terrapod_core.jsonapi import Page, PageRequest
 from terrapod_core.plugin import Field, SupportsInstallations, SupportsWebhooks, Unreadable, VCSProvider
 from terrapod_core.plugin.events import VCSConnectionDeleted
@@ -110,6 +111,7 @@ class Connections:
         old = self.forges.given(before)
         values = {name: value for name, value in {**old.values, **sent.values}.items() if value}
         base_url = sent.base_url or (provider.default_url if sent.base_url == "" else None) or old.base_url
+        _check_resent(provider.fields, old, base_url, sent.values)
         given = _checked(provider, Given(before.id, base_url, values))
         renewed = given != old
         account, installation = await self._account(provider, given) if renewed else (before.account, before.installation)
@@ -118,6 +120,8 @@ class Connections:
             found = access.changeable(
                 self._authz, actor, await uow.run(lambda session: queries.connection_for_update(session, connection_id))
             )
+            if self.forges.given(found) != old:
+                raise Conflict("somebody else has just given the connection other credentials; look at it, and try again")
             changed = _changed(found, sent, {"base_url": base_url, "values": public})
             if renewed:
                 found.secrets = self.forges.sealed(found.id, hidden)
@@ -227,6 +231,21 @@ def _checked(provider: VCSProvider, given: Given) -> Given:
     except Unreadable as error:
         raise Invalid(str(error), pointer=f"/data/attributes/{error.name}" if error.name else None) from None
     return given
+
+
+def _check_resent(fields: Sequence[Field], old: Given, base_url: str, sent: Mapping[str, str | None]) -> None:
+    """Raise `Invalid` where another server would get to see secrets that whoever names it need not know."""
+    if _server(base_url) == _server(old.base_url):
+        return
+    kept = [each.name for each in fields if each.secret and old.values.get(each.name) and each.name not in sent]
+    if kept:
+        detail = f"base-url names another server, which is not sent the credentials of the former one: give {', '.join(kept)} too"
+        raise Invalid(detail, pointer="/data/attributes/base-url")
+
+
+def _server(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
 
 
 def _parted(fields: Sequence[Field], values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

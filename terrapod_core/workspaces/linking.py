@@ -21,6 +21,7 @@ from terrapod_core.plugin import RepoInfo
 from terrapod_core.vcs import access, queries as vcs
 from terrapod_core.vcs.browsing import Browsing
 from terrapod_core.vcs.following import follow, show_all
+from terrapod_core.vcs.links import link_to
 from terrapod_core.vcs.names import connection_id_of
 from terrapod_core.vcs.opening import TroubleKind
 from terrapod_core.workspaces.conditions import settle
@@ -66,7 +67,8 @@ def wish(sent: UpdateWorkspace) -> Wish | None:
         return None if _names_repository(sent) else Wish()
     if not isinstance(sent.vcs_repo, dict):
         raise Invalid("vcs-repo must be an object or null", pointer="/data/attributes/vcs-repo")
-    return _by_go_tfe({name.replace("_", "-"): value for name, value in sent.vcs_repo.items()})
+    said = _by_go_tfe({name.replace("_", "-"): value for name, value in sent.vcs_repo.items()})
+    return said if said != Wish() else None
 
 
 def _names_repository(sent: UpdateWorkspace) -> bool:
@@ -174,14 +176,7 @@ class Linking:
             connection = access.usable(actor, connection, workspace.project_id, info.repo.path, asked.connection_pointer)
             repository = await follow(uow, connection, info)
             workspace.vcs_repository_id = repository.id
-            workspace.vcs_link = {
-                "connection-id": connection.id,
-                "identifier": repository.path,
-                "provider": connection.provider,
-                "service-provider": connection.service_provider,
-                "http-url": repository.http_url,
-                "app": connection.installation is not None,
-            }
+            workspace.vcs_link = link_to(connection, repository)
         if asked.branch is not None or found.info is not None:
             workspace.vcs_branch = asked.branch or None
         if asked.tags_regex is not None or found.info is not None:

@@ -7,15 +7,16 @@ import io
 import itertools
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import pytest
 
-from tests.support.forge import MAIN_TF, Asked, Forge, Pull, Repository
+from tests.support.forge import MAIN_TF, Answer, Asked, Forge, Pull, Repository
 from tests.support.forge_github import GitHubForge
 from tests.support.forge_gitlab import GitLabForge
 from tests.support.server import Server
@@ -38,7 +39,7 @@ class Kind:
     """What the forge calls the states of commits; empty for one that has none."""
     settings: Mapping[str, str] = field(default_factory=dict)
     archives: str = ""
-    """The paths at which files of commits are asked for, with `*`."""
+    """The paths at which files of commits are asked for, with `*`; at git's own door it is asked for branches too."""
     has_webhooks: bool = True
     steps_back: bool = True
     """Whether a commit that was told "running" can be told "pending" again."""
@@ -68,8 +69,22 @@ KINDS = {
     ),
 }
 
-ANY_GIT = Kind("git", Forge, lambda _forge: {"username": "terrapod", "token": "forge-token"}, has_webhooks=False)
+ANY_GIT = Kind(
+    "git",
+    Forge,
+    lambda _forge: {"username": "terrapod", "token": "forge-token"},
+    archives="*/git-upload-pack",
+    has_webhooks=False,
+)
 """A server that knows git and nothing else."""
+
+EVERY_KIND = pytest.mark.parametrize("kind", [*sorted(KINDS), ANY_GIT.name], indirect=True, scope="module")
+"""For tests of what needs nothing but git: pushes, tags, and what goes wrong with a forge."""
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of this name."""
+    return ANY_GIT if name == ANY_GIT.name else KINDS[name]
 
 
 @contextmanager
@@ -133,11 +148,29 @@ class Followed:
         """A new repository of the forge."""
         return self.forge.repository(f"acme/repo-{next(_numbers)}", files or {"main.tf": MAIN_TF})  # type: ignore[no-any-return]
 
+    def identifier(self, repo: Repository) -> str:
+        """What clients call a repository: forges leave out the end that git's own server wants."""
+        return repo.path if self.kind.has_webhooks else f"{repo.path}.git"
+
     def looked_at(self, repo: Repository, times: int = 2) -> None:
         """Wait until the server has looked at a repository so often from now on: one look may be under way."""
         path = f"/{repo.path}.git/git-upload-pack"
-        before = self.forge.count(path)
-        until(lambda: self.forge.count(path) >= before + times, f"{repo.path} to be looked at")
+
+        def looks() -> int:
+            return sum(asked.path == path and not _is_fetch(asked) for asked in list(self.forge.asked))
+
+        before = looks()
+        until(lambda: looks() >= before + times, f"{repo.path} to be looked at")
+
+    def files_answered(self, answer: Answer | Callable[[Asked], Answer | None]) -> AbstractContextManager[None]:
+        """Let whoever asks for the files of commits be answered so; by what the forge has where that is `None`."""
+
+        def twist(asked: Asked) -> Answer | None:
+            if not _is_fetch(asked):
+                return None
+            return answer(asked) if callable(answer) else answer
+
+        return self.forge.twisted(self.kind.archives, twist)  # type: ignore[no-any-return]
 
     def looks(self, repo: Repository) -> list[str]:
         """What was asked to look at a repository: not what is told of commits, and not what is asked of it once a day."""
@@ -171,6 +204,11 @@ class Followed:
         if awaited:
             follower.until_change(repo.sha(f"refs/heads/{attributes.get('vcs_branch') or 'main'}"), "skipped", "started")
         return follower
+
+
+def _is_fetch(asked: Asked) -> bool:
+    """Whether it asks for files, if it was asked where those are: at git's own door, that it does not list branches."""
+    return b"command=ls-refs" not in asked.body
 
 
 @dataclass

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from terrapod_core.plugin import Connection, PluginContext, Repo
+from terrapod_core.plugin import Connection, PluginContext, Repo, VCSProvider
 from terrapod_core.testing.mirrors import http_clients
-from terrapod_core.testing.vcs import Sample
+from terrapod_core.testing.vcs import Sample, Trouble, VCSProviderKit
 from terrapod_vcs_github.provider import GitHub
 from terrapod_vcs_github.settings import GitHubSettings
 from tests.support.forge import MAIN_TF
@@ -36,6 +37,34 @@ def running(root: Path) -> Iterator[GitHubForge]:
         yield forge
     finally:
         forge.stop()
+
+
+class GitHubKit(VCSProviderKit):
+    """The kit over the fixtures `forge` and `pets` of a module."""
+
+    @pytest.fixture
+    def provider(self, forge: GitHubForge, plugin_context: PluginContext) -> VCSProvider:
+        return provider_for(forge, plugin_context)
+
+    @pytest.fixture
+    def sample(self, pets: Sample) -> Sample:
+        return pets
+
+    @pytest.fixture
+    def stopped(self, forge: GitHubForge) -> Trouble:
+        return forge.stopped
+
+
+class KitOfAToken(GitHubKit):
+    """With somebody's token."""
+
+    @pytest.fixture
+    def connection(self, forge: GitHubForge) -> Connection:
+        return token_connection(forge)
+
+    @pytest.fixture
+    def refused(self, forge: GitHubForge) -> Connection:
+        return token_connection(forge, "a-token-that-was-revoked")
 
 
 def provider_for(forge: GitHubForge, context: PluginContext, **settings: Any) -> GitHub:

@@ -64,6 +64,10 @@ class PaperForge:
     """How often it was asked for refs."""
     gate: asyncio.Event | None = None
     """Refs come only after it is set."""
+    faults: dict[str, Exception] = field(default_factory=dict)
+    """What is raised where `refs` are asked for, or this commit."""
+    account_gate: asyncio.Event | None = None
+    """Credentials are taken only after it is set."""
     comment_gate: asyncio.Event | None = None
     """A comment is written only after it is set."""
 
@@ -72,6 +76,11 @@ class PaperForge:
 
     def repository(self, connection: Connection, text: str) -> Repo:
         return Repo(text)
+
+    def fail(self, what: str) -> None:
+        """Raise what is wrong with this."""
+        if what in self.faults:
+            raise self.faults[what]
 
     @asynccontextmanager
     async def client(self, connection: Connection) -> AsyncIterator[PaperClient]:
@@ -85,6 +94,8 @@ class PaperClient:
     forge: PaperForge
 
     async def account(self) -> str:
+        if self.forge.account_gate is not None:
+            await self.forge.account_gate.wait()
         return "somebody"
 
     async def repository(self, repo: Repo) -> RepoInfo:
@@ -94,10 +105,12 @@ class PaperClient:
         self.forge.looks += 1
         if self.forge.gate is not None:
             await self.forge.gate.wait()
+        self.forge.fail("refs")
         now = repr(self.forge.branches)
         return None if now == validator else Refs(dict(self.forge.branches), {}, now)
 
     async def commit(self, repo: Repo, sha: str) -> Commit:
+        self.forge.fail(sha)
         return Commit(sha, "Change it")
 
     async def archive(self, repo: Repo, sha: str, paths: Sequence[str]) -> AsyncIterator[bytes]:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.support import sandboxes
-from tests.support.followed import KINDS, Followed, Kind, following
+from tests.support.followed import KINDS, Followed, Kind, following, kind_of
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
 def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each kind of forge."""
-    return KINDS[request.param]
+    """Each kind of forge; with `EVERY_KIND` also a server that knows git and nothing else."""
+    return kind_of(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A repository of a server that knows git and nothing else: looked at by the clock."""
+"""What is otherwise with a server that knows git and nothing else. What is not, is tried with `EVERY_KIND`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.followed import ANY_GIT, Followed, following
-from tests.support.forge import MAIN_TF
+from tests.support.forge import MAIN_TF, Asked
 
 
 @pytest.fixture(scope="module")
@@ -16,16 +16,6 @@ def plain(terraform: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Such a server, and ours."""
     with following(ANY_GIT, terraform, tmp_path_factory.mktemp("plain")) as site:
         yield site
-
-
-def test_a_push_is_planned_and_applied(plain: Followed) -> None:
-    repo = plain.repository()
-    workspace = plain.workspace(repo, auto_apply=True, queue_all_runs=True)
-    workspace.run_of(repo.sha(), "applied")
-    sha = repo.push({"main.tf": MAIN_TF.replace("rex", "felix")}, "Another pet")
-    run = workspace.run_of(sha, "applied")
-    assert run["attributes"]["message"] == "Another pet"
-    workspace.run_of(repo.push({"main.tf": MAIN_TF}, "By force", force=True), "applied")
 
 
 def test_a_part_of_a_repository_is_fetched(plain: Followed) -> None:
@@ -44,3 +34,20 @@ def test_a_change_elsewhere_runs_too_because_nobody_knows_what_changed(plain: Fo
     workspace = plain.workspace(repo, working_directory="live", auto_apply=True, queue_all_runs=True)
     workspace.run_of(repo.sha(), "applied")
     workspace.run_of(repo.push({"docs/a.md": "b"}, "Elsewhere"), "planned_and_finished", "applied")
+
+
+def test_the_workspaces_of_a_monorepo_have_each_commit_by_one_fetch(plain: Followed) -> None:
+    sets = [f"live/set-{number}" for number in range(4)]
+    repo = plain.repository({f"{path}/main.tf": MAIN_TF for path in sets})
+    workspaces = [plain.workspace(repo, working_directory=path, queue_all_runs=True) for path in sets]
+    fetched: list[Asked] = []
+
+    def count(asked: Asked) -> None:
+        if asked.path == f"/{repo.path}.git/git-upload-pack":
+            fetched.append(asked)
+
+    with plain.files_answered(count):
+        sha = repo.push({f"{sets[1]}/more.tf": ""}, "One directory")
+        for each in workspaces:
+            each.run_of(sha)
+    assert len(fetched) == 2, "what the commit says, and its files"

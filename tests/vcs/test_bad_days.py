@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from tests.support.followed import Followed, Follower
+from tests.support.followed import EVERY_KIND, Followed, Follower
 from tests.support.forge import Answer, Asked, git
 from tests.support.waiting import until
 from tests.support.wire import document, fresh, make_person
+
+pytestmark = EVERY_KIND
 
 TF = 'output "a" {\n  value = "%s"\n}\n'
 DONE = ("applied", "planned_and_finished")
@@ -40,7 +42,7 @@ def test_a_forge_that_is_away_is_a_condition_and_what_was_pushed_meanwhile_runs_
 
 def test_files_that_cannot_be_fetched_are_tried_for_until_they_can(site: Followed) -> None:
     workspace = site.workspace(site.repository({"main.tf": TF % "begun"}), auto_apply=True, queue_all_runs=True)
-    with site.forge.twisted(site.kind.archives, Answer(502, b"<html>a proxy</html>", {"Content-Type": "text/html"})):
+    with site.files_answered(Answer(502, b"<html>a proxy</html>", {"Content-Type": "text/html"})):
         sha = workspace.repo.push({"main.tf": TF % "pushed"}, "Cannot be fetched")
         assert sha[:12] in until_condition(workspace, "vcs-fetch-failing")["detail"]
         assert workspace.until_change(sha, "pending")["attributes"]["reason"]
@@ -62,7 +64,9 @@ def test_credentials_that_are_revoked_are_a_condition_until_others_are_given(sit
     until(lambda: site.shown(connection)["status"] == "errored", "the connection to say so too")
     assert token not in str(site.shown(connection)) + str(workspace.conditions())
 
-    wrong = document("vcs-connections", token="not-a-token-of-the-forge")
+    # git has nothing to ask as whom it knows somebody but a repository.
+    checked = {} if site.kind.has_pulls else {"check-repository": site.identifier(workspace.repo)}
+    wrong = document("vcs-connections", token="not-a-token-of-the-forge", **checked)
     refused = site.server.api.patch(f"vcs-connections/{connection['id']}", json=wrong)
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "vcs-denied")
 
@@ -86,7 +90,7 @@ def test_credentials_that_are_rotated_while_files_are_fetched_lose_nothing(site:
         site.forge.tokens.discard(token)
         return Answer(401, b"{}", {"Content-Type": "application/json"}) if asked.token == token else None
 
-    with site.forge.twisted(site.kind.archives, revoke):
+    with site.files_answered(revoke):
         sha = workspace.repo.push({"main.tf": TF % "pushed"}, "In the middle of it")
         until(lambda: token not in site.forge.tokens, "the files to be asked for")
         site.server.api.patch(f"vcs-connections/{connection['id']}", json=document("vcs-connections", token=another)).raise_for_status()

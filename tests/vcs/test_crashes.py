@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.followed import Followed, Follower, Kind, following
+from tests.support.followed import EVERY_KIND, Followed, Follower, Kind, following
 from tests.support.forge import Answer, Asked
 from tests.support.waiting import until
+
+pytestmark = EVERY_KIND
 
 TF = 'output "a" {\n  value = "%s"\n}\n'
 DONE = ("applied", "planned_and_finished")
@@ -44,7 +46,7 @@ def test_a_server_that_dies_while_files_arrive_fetches_them_after_its_start(site
         over.wait(60)
         return None
 
-    with site.forge.twisted(site.kind.archives, hang):
+    with site.files_answered(hang):
         sha = workspace.repo.push({"main.tf": TF % "pushed"}, "While it dies")
         look(workspace)
         assert asked_for.wait(60)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.followed import Followed
+from tests.support.followed import EVERY_KIND, Followed
 from tests.support.forge import Repository
 from tests.support.tf import Terraform, dotted
 from tests.support.waiting import until
@@ -64,7 +64,7 @@ def connected(site: Followed, repo: Repository, name: str | None = None, *, api:
     document = {
         "data": {
             "type": "registry-modules",
-            "attributes": {"name": name, "provider": "aws", "vcs-repo": {"identifier": repo.path, **vcs_repo}},
+            "attributes": {"name": name, "provider": "aws", "vcs-repo": {"identifier": site.identifier(repo), **vcs_repo}},
             "relationships": {"vcs-connection": {"data": {"type": "vcs-connections", "id": site.connection["id"]}}},
         }
     }
@@ -98,6 +98,7 @@ def files(text: str, at: str = "") -> Mapping[str, str]:
     return {f"{at}main.tf": SAYS % text, f"{at}README.md": f"# {text}\n"}
 
 
+@EVERY_KIND
 def test_tags_become_versions_that_terraform_takes(site: Followed, terraform: Path, tmp_path: Path) -> None:
     repo = site.repository(files("one"))
     repo.tag("v1.0.0")
@@ -111,12 +112,13 @@ def test_tags_become_versions_that_terraform_takes(site: Followed, terraform: Pa
     assert said(site, terraform, tmp_path / "two", module, "1.1.0") == "two"
     shown = module.shown()
     assert (shown["publishing-mechanism"], shown["status"], shown["problems"]) == ("git_tag", "setup_complete", [])
-    assert (shown["vcs-repo"]["identifier"], shown["vcs-repo"]["tags"], shown["vcs-repo"]["branch"]) == (repo.path, True, "")
+    assert (shown["vcs-repo"]["identifier"], shown["vcs-repo"]["tags"], shown["vcs-repo"]["branch"]) == (site.identifier(repo), True, "")
     version = site.server.api.get(f"{ORG}/registry-modules/default/{module.name}/aws/1.1.0").json()["data"]["attributes"]
     assert (version["tag"], version["commit-sha"]) == ("1.1.0", sha)
     assert [each["name"] for each in version["contents"]["module"]["outputs"]] == ["said"]
 
 
+@EVERY_KIND
 def test_a_repository_has_several_modules_by_prefix_and_directory(site: Followed, terraform: Path, tmp_path: Path) -> None:
     repo = site.repository({"README.md": "# All of them\n", **files("network", "network/"), **files("storage", "modules/storage/")})
     network = connected(site, repo, tag_prefix="network/", source_directory="network")
@@ -131,6 +133,7 @@ def test_a_repository_has_several_modules_by_prefix_and_directory(site: Followed
     assert storage.shown()["vcs-repo"]["source-directory"] == "modules/storage"
 
 
+@EVERY_KIND
 def test_a_tag_that_is_moved_changes_nothing_and_is_told(site: Followed, terraform: Path, tmp_path: Path) -> None:
     repo = site.repository(files("first"))
     before = repo.tag("v1.0.0")
@@ -172,6 +175,7 @@ def test_a_directory_that_is_not_there_is_told(site: Followed) -> None:
     module.until(v1_0_0="ok")
 
 
+@EVERY_KIND
 def test_a_forge_that_is_away_loses_no_tag(site: Followed) -> None:
     repo = site.repository(files("one"))
     repo.tag("v1.0.0")

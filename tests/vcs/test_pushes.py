@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.followed import Followed
+from tests.support.followed import EVERY_KIND, Followed
 from tests.support.waiting import until
+
+pytestmark = EVERY_KIND
 
 ANOTHER = 'resource "terraform_data" "pet" {\n  input = "felix"\n}\n'
 BRANCH_MISSING = "vcs-branch-missing"
@@ -74,7 +76,7 @@ def test_a_branch_that_is_deleted_is_a_condition_until_it_is_pushed_again(site: 
     workspace.run_of(repo.sha("refs/heads/live"))
     repo.delete_branch("live")
     condition = until(lambda: workspace.conditions().get(BRANCH_MISSING), "the condition")
-    assert condition["detail"] == f"the repository {repo.path} has no branch live"
+    assert condition["detail"] == f"the repository {site.identifier(repo)} has no branch live"
     assert "Push the branch" in condition["remedy"]
     sha = repo.push({"more.tf": ""}, "It is back", "live")
     workspace.run_of(sha)
@@ -136,7 +138,7 @@ def test_a_configuration_says_which_commit_it_is(site: Followed) -> None:
     assert version["relationships"]["ingress-attributes"]["data"]["id"] == ingress["id"]
     assert version["attributes"]["source"] == site.kind.name
     said = ingress["attributes"]
-    assert (said["commit-sha"], said["branch"], said["identifier"]) == (sha, "main", repo.path)
+    assert (said["commit-sha"], said["branch"], said["identifier"]) == (sha, "main", site.identifier(repo))
     assert said["commit-message"].startswith("Another pet\n\nWith a long story.")
     assert (said["is-pull-request"], said["on-default-branch"], said["tag"]) == (False, True, None)
     assert said["clone-url"] == repo.url

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tests.support.followed import Followed, Follower
+from tests.support.followed import EVERY_KIND, Followed, Follower
 from tests.support.forge import Repository
 from tests.support.waiting import until
+
+pytestmark = EVERY_KIND
 
 TF = 'output "a" {\n  value = "%s"\n}\n'
 MOVED = "vcs-tag-moved"
@@ -13,7 +15,7 @@ MOVED = "vcs-tag-moved"
 def following_tags(site: Followed, repo: Repository) -> Follower:
     """A workspace that follows releases, and has looked at those that there are."""
     workspace = site.workspace(repo, awaited=False, auto_apply=True, queue_all_runs=True)
-    link = {"identifier": repo.path, "branch": "", "tags-regex": r"^v\d+\.\d+\.\d+$"}
+    link = {"identifier": site.identifier(repo), "branch": "", "tags-regex": r"^v\d+\.\d+\.\d+$"}
     shown = workspace.update(vcs_repo=link)
     assert shown["attributes"]["vcs-repo"]["tags-regex"] == link["tags-regex"]
     site.looked_at(repo, 3)
@@ -92,7 +94,7 @@ def test_several_tags_of_one_push_run_each(site: Followed) -> None:
 def test_an_expression_that_cannot_be_read_is_refused(site: Followed) -> None:
     repo = site.repository()
     workspace = site.workspace(repo)
-    document = {"data": {"type": "workspaces", "attributes": {"vcs-repo": {"identifier": repo.path, "tags-regex": "v("}}}}
+    document = {"data": {"type": "workspaces", "attributes": {"vcs-repo": {"identifier": site.identifier(repo), "tags-regex": "v("}}}}
     refused = site.server.api.patch(f"workspaces/{workspace.id}", json=document)
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["source"]["pointer"] == "/data/attributes/vcs-repo/tags-regex"

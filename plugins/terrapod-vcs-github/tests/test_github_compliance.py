@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from terrapod_core.plugin import Connection, PluginContext, VCSProvider
-from terrapod_core.testing.vcs import Sample, Trouble, VCSProviderKit
+from terrapod_core.plugin import Connection
 from tests.support.forge_github import GitHubForge, pem
-from tests.support.github_peer import app_connection, provider_for, running, sample_of, token_connection
+from tests.support.github_peer import GitHubKit, KitOfAToken, app_connection, running
 
 
 @pytest.fixture(scope="module")
@@ -17,26 +16,7 @@ def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHubForge]:
         yield forge
 
 
-@pytest.fixture(scope="module")
-def pets(forge: GitHubForge) -> Sample:
-    return sample_of(forge)
-
-
-class Kit(VCSProviderKit):
-    @pytest.fixture
-    def provider(self, forge: GitHubForge, plugin_context: PluginContext) -> VCSProvider:
-        return provider_for(forge, plugin_context)
-
-    @pytest.fixture
-    def sample(self, pets: Sample) -> Sample:
-        return pets
-
-    @pytest.fixture
-    def stopped(self, forge: GitHubForge) -> Trouble:
-        return forge.stopped
-
-
-class TestAnApp(Kit):
+class TestAnApp(GitHubKit):
     @pytest.fixture
     def connection(self, forge: GitHubForge) -> Connection:
         return app_connection(forge)
@@ -47,11 +27,5 @@ class TestAnApp(Kit):
         return app_connection(forge, **{"private-key": pem(another)})
 
 
-class TestAToken(Kit):
-    @pytest.fixture
-    def connection(self, forge: GitHubForge) -> Connection:
-        return token_connection(forge)
-
-    @pytest.fixture
-    def refused(self, forge: GitHubForge) -> Connection:
-        return token_connection(forge, "a-token-that-was-revoked")
+class TestAToken(KitOfAToken):
+    pass

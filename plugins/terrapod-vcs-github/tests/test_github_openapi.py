@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from terrapod_core.plugin import Connection, PluginContext, VCSProvider
-from terrapod_core.testing.vcs import Sample, Trouble, VCSProviderKit
+from terrapod_core.plugin import Connection
+from terrapod_core.testing.vcs import Sample
 from tests.support.forge import Answer
 from tests.support.forge_github import GitHubForge
 from tests.support.github_documents import SPEC
-from tests.support.github_peer import app_connection, prism_before, provider_for, running, sample_of, token_connection
+from tests.support.github_peer import GitHubKit, KitOfAToken, app_connection, prism_before, running
 
 
 @pytest.fixture(scope="module")
@@ -22,31 +22,13 @@ def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHubForge]:
         yield forge
 
 
-@pytest.fixture(scope="module")
-def pets(forge: GitHubForge) -> Sample:
-    return sample_of(forge)
+@pytest.fixture(autouse=True)
+def described(forge: GitHubForge) -> Iterator[None]:
+    yield
+    assert forge.violations == []
 
 
-class Kit(VCSProviderKit):
-    @pytest.fixture(autouse=True)
-    def described(self, forge: GitHubForge) -> Iterator[None]:
-        yield
-        assert forge.violations == []
-
-    @pytest.fixture
-    def provider(self, forge: GitHubForge, plugin_context: PluginContext) -> VCSProvider:
-        return provider_for(forge, plugin_context)
-
-    @pytest.fixture
-    def sample(self, pets: Sample) -> Sample:
-        return pets
-
-    @pytest.fixture
-    def stopped(self, forge: GitHubForge) -> Trouble:
-        return forge.stopped
-
-
-class TestAnApp(Kit):
+class TestAnApp(GitHubKit):
     @pytest.fixture
     def connection(self, forge: GitHubForge) -> Connection:
         return app_connection(forge)
@@ -56,14 +38,8 @@ class TestAnApp(Kit):
         return app_connection(forge, **{"github-app-id": "54321"})
 
 
-class TestAToken(Kit):
-    @pytest.fixture
-    def connection(self, forge: GitHubForge) -> Connection:
-        return token_connection(forge)
-
-    @pytest.fixture
-    def refused(self, forge: GitHubForge) -> Connection:
-        return token_connection(forge, "a-token-that-was-revoked")
+class TestAToken(KitOfAToken):
+    pass
 
 
 def test_a_request_that_is_not_as_described_is_noticed(forge: GitHubForge, pets: Sample) -> None:

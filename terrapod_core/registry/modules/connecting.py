@@ -24,6 +24,7 @@ from terrapod_core.registry.modules.models import Module, ModuleTag, TagStatus
 from terrapod_core.vcs import access, queries as vcs
 from terrapod_core.vcs.browsing import Browsing
 from terrapod_core.vcs.following import follow, show_all
+from terrapod_core.vcs.links import link_to
 from terrapod_core.vcs.models import Connection
 from terrapod_core.vcs.names import connection_id_of
 
@@ -156,14 +157,7 @@ class Connecting:
         if found.info is not None:
             repository = await follow(uow, connection, found.info)
             module.vcs_repository_id = repository.id
-            link |= {
-                "connection-id": connection.id,
-                "identifier": repository.path,
-                "provider": connection.provider,
-                "service-provider": connection.service_provider,
-                "http-url": repository.http_url,
-                "app": connection.installation is not None,
-            }
+            link |= link_to(connection, repository)
         wanted = {"tag-prefix": asked.tag_prefix, "source-directory": asked.directory}
         link |= {name: value for name, value in wanted.items() if value is not None}
         if link == before:
@@ -211,7 +205,7 @@ class Connecting:
 def _usable(actor: Actor, connection: Connection | None, path: str) -> Connection:
     """As `access.usable`; modules belong to no project."""
     reach = access.reach(actor, connection) if connection is not None else access.Reach.NONE
-    if connection is not None and reach >= access.Reach.USE and (connection.project_ids or not connection.organization_scoped):
+    if connection is not None and reach >= access.Reach.USE and not access.is_for(connection, ""):
         raise Forbidden(
             f"the connection {connection.name} is for certain projects, and modules belong to none; use another one",
             code="connection_not_usable",

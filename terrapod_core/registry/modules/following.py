@@ -7,7 +7,7 @@ from typing import Any, Final
 from terrapod_core.jsonapi import ABSENT, Rendering
 from terrapod_core.registry.models import VersionStatus
 from terrapod_core.registry.modules.models import Module, TagStatus
-from terrapod_core.vcs.names import INSTALLATION, TOKEN, named
+from terrapod_core.vcs.links import shown
 
 MOST: Final = 50
 """Problems of tags that are shown, those of the highest numbers."""
@@ -18,21 +18,8 @@ def vcs_repo(module: Module, rendering: Rendering) -> Any:
     link = module.vcs_link
     if link is None:
         return ABSENT
-    connection_id = link["connection-id"]
-    return {
-        "identifier": link["identifier"],
-        "display-identifier": link["identifier"],
-        "branch": "",
-        "ingress-submodules": False,
-        "oauth-token-id": None if link["app"] else named(TOKEN, connection_id),
-        "github-app-installation-id": named(INSTALLATION, connection_id) if link["app"] else None,
-        "repository-http-url": link["http-url"],
-        "service-provider": link["service-provider"] or link["provider"],
-        "tags": True,
-        "tag-prefix": link["tag-prefix"],
-        "source-directory": link["source-directory"],
-        "webhook-url": f"{rendering.base_url}/api/v2/vcs-events/{link['provider']}/{connection_id}",
-    }
+    of_tags = {"tags": True, "tag-prefix": link["tag-prefix"], "source-directory": link["source-directory"]}
+    return {**shown(link, rendering.base_url), "branch": "", **of_tags}
 
 
 def status(module: Module) -> str:

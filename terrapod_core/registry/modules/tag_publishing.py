@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from terrapod_core.authz import SYSTEM, Actor
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.errors import Conflict, Forbidden, Invalid, NotFound, TerrapodError, TooLarge
+from terrapod_core.jobs.holding import CLAIM, held
 from terrapod_core.packages.versions import SemanticVersion
 from terrapod_core.plugin import Repo, VCSClient, VCSMissing
 from terrapod_core.registry.modules import queries as modules, tag_queries as queries
@@ -22,14 +23,15 @@ from terrapod_core.registry.modules.versions import ModuleVersions, Origin
 from terrapod_core.registry.publishing import ActorOf
 from terrapod_core.settings import VCS as VCS_SETTINGS
 from terrapod_core.tarballs import ArchiveLimits
-from terrapod_core.vcs import queries as vcs
+from terrapod_core.vcs import pace, queries as vcs
 from terrapod_core.vcs.fetching import Fetched, fetched
 from terrapod_core.vcs.models import Connection, Repository
-from terrapod_core.vcs.opening import TROUBLES, Forges, trouble_of
+from terrapod_core.vcs.opening import TROUBLES, Forges, check_rest, trouble_of
 
-LONGEST_PAUSE: Final = 600.0
 GONE_AFTER: Final = 3
 """Looks for a commit that the forge does not have, before it is given up."""
+HIDDEN: Final = timedelta(days=1)
+"""How long it is looked for at least, unless its tag was moved."""
 NOBODY: Final = "nobody answers for this module's repository: the user who connected it is disabled or gone; connect it again"
 
 log = structlog.get_logger("terrapod.registry")
@@ -43,6 +45,8 @@ class Job:
     repository: Repository
     module: Module
     tag: ModuleTag
+    until: datetime
+    """When the claim ends."""
 
     @property
     def directory(self) -> str:
@@ -81,11 +85,11 @@ class TagPublishing:
                 return None
             about = await uow.run(lambda session: self._about(session, tag))
             tag.attempts += 1
-            tag.next_try_at = now + timedelta(seconds=2 * self._settings.fetch_seconds + 120)
+            tag.next_try_at = now + CLAIM
             if about is None:
                 _end(uow, tag, TagStatus.SKIPPED, "the module follows this repository no longer")
             await uow.commit()
-        return Job(*about, tag) if about is not None else None
+        return Job(*about, tag, now + CLAIM) if about is not None else None
 
     def _about(self, session: Session, tag: ModuleTag) -> tuple[Connection, Repository, Module] | None:
         module = modules.module(session, tag.module_id)
@@ -97,17 +101,23 @@ class TagPublishing:
 
     async def carry_out(self, job: Job) -> None:
         """Publish the tag. What fails for now is tried again later; what cannot be a version is refused once and for all."""
+        this = (ModuleTag.module_id == job.tag.module_id) & (ModuleTag.tag == job.tag.tag)
+        async with held(self._db, ModuleTag.next_try_at, this, job.until, f"tag {job.tag.tag} of {job.module.address}"):
+            await self._carry_out(job)
+
+    async def _carry_out(self, job: Job) -> None:
         try:
+            check_rest(job.connection, self._db.clock.now())
             actor = await self._answering(job.module)
             async with self._forges.client(job.connection) as client, asyncio.timeout(self._settings.fetch_seconds):
                 await self._publish(job, actor, client)
         except TROUBLES as error:
             trouble = trouble_of(error)
             assert trouble is not None
-            if isinstance(error, VCSMissing) and job.tag.attempts >= GONE_AFTER:
+            if isinstance(error, VCSMissing) and self._is_gone(job.tag):
                 await self._over(job, TagStatus.REFUSED, f"the forge has this commit no longer: {trouble.text}")
             else:
-                await self._later(job, trouble.text)
+                await self._later(job, trouble.text, rest=trouble.retry_after or 0.0)
         except (Invalid, TooLarge) as error:
             await self._over(job, TagStatus.REFUSED, error.detail)
         except Conflict as error:
@@ -121,6 +131,11 @@ class TagPublishing:
         except Exception:
             log.exception("a tag could not be published, and is tried again", module=job.module.address, tag=job.tag.tag)
             await self._later(job, "the server's log says why")
+
+    def _is_gone(self, tag: ModuleTag) -> bool:
+        """Whether to give up a commit that the forge does not show. Rights that were taken away may be given back."""
+        old = tag.moved_to is not None or self._db.clock.now() - tag.created_at > HIDDEN
+        return old and tag.attempts >= GONE_AFTER
 
     async def _answering(self, module: Module) -> Actor:
         user_id = module.vcs_linked_by_id
@@ -158,8 +173,9 @@ class TagPublishing:
                 _end(uow, tag, status, why)
                 await uow.commit()
 
-    async def _later(self, job: Job, why: str) -> None:
-        pause = min(LONGEST_PAUSE, self._settings.retry_seconds * 2 ** min(job.tag.attempts - 1, 10))
+    async def _later(self, job: Job, why: str, *, rest: float = 0.0) -> None:
+        """Not before the forge wants to hear of us again."""
+        pause = max(rest, pace.pause_after(job.tag.attempts, self._settings.retry_seconds))
         async with self._db.uow() as uow:
             tag = await uow.run(lambda session: queries.tag(session, job.module.id, job.tag.tag))
             if tag is not None and tag.status == TagStatus.PENDING:

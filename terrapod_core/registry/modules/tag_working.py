@@ -7,7 +7,7 @@ from typing import Final
 
 from terrapod_core.coordination import CHANGES
 from terrapod_core.db import Database
-from terrapod_core.jobs.begun import Begun, sleep_until
+from terrapod_core.jobs.background_tasks import BackgroundTasks, sleep_until
 from terrapod_core.jobs.looking import Looking
 from terrapod_core.registry.modules import tag_queries as queries
 from terrapod_core.registry.modules.tag_publishing import TagPublishing
@@ -23,7 +23,7 @@ class TagLoop:
         self._publishing = publishing
         self._most = at_once
         self._looking = Looking("module-tags", self._seconds, self.look)
-        self._begun = Begun("module-tag", self._looking.wake)
+        self._begun = BackgroundTasks("module-tag", self._looking.wake)
         self._next: datetime | None = None
         db.wakeups.on(CHANGES, self._looking.wake)
 

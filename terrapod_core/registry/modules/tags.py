@@ -16,6 +16,7 @@ from terrapod_core.registry.modules import tag_queries as queries
 from terrapod_core.registry.modules.models import Module, ModuleTag, TagStatus
 from terrapod_core.registry.modules.tag_names import version_of
 from terrapod_core.vcs.following import Seen, Wants
+from terrapod_core.vcs.links import renewed
 from terrapod_core.vcs.opening import Trouble
 
 FIRST: Final = 100
@@ -44,6 +45,7 @@ class TagsFollower:
             known = await uow.run(lambda session: queries.known(session, ids)) if ids else {}
             numbers = await uow.run(lambda session: queries.numbers(session, ids)) if ids else set()
             for module in modules:
+                module.vcs_link = renewed(module.vcs_link, seen.repository)
                 _moved(uow, module, known[module.id], seen.refs.tags)
                 new = _new(module, known[module.id], seen.refs.tags)
                 for place, (version, tag, sha) in enumerate(new):

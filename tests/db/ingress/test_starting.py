@@ -6,6 +6,7 @@ from sqlalchemy import func, select, update
 
 from terrapod_core.ingress.models import Change, ChangeStatus
 from terrapod_core.runs import Run
+from terrapod_core.workspaces.documents import UpdateWorkspace
 from tests.db.ingress.test_watching import changes
 from tests.support.paper_forge import Servers, pull, sha
 
@@ -61,3 +62,37 @@ async def test_a_forks_commit_waits_when_its_workspace_went_to_an_agent_meanwhil
     await servers.work()
     found = {each.sha: each for each in await changes(servers, workspace)}
     assert (found[sha(2)].status, found[sha(2)].run_id) == (ChangeStatus.WAITING, None)
+
+
+async def test_what_was_stored_starts_nothing_once_the_workspace_follows_nothing(servers: Servers) -> None:
+    """Its runs would have the rights of nobody in particular."""
+    workspace = await servers.workspace(await servers.connection(), queue_all_runs=True)
+    await servers.look()
+    fetching = servers.one.ingress.loop._fetching
+    batch = await fetching.claim()
+    assert batch is not None
+    await fetching.carry_out(batch)
+    await servers.one.workspaces.update(servers.admin, workspace.id, UpdateWorkspace(vcs_repo=None))
+    await servers.work()
+    (change,) = await changes(servers, workspace)
+    assert (change.status, change.run_id, await runs(servers)) == (ChangeStatus.SKIPPED, None, 0)
+
+
+async def test_the_runs_of_a_workspace_stand_in_the_order_of_its_commits(servers: Servers) -> None:
+    connection = await servers.connection()
+    workspaces = [await servers.workspace(connection, queue_all_runs=True) for _ in range(2)]
+    fetching, starting = servers.one.ingress.loop._fetching, servers.one.ingress.loop._starting
+    for number in (1, 2):
+        servers.forge.branches["main"] = sha(number)
+        servers.clock.advance(minutes=10)
+        await servers.look()
+        while (batch := await fetching.claim()) is not None:
+            await fetching.carry_out(batch)
+    first = await starting.claim()
+    assert {each.workspace_id: each.sha for each in first} == {each.id: sha(1) for each in workspaces}
+    await servers.work()  # another server was quicker with the second commits
+    for change in first:
+        await starting.carry_out(change)
+    for each in workspaces:
+        statuses = {one.sha: one.status for one in await changes(servers, each)}
+        assert statuses == {sha(1): ChangeStatus.SKIPPED, sha(2): ChangeStatus.STARTED}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from terrapod_core.ingress import queries as ingress
 from terrapod_core.jsonapi import Ref
 from terrapod_core.projects.documents import CreateProject
 from terrapod_core.roles.documents import CreateRole, SetRoles
+from terrapod_core.ui.version_control_doors import VersionControlDoor
 from terrapod_core.vcs import queries as vcs
 from terrapod_core.workspaces import Workspace
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
@@ -109,3 +111,41 @@ async def test_one_that_is_deleted_leaves_its_workspaces_told_and_following_noth
     repository_id = workspace.vcs_repository_id or ""
     assert await servers.one.db.read(lambda session: vcs.repository(session, repository_id)) is None
     assert await servers.one.db.read(lambda session: ingress.followers(session, repository_id)) == []
+
+
+async def test_of_two_who_give_new_credentials_at_once_one_is_told(servers: Servers) -> None:
+    service, connection = servers.one.connections, await servers.connection()
+    servers.forge.account_gate = asyncio.Event()
+    both = [asyncio.create_task(service.update(servers.admin, connection, {"token": token})) for token in ("one", "other")]
+    await asyncio.sleep(0.1)
+    servers.forge.account_gate.set()
+    done = await asyncio.gather(*both, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in done) == ["Conflict", "Connection"]
+
+
+async def test_a_vcs_repo_that_says_nothing_changes_nothing(servers: Servers) -> None:
+    workspace = await servers.workspace(await servers.connection())
+    for nothing in ({}, {"ingress-submodules": False}, {"identifier": None}):
+        kept = await servers.one.workspaces.update(servers.admin, workspace.id, UpdateWorkspace(vcs_repo=nothing))
+        assert kept.vcs_repository_id == workspace.vcs_repository_id
+
+
+async def test_credentials_are_sent_to_no_other_server_than_the_one_that_they_were_given_for(servers: Servers) -> None:
+    service, connection = servers.one.connections, await servers.connection()
+    with pytest.raises(Invalid, match="another server.*give token too") as refused:
+        await service.update(servers.admin, connection, {"base-url": "https://elsewhere.example.com"})
+    assert refused.value.problems[0].pointer == "/data/attributes/base-url"
+    same = await service.update(servers.admin, connection, {"base-url": "https://paper.example.com/forge"})
+    assert same.base_url == "https://paper.example.com/forge"
+    moved = await service.update(servers.admin, connection, {"base-url": "https://elsewhere.example.com", "token": "its own"})
+    assert moved.base_url == "https://elsewhere.example.com"
+
+
+async def test_a_form_offers_no_connection_that_is_for_no_project(servers: Servers) -> None:
+    ours, nobodys = await servers.connection(), await servers.connection()
+    await servers.one.connections.change_projects(servers.admin, nobodys, lambda there: set())
+    workspace = await servers.workspace(ours)
+    one = servers.one
+    door = VersionControlDoor(one.workspaces, one.ingress.changes, one.connections, one.browsing, one.conditions, one.db, one.authz)
+    form = await door.form(servers.admin, workspace.name, None, None, afresh=True)
+    assert [each.value for each in form.connections] == [ours]

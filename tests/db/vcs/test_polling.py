@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from terrapod_core.jsonapi import PageRequest
+from terrapod_core.plugin import VCSFailed
 from terrapod_core.vcs import queries
 from terrapod_core.vcs.models import Connection, Repository
 from terrapod_core.vcs.polling import Poller
@@ -116,3 +117,20 @@ async def test_nothing_is_due_while_its_connection_rests(servers: Servers) -> No
     servers.clock.advance(minutes=31)
     await servers.look()
     assert servers.forge.looks == 1
+
+
+async def test_credentials_that_are_given_during_a_look_are_used_at_once_and_are_not_blamed(servers: Servers) -> None:
+    found = await followed(servers)
+    servers.forge.gate, servers.forge.faults["refs"] = asyncio.Event(), VCSFailed("has had enough of this token", retry_after=3600)
+    await servers.one.ingress.poller.look()
+    servers.clock.advance(seconds=1)
+    await servers.one.connections.update(servers.admin, found.connection_id, {"token": "another"})
+    servers.clock.advance(seconds=1)
+    servers.forge.gate.set()
+    await servers.one.ingress.poller._begun.ended()
+    connection = await servers.one.connections.read(servers.admin, found.connection_id)
+    assert (connection.trouble, connection.rests_until) == (None, None)
+    servers.forge.faults.clear()
+    await servers.look()
+    assert servers.forge.looks == 2
+    assert (await repository(servers, found.id)).failures == 0

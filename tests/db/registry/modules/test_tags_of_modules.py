@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from terrapod_core import ids
 from terrapod_core.audit import AuditEntry
-from terrapod_core.plugin import Refs, VCSClient
+from terrapod_core.jobs.holding import CLAIM
+from terrapod_core.plugin import Refs, Repo, VCSClient, VCSMissing
 from terrapod_core.registry.modules.models import Module, ModuleTag
 from terrapod_core.registry.modules.tag_publishing import TagPublishing
 from terrapod_core.registry.modules.tags import FIRST, TagsFollower
@@ -23,6 +24,7 @@ from terrapod_core.vcs.models import Connection, Repository
 from terrapod_core.vcs.opening import Trouble, TroubleKind
 from tests.db.registry.modules.conftest import Registry
 
+HIDDEN = VCSMissing("forge.example.com has no such commit, or does not show it.")
 LINK = {"identifier": "acme/repo", "provider": "none", "service-provider": None, "http-url": "", "app": False}
 
 
@@ -152,7 +154,7 @@ async def test_what_a_server_had_begun_is_taken_up_by_another_when_its_claim_end
         assert second is not None
         assert [first.tag.tag, second.tag.tag] == ["v2.0.0", "v1.0.0"]
         assert await one.publishing().claim() is None
-        registry.site.clock.advance(timedelta(seconds=3 * one.registry.site.terrapod.settings.vcs.fetch_seconds))
+        registry.site.clock.advance(CLAIM + timedelta(seconds=1))
         again = await one.publishing().claim()
         assert again is not None
         assert (again.tag.tag, again.tag.attempts) == ("v2.0.0", 2)
@@ -185,3 +187,61 @@ async def test_problems_are_for_those_who_publish(registry: Registry, who: str, 
         assert shown["status"] == "pending"
         await follower.tell(one.repository.id, None)
         assert (await registry.ask(who, "GET", f"registry-modules/{one.module_id}")).attributes["problems"] == []
+
+
+@dataclass
+class Hiding:
+    """A provider whose forge shows no commit."""
+
+    asked: int = 0
+
+    @asynccontextmanager
+    async def client(self, connection: object) -> AsyncIterator[Hiding]:
+        yield self
+
+    async def archive(self, repo: Repo, sha: str, paths: Sequence[str]) -> AsyncIterator[bytes]:
+        self.asked += 1
+        if self.asked:
+            raise HIDDEN
+        yield b""
+
+
+@pytest.mark.parametrize(("days", "moved", "status"), [(0, False, "pending"), (0, True, "refused"), (2, False, "refused")])
+async def test_a_commit_that_the_forge_does_not_show_is_looked_for_for_a_day(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, days: int, moved: bool, status: str
+) -> None:
+    async with following(registry) as one:
+        monkeypatch.setattr(registry.site.terrapod.forges, "providers", {"none": Hiding()})
+        await one.look({"v1.0.0": sha(1)})
+        await one.look({"v1.0.0": sha(2 if moved else 1)})
+        registry.site.clock.advance(timedelta(days=days))
+        for _ in range(4):
+            registry.site.clock.advance(timedelta(minutes=11))
+            job = await one.publishing().claim()
+            if job is not None:
+                await one.publishing().carry_out(job)
+        assert await one.statuses() == {"v1.0.0": status}
+
+
+async def test_a_forge_that_wants_to_be_left_alone_is(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with following(registry) as one:
+        hiding = Hiding()
+        monkeypatch.setattr(registry.site.terrapod.forges, "providers", {"none": hiding})
+        await one.look({"v1.0.0": sha(1)})
+        rest = registry.site.clock.now() + timedelta(minutes=30)
+        async with registry.site.terrapod.db.uow() as uow:
+            await uow.session.execute(update(Connection).values(rests_until=rest))
+            await uow.commit()
+        job = await one.publishing().claim()
+        assert job is not None
+        await one.publishing().carry_out(job)
+        assert hiding.asked == 0
+        assert (await one.rows())["v1.0.0"].next_try_at == rest
+
+
+async def test_a_repository_that_was_renamed_is_shown_by_its_new_name(registry: Registry) -> None:
+    async with following(registry) as one:
+        one.repository.path = "acme/renamed"
+        await one.look({})
+        shown: Any = (await registry.ask("root", "GET", f"registry-modules/{one.module_id}")).attributes
+        assert shown["vcs-repo"]["identifier"] == "acme/renamed"

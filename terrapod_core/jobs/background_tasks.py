@@ -15,7 +15,7 @@ SHORTEST: Final = 0.05
 log = structlog.get_logger("terrapod.jobs")
 
 
-class Begun:
+class BackgroundTasks:
     """Tasks of one kind. Each that ends wakes the loop; one that ends in a fault is logged, and left to be found again by its row."""
 
     def __init__(self, name: str, wake: Callable[[], None]) -> None:
