@@ -44,7 +44,11 @@ def connection_pages(pages: Pages, door: ConnectionDoor) -> Blueprint:
         only = next(iter(door.providers)) if len(door.providers) == 1 else None
         chosen = request.args.get("provider") or only
         if chosen is None:
-            return pages.show("connection_new.html", actor, providers=sorted(door.providers.values(), key=lambda each: each.display_name))
+            return pages.show(
+                "connection_new.html",
+                actor,
+                providers=sorted(door.providers.values(), key=lambda each: (each.default_url is None, each.display_name)),
+            )
         return form_of(actor, door.blank(actor, chosen))
 
     @blueprint.post(ALL)
