@@ -100,7 +100,7 @@ async def test_a_gitlab_that_tells_nothing_of_its_tokens_is_enough(provider: Git
 
 async def test_where_no_gitlab_is_the_address_is_named(provider: GitLab, connection: Connection, forge: GitLabForge) -> None:
     async with provider.client(replace(connection, base_url=f"{forge.url}/elsewhere")) as client:
-        with pytest.raises(VCSMissing, match=r"has no GitLab API at https://localhost:\d+/elsewhere/api/v4\."):
+        with pytest.raises(VCSMissing, match=r"has no GitLab API at https://localhost:\d+/elsewhere/api/v4\. Give the address"):
             await client.account()
 
 
