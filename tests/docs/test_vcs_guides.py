@@ -63,9 +63,9 @@ class Typist:
             answer = json.loads(line)
             assert "errors" not in answer, line
             self.answers.append(answer)
-            made = answer["data"] if isinstance(answer["data"], dict) else {"type": None}
-            if made["type"] in IDS:
-                self.replaced[IDS[made["type"]]] = made["id"]
+            made = answer["data"]
+            if isinstance(made, dict) and made["type"] in IDS:
+                self.replaced[IDS[str(made["type"])]] = str(made["id"])
 
     def shown(self, kind: str) -> list[dict[str, Any]]:
         """The attributes in answers of a type, in their order."""

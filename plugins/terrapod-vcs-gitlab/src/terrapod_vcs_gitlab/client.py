@@ -70,7 +70,7 @@ class GitLabClient:
         if not {"api", "read_api"} & set(token.scopes):
             raise VCSDenied(f"The access token of {user.username} has the scope {', '.join(token.scopes) or 'of nothing'}. {REMEDY}")
         until = f", until {token.expires_at}" if token.expires_at else ""
-        reading = "" if "api" in token.scopes else ", for reading only: statuses and comments need the scope `api`"
+        reading = "" if "api" in token.scopes else ", for reading only: statuses and comments need the scope “api”"
         return f"{user.username}{until}{reading}"
 
     async def repository(self, repo: Repo) -> RepoInfo:
