@@ -65,6 +65,8 @@ class Changes:
             refused = row.status == ChangeStatus.REFUSED and row.configuration_version_id is not None
             if row.kind != ChangeKind.PULL or not (row.status == ChangeStatus.WAITING or refused):
                 raise InvalidTransition(f"the change is {row.status}; only a pull request's commit that waits can be approved")
+            if row.repository_id != workspace.vcs_repository_id:
+                raise Conflict("the workspace does not follow this commit's repository any more")
             if not row.open:
                 raise Conflict("a newer commit came, or the pull request was closed; look at that one")
             row.status, row.reason, row.configuration_version_id = ChangeStatus.PENDING.value, None, None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
@@ -309,6 +310,8 @@ def _network_reason(error: BaseException) -> str:
             return "does not speak TLS as it should"
         if isinstance(seen, httpcore.ProxyError):
             return "is not reached through the proxy"
+        if isinstance(seen, socket.gaierror):
+            return "has no address"
         if isinstance(seen, ConnectionRefusedError):
             return "refuses the connection"
         seen = seen.__cause__ or seen.__context__

@@ -52,7 +52,11 @@ def _making(blueprint: Blueprint, pages: Pages, door: ConnectionDoor) -> None:
         only = next(iter(door.providers)) if len(door.providers) == 1 else None
         chosen = request.args.get("provider") or only
         if chosen is None:
-            return pages.show("connection_new.html", actor, providers=sorted(door.providers.values(), key=lambda each: each.display_name))
+            return pages.show(
+                "connection_new.html",
+                actor,
+                providers=sorted(door.providers.values(), key=lambda each: (each.default_url is None, each.display_name)),
+            )
         return _form(pages, actor, door.blank(actor, chosen))
 
     @blueprint.post(ALL)

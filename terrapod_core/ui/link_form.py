@@ -86,7 +86,8 @@ def in_words(workspace: Workspace) -> list[tuple[str, str]]:
     if workspace.vcs_tags_regex:
         runs = "for each new tag that matches"
     elif workspace.file_triggers_enabled and paths:
-        runs = f"when something changes in {', '.join(path or 'the root' for path in paths)}"
+        what = "that fits" if workspace.trigger_patterns else "in"
+        runs = f"when something changes {what} {', '.join(path or 'the root' for path in paths)}"
     else:
         runs = "for every push"
     told = [("Runs", runs), ("Working directory", workspace.working_directory or "the root")]

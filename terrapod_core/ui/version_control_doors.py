@@ -63,7 +63,10 @@ class VersionControlDoor:
         may_approve = self.authz.allows(actor, Permission.RUN_APPLY, workspace)
         may_connect = self.authz.allows(actor, Permission.WORKSPACE_UPDATE, workspace)
         repository, lines = await self.db.read(
-            lambda session: (_repository(session, actor, workspace), _lines(session, found.items, may_approve=may_approve))
+            lambda session: (
+                _repository(session, actor, workspace),
+                _lines(session, found.items, approves=workspace.vcs_repository_id if may_approve else None),
+            )
         )
         possible = {
             RepositoryAction.LOOK: workspace.vcs_repository_id is not None and self.authz.allows(actor, Permission.RUN_PLAN, workspace),
@@ -205,8 +208,8 @@ def _repository(session: Session, actor: Actor, workspace: Workspace) -> Reposit
     )
 
 
-def _lines(session: Session, changes: Sequence[Change], *, may_approve: bool) -> list[ChangeLine]:
-    """The changes with what they became, in three queries for all of them."""
+def _lines(session: Session, changes: Sequence[Change], *, approves: str | None) -> list[ChangeLine]:
+    """The changes with what they became, in three queries for all of them; `approves`: the repository whose commits may be approved."""
     versions = {each.configuration_version_id for each in changes if each.configuration_version_id}
     ingress = {
         row[0]: row[1] or {}
@@ -219,13 +222,19 @@ def _lines(session: Session, changes: Sequence[Change], *, may_approve: bool) ->
     people = {each.approved_by_id for each in changes if each.approved_by_id}
     names = {row[0]: row[1] for row in session.execute(select(User.id, User.username).where(User.id.in_(people)))}
     return [
-        _line(each, ingress.get(each.configuration_version_id or "", {}), statuses, names.get(each.approved_by_id or ""), may_approve)
+        _line(
+            each,
+            ingress.get(each.configuration_version_id or "", {}),
+            statuses,
+            names.get(each.approved_by_id or ""),
+            may_approve=each.repository_id == approves,
+        )
         for each in changes
     ]
 
 
 def _line(
-    change: Change, ingress: Mapping[str, Any], statuses: Mapping[str, str], approved_by: str | None, may_approve: bool
+    change: Change, ingress: Mapping[str, Any], statuses: Mapping[str, str], approved_by: str | None, *, may_approve: bool
 ) -> ChangeLine:
     waits = change.status == ChangeStatus.WAITING or (change.status == ChangeStatus.REFUSED and change.configuration_version_id is not None)
     about = change.about

@@ -81,7 +81,7 @@ def _names(attributes: Mapping[str, Any], name: str, problems: Problems) -> list
     if value is None:
         return None
     if not isinstance(value, list) or len(value) > MOST_NAMES or not all(isinstance(each, str) and 0 < len(each) <= 256 for each in value):
-        problems.add(f"{name} must be a list of at most {MOST_NAMES} names", attribute=name)
+        problems.add(f"{name} must be a list of at most {MOST_NAMES} names, each of 1 to 256 characters", attribute=name)
         return None
     return sorted(set(value))
 

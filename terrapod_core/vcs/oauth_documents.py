@@ -72,7 +72,7 @@ def new_client(
             "A key and a secret of an OAuth application are not exchanged for one here",
             attribute="oauth-token-string",
         )
-    _agree(attributes, problems)
+    _agree(attributes, provider.default_url, problems)
     more = _scope(attributes, relationships, problems)
     problems.refuse()
     more |= {"service_provider": word, "api_url": attributes.get("api-url") or None}
@@ -111,9 +111,9 @@ def ssh_key(attributes: Mapping[str, Any], provider: VCSProvider) -> dict[str, A
     return {SSH_KEY: attributes[SSH_KEY]}
 
 
-def _agree(attributes: Mapping[str, Any], problems: Problems) -> None:
-    """Where a forge's API is follows from where the forge is; another address would be another forge."""
-    http, api = (_server(attributes.get(name)) for name in ("http-url", "api-url"))
+def _agree(attributes: Mapping[str, Any], default_url: str | None, problems: Problems) -> None:
+    """Where a forge's API is follows from where the forge is; another address would be another forge, and no place for the token."""
+    http, api = _server(attributes.get("http-url") or default_url), _server(attributes.get("api-url"))
     if attributes.get("api-url") and (api is None or (http is not None and api not in (http, f"api.{http}"))):
         problems.add(
             "api-url must be on the server that http-url names, or on api. of it: where the API is follows from http-url",

@@ -57,7 +57,9 @@ def trouble_of(error: BaseException) -> Trouble | None:
         return Trouble(TroubleKind.MISSING, str(error))
     if isinstance(error, VCSFailed):
         return Trouble(TroubleKind.FAILED, str(error), _bounded(error.retry_after))
-    if isinstance(error, OutgoingError | TimeoutError):
+    if isinstance(error, OutgoingError):
+        return Trouble(TroubleKind.FAILED, f"{error.host} {error.reason}")
+    if isinstance(error, TimeoutError):
         return Trouble(TroubleKind.FAILED, str(error) or "the forge took too long")
     if isinstance(error, NoProvider | SecretUnreadable):
         return Trouble(TroubleKind.GONE, error.detail if isinstance(error, NoProvider) else str(error))

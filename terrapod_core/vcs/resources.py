@@ -8,7 +8,7 @@ from typing import Any, Final
 from terrapod_core.authz import Actor
 from terrapod_core.jsonapi import ABSENT, Rendering, Resource, attr, to_many, to_one
 from terrapod_core.organizations import NAME
-from terrapod_core.plugin import VCSProvider
+from terrapod_core.plugin import SupportsWebhooks, VCSProvider
 from terrapod_core.vcs.access import Reach, reach
 from terrapod_core.vcs.models import Connection
 
@@ -18,16 +18,18 @@ def _permissions(connection: Connection, rendering: Rendering) -> dict[str, bool
     return {"can-read": True, "can-use": far >= Reach.USE, "can-update": far >= Reach.ADMIN, "can-destroy": far >= Reach.ADMIN}
 
 
-def _webhook_url(connection: Connection, rendering: Rendering) -> str:
-    return f"{rendering.base_url}/api/v2/vcs-events/{connection.provider}/{connection.id}"
-
-
 def connection_resource(providers: Iterable[VCSProvider]) -> Resource:
     """A connection, with what the providers' fields are that everybody may know."""
+    providers = list(providers)
     names = sorted({each.name for provider in providers for each in provider.fields if not each.secret})
+    telling = {each.name for each in providers if isinstance(each, SupportsWebhooks)}
 
     def value(name: str) -> Any:
         return lambda connection: _number_or_text(connection.values.get(name))
+
+    def webhook_url(connection: Connection, rendering: Rendering) -> str | None:
+        told = connection.provider in telling
+        return f"{rendering.base_url}/api/v2/vcs-events/{connection.provider}/{connection.id}" if told else None
 
     return Resource(
         type="vcs-connections",
@@ -43,7 +45,7 @@ def connection_resource(providers: Iterable[VCSProvider]) -> Resource:
             attr("error_since", from_=lambda connection: connection.trouble_since),
             attr("checked_at"),
             attr("rests_until"),
-            attr("webhook_url", from_=_webhook_url),
+            attr("webhook_url", from_=webhook_url),
             attr("webhook_secret", from_=lambda connection: connection.plain_webhook_secret or ABSENT),  # in the answer that makes it
             attr("created_at"),
             attr("updated_at"),

@@ -226,6 +226,14 @@ def _triggers(values: dict[str, object], problems: Problems) -> None:
         if None in normal:
             problems.add("Trigger prefixes must be directories inside the repository", attribute="trigger-prefixes")
         values["trigger_prefixes"] = normal
+    patterns = values.get("trigger_patterns")
+    for each in patterns if isinstance(patterns, list) else ():
+        if each.startswith("!") or {".", ".."} & set(each.split("/")):
+            problems.add(
+                f"The trigger pattern {each[:64]!r} fits no path: patterns begin at the root of the repository, as live/**/*.tf, "
+                "and have no . or .. in them and no ! before them",
+                attribute="trigger-patterns",
+            )
 
 
 def normal_path(text: str) -> str | None:

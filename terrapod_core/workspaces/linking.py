@@ -35,6 +35,9 @@ NOBODY_ANSWERS: Final = "vcs-nobody-answers"
 _NO_BRANCH: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/.-]|[/.]$|\.lock$|/\.")
 """What git never lets into a branch's name (git-check-ref-format), and a `-` at its beginning, which no forge takes."""
 
+_QUIET: Final = re2.Options()
+_QUIET.log_errors = False  # whoever sent the expression is told, and not the server's standard error
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -123,9 +126,11 @@ def _checked(found: Wish, branch_pointer: str) -> Wish:
         raise Invalid(f"{branch[:64]!r} is no name of a branch", pointer=branch_pointer)
     if regex:
         try:
-            re2.compile(regex)
+            re2.compile(regex, _QUIET)
         except re2.error as error:
-            raise Invalid(f"tags-regex cannot be read: {error}", pointer="/data/attributes/vcs-repo/tags-regex") from None
+            said = error.args[0] if error.args else "it is no regular expression"
+            said = said.decode(errors="replace") if isinstance(said, bytes) else str(said)  # re2 has it in bytes
+            raise Invalid(f"tags-regex cannot be read: {said}", pointer="/data/attributes/vcs-repo/tags-regex") from None
         if len(regex) > MAX_REGEX:
             raise Invalid(f"tags-regex must have at most {MAX_REGEX} characters", pointer="/data/attributes/vcs-repo/tags-regex")
     return found

@@ -221,6 +221,17 @@ def test_an_approval_that_comes_too_late_is_refused(site: Followed, people: dict
     workspace.run_of(newer, "planned_and_finished")
 
 
+def test_a_commit_of_a_repository_that_is_followed_no_longer_cannot_be_approved(site: Followed, people: dict[str, Any]) -> None:
+    workspace = site.workspace(site.repository(), fork_pull_requests="approval", labels={"forks": "yes"})
+    _, _, sha = workspace.open_pull_of_fork(ANOTHER)
+    approve = f"vcs-changes/{waiting(workspace, sha)['id']}/actions/approve"
+    former = workspace.repo.path
+    workspace.update(vcs_repo={"identifier": site.repository().path})
+    refused(people["write"].api.post(approve, json={}), 409, says="does not follow this commit's repository any more")
+    workspace.update(vcs_repo={"identifier": former})
+    data(people["write"].api.post(approve, json={}))
+
+
 def test_where_nothing_isolates_runs_they_wait_for_approval(site: Followed) -> None:
     workspace = site.workspace(site.repository(), fork_pull_requests="no-secrets")
     _, _, sha = workspace.open_pull_of_fork(ANOTHER)

@@ -165,6 +165,7 @@ def test_a_key_and_a_secret_are_not_exchanged_for_a_token(site: Followed) -> Non
         ({"http-url": 5}, "/data/attributes/http-url"),
         ({"oauth-token-string": ["forge-token"]}, "/data/attributes/oauth-token-string"),
         ({"api-url": {"a": "b"}}, "/data/attributes/api-url"),
+        ({"http-url": None, "api-url": "https://git.example.com/api/v4"}, "/data/attributes/api-url"),
         ({"name": "*"}, "/data/attributes/name"),
         ({"service-provider": ["github"]}, "/data/attributes/service-provider"),
         ({"organization-scoped": "no"}, "/data/attributes/organization-scoped"),

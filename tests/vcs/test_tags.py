@@ -97,4 +97,6 @@ def test_an_expression_that_cannot_be_read_is_refused(site: Followed) -> None:
     document = {"data": {"type": "workspaces", "attributes": {"vcs-repo": {"identifier": site.identifier(repo), "tags-regex": "v("}}}}
     refused = site.server.api.patch(f"workspaces/{workspace.id}", json=document)
     assert refused.status_code == 422
-    assert refused.json()["errors"][0]["source"]["pointer"] == "/data/attributes/vcs-repo/tags-regex"
+    (told,) = refused.json()["errors"]
+    assert told["source"]["pointer"] == "/data/attributes/vcs-repo/tags-regex"
+    assert told["detail"] == "tags-regex cannot be read: missing ): v("

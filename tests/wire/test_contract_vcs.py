@@ -182,6 +182,7 @@ BAD = {
     "an address with half a bracket": ({"base-url": "https://[::1"}, "base-url"),
     "repositories that are a text": ({"repositories": "*"}, "repositories"),
     "repositories that are numbers": ({"repositories": [1]}, "repositories"),
+    "a repository without a name": ({"repositories": [""]}, "repositories"),
     "too many repositories": ({"repositories": [f"a{number}" for number in range(101)]}, "repositories"),
     "roles that are an object": ({"roles": {}}, "roles"),
 }
@@ -217,7 +218,16 @@ def test_credentials_that_the_forge_refuses_are_never_stored(api: httpx.Client) 
 
 def test_a_forge_that_is_away_is_named(api: httpx.Client) -> None:
     sent = document("vcs-connections", **{**GOOD, "name": fresh(), "base-url": "https://localhost:1"})
-    refused(api.post(PATH, json=sent), 422, says="localhost")
+    refused(api.post(PATH, json=sent), 422, says="localhost refuses the connection")
+    sent["data"]["attributes"]["base-url"] = "https://nowhere.invalid"
+    refused(api.post(PATH, json=sent), 422, says="nowhere.invalid has no address")
+
+
+def test_a_forge_without_webhooks_has_no_address_for_them(api: httpx.Client) -> None:
+    sent = document("vcs-connections", name=fresh(), provider="git", base_url=known_forge().url, token="forge-token")
+    shown = data(api.post(PATH, json=sent), 201)["attributes"]
+    assert shown["webhook-url"] is None
+    assert "webhook-secret" not in shown
 
 
 def test_what_is_no_document_is_refused(server: Server) -> None:

@@ -107,7 +107,7 @@ async def test_errors_of_the_server_are_told_with_their_status(client: VCSClient
     made = forge.repository("team/network")
     with forge.twisted("*.git/*", Answer(503, b"<h1>secret words</h1>")), pytest.raises(VCSFailed, match="answered 503"):
         await client.commit(NETWORK, made.sha())
-    with forge.twisted("*.git/*", Answer(403)), pytest.raises(VCSDenied):
+    with forge.twisted("*.git/*", Answer(403)), pytest.raises(VCSDenied, match="wrong or have ended, or lack the right"):
         await client.commit(NETWORK, made.sha())
 
 

@@ -177,7 +177,14 @@ async def test_an_installation_that_is_suspended_is_denied_with_the_remedy(forge
 
 async def test_an_installation_that_is_gone_is_missing(forge: GitHubForge, github: GitHub) -> None:
     async with github.client(app_connection(forge, **{"github-installation-id": "7"})) as client:
-        with pytest.raises(VCSMissing, match="has no installation 7"):
+        with pytest.raises(VCSMissing, match=r"has no installation 7 of the app \d+\. The number"):
+            await client.account()
+
+
+async def test_where_no_github_is_the_address_is_named(forge: GitHubForge, github: GitHub) -> None:
+    connection = token_connection(forge)
+    async with github.client(replace(connection, base_url=f"{forge.url}/elsewhere")) as client:
+        with pytest.raises(VCSMissing, match=r"has no GitHub API at https://localhost:\d+/elsewhere/api/v3\. Give the address"):
             await client.account()
 
 

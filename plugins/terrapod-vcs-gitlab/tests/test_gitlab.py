@@ -71,7 +71,7 @@ def test_an_empty_webhook_secret_is_no_setting() -> None:
     ("scopes", "said"),
     [
         (["api"], "terrapod-bot, until 2027-11-30"),
-        (["read_api"], "terrapod-bot, until 2027-11-30, for reading only: statuses and comments need the scope `api`"),
+        (["read_api"], "terrapod-bot, until 2027-11-30, for reading only: statuses and comments need the scope “api”"),
     ],
 )
 async def test_the_account_says_what_the_token_is_good_for(
@@ -86,7 +86,7 @@ async def test_the_account_of_a_token_that_may_not_read_is_denied(provider: GitL
     user = Answer.of({"username": "alice"})
     async with provider.client(connection) as client:
         forge.scopes = ["read_user"]
-        with pytest.raises(VCSDenied, match="Make an access token with the scope `api`, of a member with the role Developer or above"):
+        with pytest.raises(VCSDenied, match="Make an access token with the scope “api”, of a member with the role Developer or above"):
             await client.account()
         with forge.twisted("*/user", user), pytest.raises(VCSDenied, match=r"of alice has the scope read_user\. Make an access token"):
             await client.account()
@@ -100,7 +100,7 @@ async def test_a_gitlab_that_tells_nothing_of_its_tokens_is_enough(provider: Git
 
 async def test_where_no_gitlab_is_the_address_is_named(provider: GitLab, connection: Connection, forge: GitLabForge) -> None:
     async with provider.client(replace(connection, base_url=f"{forge.url}/elsewhere")) as client:
-        with pytest.raises(VCSMissing, match=r"has no GitLab API at https://localhost:\d+/elsewhere/api/v4\."):
+        with pytest.raises(VCSMissing, match=r"has no GitLab API at https://localhost:\d+/elsewhere/api/v4\. Give the address"):
             await client.account()
 
 
@@ -111,7 +111,7 @@ async def test_a_token_that_is_replaced_is_used_from_the_next_client_on(
     async with provider.client(connection) as client:
         with pytest.raises(VCSDenied, match=r"does not accept the access token: it is wrong, revoked or expired\. Make"):
             await client.commit(NETWORK, repo.sha())
-        with pytest.raises(VCSDenied, match="Make an access token with the scope `api`"):
+        with pytest.raises(VCSDenied, match="Make an access token with the scope “api”"):
             await client.refs(NETWORK, BOTH, None)
     async with provider.client(replace(connection, values={"token": "the-next-token"})) as client:
         assert (await client.commit(NETWORK, repo.sha())).sha == repo.sha()

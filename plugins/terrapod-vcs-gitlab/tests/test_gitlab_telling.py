@@ -85,7 +85,7 @@ async def test_a_token_for_reading_is_told_which_scope_it_lacks(
 ) -> None:
     forge.scopes = ["read_api"]
     async with provider.client(connection) as client:
-        with pytest.raises(VCSDenied, match=r"do this \(insufficient_scope\)\. Make an access token with the scope `api`"):
+        with pytest.raises(VCSDenied, match=r"do this \(insufficient_scope\)\. Make an access token with the scope “api”"):
             await client.set_status(NETWORK, repo.sha(), STATUS)
 
 

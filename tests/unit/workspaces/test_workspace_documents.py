@@ -168,6 +168,16 @@ def test_triggers_are_paths_of_the_repository_of_one_kind() -> None:
     assert pointers(sent(trigger_patterns=["*"], trigger_prefixes=["a"])) == ["/data/attributes/trigger-patterns"]
 
 
+@pytest.mark.parametrize("pattern", ["../live/**", "./live/**", "live/../net/*", "!docs/**", ".."])
+def test_a_trigger_pattern_that_fits_no_path_is_refused(pattern: str) -> None:
+    assert pointers(sent(trigger_patterns=["**/*.tf", pattern])) == ["/data/attributes/trigger-patterns"]
+
+
+@pytest.mark.parametrize("pattern", ["/live/**", ".github/*", "a..b", "**/..tf", "live/", "[a]", "odd!name"])
+def test_a_trigger_pattern_that_may_fit_a_path_is_taken(pattern: str) -> None:
+    assert settings(sent(trigger_patterns=[pattern]))["trigger_patterns"] == [pattern]
+
+
 @pytest.mark.parametrize("word", ["ignored", "", "with-secrets"])
 def test_pull_requests_of_forks_have_words_of_their_own(word: str) -> None:
     assert pointers(sent(fork_pull_requests=word)) == ["/data/attributes/fork-pull-requests"]

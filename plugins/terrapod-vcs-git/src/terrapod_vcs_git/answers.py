@@ -34,13 +34,19 @@ class NoFilter(VCSFailed):
 def failure(host: str, said: str) -> Exception:
     """The error to raise for what git wrote when it failed."""
     if _HOST_KEY.search(said):
-        return VCSFailed(f"{host}: showed a host key that is not among the connection's known-hosts")
+        return VCSFailed(
+            f"{host}: showed a host key that is not among the connection's known-hosts. "
+            f"Compare it with what the operator of {host} published, and set known-hosts anew when it is right."
+        )
     if _NOT_BY_SHA.search(said):
         return NotBySha(f"{host}: gives nothing by its SHA")
     if _NO_FILTER.search(said):
         return NoFilter(f"{host}: does not leave out what is not needed")
     if _DENIED.search(said):
-        return VCSDenied(f"{host} does not let these credentials read the repository. They need the right to read it.")
+        return VCSDenied(
+            f"{host} does not let these credentials read the repository. They are wrong or have ended, or lack the right to read it: "
+            "give the connection others, or give them the right."
+        )
     if _NO_COMMIT.search(said):
         return VCSMissing(f"{host} has no such commit in the repository.")
     if _MISSING.search(said):

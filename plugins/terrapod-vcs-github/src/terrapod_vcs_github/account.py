@@ -57,6 +57,15 @@ class Account:
 
     # -- who we are
 
+    @property
+    def no_installation(self) -> str:
+        """The sentence for an installation that GitHub does not know."""
+        assert self.app is not None
+        return (
+            f"{self.host} has no installation {self.app.installation} of the app {self.app.id}. "
+            "The number of an installation stands at the end of its page's address; the app's id, in the app's settings."
+        )
+
     async def token(self) -> str:
         """What proves who we are, to the API and to git's door."""
         return self.connection.values["token"] if self.app is None else await self._tokens.get()
@@ -69,7 +78,7 @@ class Account:
     async def _renew(self) -> Token:
         """Asks for itself, as those who wait for it may go away."""
         assert self.app is not None
-        missing = f"{self.host} has no installation {self.app.installation} of the app {self.app.id}."
+        missing = self.no_installation
         async with self.http() as http:
             answer = await self.as_app(http, "POST", f"app/installations/{self.app.installation}/access_tokens", missing=missing)
         found = read(answer.content, InstallationToken, self.host)

@@ -78,7 +78,9 @@ class GitHubClient:
         if found is not None:
             await self._account.token()
             return f"The app {found.app_slug} at {_name(found.account)}"
-        missing = f"{self._account.host} does not tell whose token this is."
+        missing = (
+            f"{self._account.host} has no GitHub API at {self._account.api}. Give the address of GitHub's own pages, and nothing behind it."
+        )
         answer = await self._asking.ask("GET", "user", missing=missing, right=Right.METADATA)
         scopes = answer.headers.get("x-oauth-scopes")
         if scopes and not {"repo", "public_repo"} & {each.strip() for each in scopes.split(",")}:
@@ -98,7 +100,7 @@ class GitHubClient:
         app = self._account.app
         if app is None:
             return None
-        missing = f"{self._account.host} has no installation {app.installation} of the app {app.id}."
+        missing = self._account.no_installation
         answer = await self._account.as_app(self._asking.http, "GET", f"app/installations/{app.installation}", missing=missing)
         found = self._read(answer, AppInstallation)
         if found.suspended_at is not None:

@@ -26,7 +26,7 @@ DOCUMENT_BYTES: Final = 32 << 20
 PAGE: Final = 100
 """The most that GitLab puts on one."""
 
-REMEDY: Final = "Make an access token with the scope `api`, of a member with the role Developer or above, and put it into the connection."
+REMEDY: Final = "Make an access token with the scope “api”, of a member with the role Developer or above, and put it into the connection."
 
 _TOO_MANY_SECONDS: Final = 60.0
 """GitLab's limits of archives and notes count by the minute, and do not say when they are over."""

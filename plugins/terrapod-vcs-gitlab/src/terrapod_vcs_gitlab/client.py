@@ -55,9 +55,14 @@ class GitLabClient:
 
     # -- who we are, and what there is
 
+    @property
+    def _no_api(self) -> str:
+        where = f"{self._base}/api/v4"
+        return f"{self._api.host} has no GitLab API at {where}. Give the address at which GitLab begins, and nothing behind it."
+
     async def account(self) -> str:
         """Raises `VCSDenied` for a token that may not even read."""
-        user = await self._api.one("user", documents.User, missing=f"{self._api.host} has no GitLab API at {self._base}/api/v4.")
+        user = await self._api.one("user", documents.User, missing=self._no_api)
         try:
             token = await self._api.one("personal_access_tokens/self", documents.Token, missing="It does not tell.")
         except (VCSMissing, VCSDenied):  # a GitLab before 15.5, or a token of an application
@@ -65,7 +70,7 @@ class GitLabClient:
         if not {"api", "read_api"} & set(token.scopes):
             raise VCSDenied(f"The access token of {user.username} has the scope {', '.join(token.scopes) or 'of nothing'}. {REMEDY}")
         until = f", until {token.expires_at}" if token.expires_at else ""
-        reading = "" if "api" in token.scopes else ", for reading only: statuses and comments need the scope `api`"
+        reading = "" if "api" in token.scopes else ", for reading only: statuses and comments need the scope “api”"
         return f"{user.username}{until}{reading}"
 
     async def repository(self, repo: Repo) -> RepoInfo:
@@ -80,7 +85,7 @@ class GitLabClient:
             answer = await self._api.get(
                 "projects",
                 list[documents.Project],
-                missing=f"{self._api.host} has no GitLab API at {self._base}/api/v4.",
+                missing=self._no_api,
                 params={
                     "membership": "true",
                     "archived": "false",

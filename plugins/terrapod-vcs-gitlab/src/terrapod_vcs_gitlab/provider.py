@@ -30,7 +30,7 @@ class GitLab:
             "token",
             "Access token",
             required=True,
-            help="A personal, group or project access token with the scope `api` and the role Developer or above.",
+            help="A personal, group or project access token with the scope “api” and the role Developer or above.",
         ),
     )
 
