@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from terrapod_core.plugin import Caller, Change, ServerContext, WorkspaceDeleted
+from terrapod_core.plugin import Caller, Change, ServerContext
 from terrapod_sync import configuration, errors, jitter
 from terrapod_sync.changes import ORGANIZATION, ORPHANED, Difference, Put, Seen, check_rights, difference, is_changed, plain, shown_name
 from terrapod_sync.configuration import Configuration, WorkspaceConfig
@@ -61,12 +61,6 @@ class Storing:
                 change.audit(caller, "sync.config", "sync-configurations", "global", **told)
             await self._carry_out(change, caller, found)
             await change.run(lambda session: _number(session, found.order))
-            await change.commit()
-
-    async def forget(self, event: WorkspaceDeleted) -> None:
-        """Drop the entry of a workspace that is gone, with its history."""
-        async with self._context.tables.change() as change:
-            await change.run(lambda session: _drop(session, [event.workspace_id]))
             await change.commit()
 
     # -- what there is
