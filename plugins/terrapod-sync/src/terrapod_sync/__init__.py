@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from terrapod_core.plugin import Job, Migrations, On, WorkspaceDeleted, hookimpl
+from terrapod_core.plugin import Job, Migrations, Routes, RunCheck, ServerContext, WorkspaceAdditions, hookimpl
 from terrapod_sync import routes
+from terrapod_sync.engine import opened
 from terrapod_sync.models import Base
 from terrapod_sync.settings import SyncSettings
-from terrapod_sync.storing import Storing
-
-if TYPE_CHECKING:
-    from terrapod_core.plugin import Routes, ServerContext
 
 
 @hookimpl
@@ -27,14 +24,24 @@ def register_migrations() -> Migrations:
 
 
 @hookimpl
-def register_routes(context: ServerContext[SyncSettings]) -> list[Routes]:
+def register_routes(context: ServerContext[SyncSettings]) -> Sequence[Routes]:
     """`/v1/terraform/sync`."""
-    from terrapod_sync.engine import opened
-
     return [routes.opened(context, opened(context))]
 
 
 @hookimpl
-def register_jobs(context: ServerContext[SyncSettings]) -> list[Job]:
-    """Entries of workspaces that are gone go too."""
-    return [On(WorkspaceDeleted, "forget", Storing(context).forget)]
+def register_jobs(context: ServerContext[SyncSettings]) -> Sequence[Job]:
+    """The schedule, and what follows the runs it makes."""
+    return opened(context).jobs()
+
+
+@hookimpl
+def register_run_checks(context: ServerContext[SyncSettings]) -> Sequence[RunCheck]:
+    """The policies' say about every run."""
+    return opened(context).checks()
+
+
+@hookimpl
+def register_workspace_additions(context: ServerContext[SyncSettings]) -> Sequence[WorkspaceAdditions]:
+    """How workspaces stand, and what is wrong with them."""
+    return opened(context).additions()
