@@ -15,6 +15,8 @@ from terrapod_core.accounts import handlers as accounts_handlers, key_uses as ac
 from terrapod_core.agents import handlers as agents_handlers, key_uses as agents_key_uses
 from terrapod_core.app import ingress_parts
 from terrapod_core.app.readings import Readings
+from terrapod_core.assessments import Assessments
+from terrapod_core.assessments.handlers import Handlers as AssessmentHandlers
 from terrapod_core.audit import Refusals, handlers as audit_handlers, key_uses as audit_key_uses
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.bundles.keys import BundleKeys
@@ -355,6 +357,7 @@ class Services:
         )
         self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring)
         self.comments = runs.Comments(self.db, self.authz)
+        self.assessments = Assessments(self.db, self.authz, self.runs)
         self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
         offered = EnginesOffered(self.engine_cache, self.clock, self.settings.mirrors)
         materials = Materials(
@@ -436,6 +439,7 @@ class Services:
         background.register(self.jobs, self.plugins.jobs(self.server_contexts))
         live_handlers.register(self.jobs, self.db, self.settings.live)
         IngressHandlers(self.db, self.ingress.telling).register(self.jobs)
+        AssessmentHandlers(self.db, self.objects).register(self.jobs)
         RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self.actor_of).register(self.jobs)
 
     def actor_of(self, session: Session, user_id: str) -> Actor | None:
