@@ -14,7 +14,7 @@ ASSESSMENTS: Final = Section(
     TOKEN,
     {
         "POST /workspaces/{workspace_id}/actions/assess": "Plan what was changed outside of terraform, and nothing else; gives the run.",
-        "GET /workspaces/{workspace_id}/current-assessment-result": "What the newest assessment of a workspace found; 404 before the first.",
+        "GET /workspaces/{workspace_id}/current-assessment-result": "What a workspace's newest assessment found; 404 before it.",
         _RESULT: "What an assessment found: resources that have drifted, and checks.",
         f"{_RESULT}/json-output": "The plan of an assessment as JSON, with all values; 204 when it left none.",
         f"{_RESULT}/json-schema": "The schemas of the providers in that plan.",
