@@ -58,7 +58,7 @@ from terrapod_core.runs import (
     routes as runs_routes,
     state_routes as runs_state_routes,
 )
-from terrapod_core.runs.plan_documents import PlanDocuments
+from terrapod_core.runs.plan_routes import PlanDocuments
 from terrapod_core.states import (
     resources as states_resources,
     routes as states_routes,

@@ -8,7 +8,7 @@ from terrapod_core.assessments.resources import ASSESSMENT_RESULT
 from terrapod_core.assessments.service import Assessments
 from terrapod_core.runs import Logs
 from terrapod_core.runs.phase_routes import TEXT, number, whole_log
-from terrapod_core.runs.plan_documents import PlanDocuments
+from terrapod_core.runs.plan_routes import PlanDocuments
 from terrapod_core.runs.resources import RUN
 from terrapod_core.web import Web
 
