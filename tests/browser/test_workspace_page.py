@@ -188,6 +188,6 @@ def test_drift_is_told_with_the_run_that_saw_it(person: Person, api: httpx.Clien
     expect(page.locator(".facts")).not_to_contain_text("Drift")
     plant_assessment(server, document["workspace"]["data"]["id"], run, document["plan"]["data"]["id"])
     page.reload()
-    expect(page.locator(".facts")).to_contain_text("2 resources changed outside of terraform, by")
+    expect(page.locator(".facts")).to_contain_text(f"2 resources changed outside of terraform ({run}")
     page.locator(".facts").get_by_role("link", name=run).last.click()
     expect(page).to_have_url(re.compile(f"/runs/{run}$"))
