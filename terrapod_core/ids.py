@@ -16,6 +16,7 @@ PREFIXES: Final[dict[str, str]] = {
     "agent": "listeners, and agents, which are the same",
     "apool": "agent-pools",
     "apply": "applies",
+    "asmtres": "assessment-results",
     "at": "authentication-tokens",
     "audit": "audit-entries",
     "bak": "backups (of audit entries)",

@@ -12,6 +12,7 @@ from terrapod_core.agents import routes as agents_routes
 from terrapod_core.agents.resources import POOL_TOKEN
 from terrapod_core.agents.signed_routes import SignedRoutes
 from terrapod_core.app.services import Services
+from terrapod_core.assessments import resources as assessments_resources, routes as assessments_routes
 from terrapod_core.audit import AuditLog, handlers as audit_handlers
 from terrapod_core.configurations import (
     resources as configurations_resources,
@@ -57,6 +58,7 @@ from terrapod_core.runs import (
     routes as runs_routes,
     state_routes as runs_state_routes,
 )
+from terrapod_core.runs.plan_routes import PlanDocuments
 from terrapod_core.states import (
     resources as states_resources,
     routes as states_routes,
@@ -121,13 +123,14 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
     if parts.settings.metrics.enabled:
         app.register_blueprint(metrics_routes.routes(parts.settings.metrics, parts.readings.now))
     ui.register(app, failures, _pages(parts, web))
-    parts.inner.serve(app, web)
-    mounted_routes.mount(app, failures, parts.plugins.routes(parts.server_contexts), web.actor, meter)
+    parts.extensions.inner.serve(app, web)
+    mounted_routes.mount(app, failures, parts.plugins.routes(parts.extensions.contexts), web.actor, meter)
     return web, app
 
 
 def _api(parts: Services, web: Web) -> list[Any]:
     signed = SignedRoutes(parts.listeners, web)
+    documents = PlanDocuments(parts.objects, parts.redactor, web)
     return [
         organizations_routes.routes(organizations.Organizations(), web),
         projects_routes.routes(parts.projects, web),
@@ -146,7 +149,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
         mirrors_engine_routes.routes(parts.engine_cache, parts.engine_care, web),
         mirrors_key_routes.routes(parts.mirror_keys, web),
         runs_routes.routes(parts.runs, parts.again, parts.configurations, web),
-        runs_plan_routes.plan_routes(parts.runs, parts.links, parts.objects, parts.redactor, web),
+        runs_plan_routes.plan_routes(parts.runs, parts.links, documents, web),
         runs_comment_routes.routes(parts.runs, parts.comments, web),
         runs_state_routes.routes(parts.runs, parts.states, web),
         runs_listener_routes.routes(parts.offers, parts.listener_runs, signed, web),
@@ -158,6 +161,7 @@ def _api(parts: Services, web: Web) -> list[Any]:
         vcs_routes.webhook_routes(parts.webhooks, web),
         vcs_oauth_routes.routes(parts.oauth, client_resource(parts.forges.providers), web),
         ingress_routes.routes(parts.ingress.changes, web),
+        assessments_routes.routes(parts.assessments, documents, parts.logs, web),
         admin_routes.routes(AuditLog(parts.db, parts.authz), web),
     ]
 
@@ -175,6 +179,7 @@ def _includes(parts: Services) -> Includes:
     states_resources.includes(includes, parts.states)
     accounts.register_includes(includes, parts.authz)
     runs_resources.includes(includes, parts.authz, parts.links.load, parts.clock.now)
+    assessments_resources.includes(includes, parts.authz)
     return includes
 
 
@@ -199,7 +204,15 @@ def _pages(parts: Services, web: Web) -> ui.Pages:
         runs=RunDoor(parts.runs, parts.again, parts.comments, parts.logs, parts.db, parts.authz),
         workspaces=WorkspaceDoor(parts.workspaces, parts.db, parts.conditions),
         workspace=WorkspacePageDoor(
-            parts.workspaces, parts.runs, parts.states, parts.variables, parts.conditions, parts.live, parts.authz, parts.pools
+            parts.workspaces,
+            parts.runs,
+            parts.states,
+            parts.variables,
+            parts.conditions,
+            parts.live,
+            parts.authz,
+            parts.pools,
+            parts.assessments,
         ),
         live=parts.live,
         caches=parts.caches,

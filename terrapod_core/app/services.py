@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from terrapod_core import accounts, agents, configurations, projects, roles, runs, states, traces, variables, workspaces
 from terrapod_core.accounts import handlers as accounts_handlers, key_uses as accounts_key_uses
 from terrapod_core.agents import handlers as agents_handlers, key_uses as agents_key_uses
-from terrapod_core.app import ingress_parts
+from terrapod_core.app import extension_parts, ingress_parts
 from terrapod_core.app.readings import Readings
+from terrapod_core.assessments import Assessments
+from terrapod_core.assessments.handlers import Handlers as AssessmentHandlers
 from terrapod_core.audit import Refusals, handlers as audit_handlers, key_uses as audit_key_uses
 from terrapod_core.authz import Actor, Authorizer
 from terrapod_core.bundles.keys import BundleKeys
@@ -25,12 +27,6 @@ from terrapod_core.configurations import (
 )
 from terrapod_core.coordination import PostgreSQLCoordination
 from terrapod_core.db import Bounds, Database
-from terrapod_core.extensions import background
-from terrapod_core.extensions.additions import Additions
-from terrapod_core.extensions.api import Inner
-from terrapod_core.extensions.contexts import ServerContexts
-from terrapod_core.extensions.lookup import Lookup
-from terrapod_core.extensions.run_checks import RunChecks
 from terrapod_core.ingress.handlers import Handlers as IngressHandlers
 from terrapod_core.jobs import Jobs
 from terrapod_core.jobs.presence import Kind, Presence
@@ -151,13 +147,13 @@ class Services:
         self.http = HTTPClients(settings.outgoing, own_servers(settings))
         self._open_plugins()
         self._open_mirrors()
-        self._open_extensions()
+        self.extensions = extension_parts.opened(self, self.contexts)
         self._open_rooms()
         self._open_runs()
         self.ingress = ingress_parts.opened(self)
         self.conditions = Conditions(
             [state_awaited, runs_conditions.no_isolation(self.trial.isolation, self.clock.now()), no_agent(self.clock.now)],
-            self.additions.add,
+            self.extensions.additions.add,
         )
         self.readings = Readings(self.db)
         self.traces = traces.opened(settings.tracing)
@@ -212,22 +208,6 @@ class Services:
             self.db.wakeups.use(self.plugins.choose(offered, "coordination", "redis", "redis.url"))
         elif not self.db.is_sqlite:
             self.db.wakeups.use(PostgreSQLCoordination(self.db.url))
-
-    def _open_extensions(self) -> None:
-        self.inner = Inner()
-        lookup = Lookup(self.db, self.authz)
-        self.server_contexts = ServerContexts(
-            self.contexts,
-            self.db,
-            self.inner,
-            lookup,
-            self.inner.current,
-            self.actor_of,
-            self.plugins.migrations(),
-            (self.settings.external_url or "").rstrip("/") or None,
-        )
-        self.run_checks = RunChecks(self.plugins.run_checks(self.server_contexts))
-        self.additions = Additions(self.plugins.workspace_additions(self.server_contexts), lookup)
 
     def _open_mirrors(self) -> None:
         settings = self.settings.mirrors
@@ -332,7 +312,7 @@ class Services:
     def _open_runs(self) -> None:
         backend, limits = self.runner_backend, self.settings.limits
         self.trial = RunnerTrial(backend)
-        checking = Checking(self.db, self.objects, self.run_checks)
+        checking = Checking(self.db, self.objects, self.extensions.run_checks)
         self.phase_tokens = PhaseTokens(self.keyring, self.clock)
         self.engines = Engines(self.db, self.phase_tokens, self.actor_of)
         self.logs = runs.Logs(self.db, self.objects, self.keyring)
@@ -355,6 +335,7 @@ class Services:
         )
         self.again = runs.Again(self.db, self.authz, self.workspaces, self.runs, self.logs, self.keyring)
         self.comments = runs.Comments(self.db, self.authz)
+        self.assessments = Assessments(self.db, self.authz, self.runs)
         self.redactor = PlanRedactor(self.db, self.objects, self._sensitive_variables)
         offered = EnginesOffered(self.engine_cache, self.clock, self.settings.mirrors)
         materials = Materials(
@@ -433,9 +414,10 @@ class Services:
         care = Care(self.db, self.upstreams, self.settings.mirrors, runs_queries.oldest_phase_at_work)
         self.jobs.every("mirrors.care", CARE_EVERY, care.tidy)
         self.jobs.every("storage.remove-discarded", timedelta(minutes=1), partial(remove_discarded, self.db, self.objects))
-        background.register(self.jobs, self.plugins.jobs(self.server_contexts))
+        self.extensions.register(self.jobs)
         live_handlers.register(self.jobs, self.db, self.settings.live)
         IngressHandlers(self.db, self.ingress.telling).register(self.jobs)
+        AssessmentHandlers(self.db, self.objects).register(self.jobs)
         RunHandlers(self.db, self.runs, self.workspaces, self.objects, self.logs, self.actor_of).register(self.jobs)
 
     def actor_of(self, session: Session, user_id: str) -> Actor | None:

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from terrapod_core.db import Database, UnitOfWork
 from terrapod_core.plugin import Advise, CheckedRun, Decision, Deny, Hold, Stage
+from terrapod_core.runs import plan_json
 from terrapod_core.runs.history import note
 from terrapod_core.runs.models import Phase, Run
-from terrapod_core.runs.plan_json import PARSE_BYTES
-from terrapod_core.storage import ObjectKind, Objects
+from terrapod_core.storage import Objects
 from terrapod_core.workspaces import Workspace
 
 
@@ -89,14 +89,7 @@ class Checking:
         return Verdict(await self._deciders.decide(seen, stage))
 
     async def _plan_json(self, plan: Phase) -> bytes | None:
-        if plan.plan_json_key is None:
-            return None
-        whole = bytearray()
-        async for piece in self._objects.get(ObjectKind.PLAN_JSON, plan.id, plan.plan_json_key):
-            whole += piece
-            if len(whole) > PARSE_BYTES:
-                return None
-        return bytes(whole)
+        return await plan_json.whole(self._objects, plan, plan.plan_json_key) if plan.plan_json_key is not None else None
 
 
 def _seen(

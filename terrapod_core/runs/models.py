@@ -23,6 +23,13 @@ KEPT_PLAN: Final = text("coalesce(plan_file_key, plan_json_key, provider_schemas
 """Which phases have something that retention may remove, in the words of the indices that find them."""
 
 
+BY_HAND: Final = ("manual", "retry", "vcs")
+"""Why runs are made that a person asked for, or that bring in what a person changed (`trigger_reason`)."""
+
+ASSESSING: Final = text("trigger_reason NOT IN ('manual', 'retry', 'vcs')")
+"""Runs made for any other reason, in the words of the index that finds them."""
+
+
 class Run(Base):
     """One request to plan, and perhaps to apply, a configuration on a workspace. Its inputs never change after creation."""
 
@@ -34,6 +41,7 @@ class Run(Base):
         Index("ix_runs_newest", "created_at", "id", "workspace_id", "plan_only"),
         Index("ix_runs_status", "status", "created_at"),
         Index("ix_runs_created_by_id", "created_by_id", "status"),
+        Index("ix_runs_assessing", "workspace_id", sqlite_where=ASSESSING, postgresql_where=ASSESSING),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -98,6 +106,12 @@ class Run(Base):
     def is_final(self) -> bool:
         """Whether it will never move again."""
         return self.status in FINAL
+
+    @property
+    def assesses(self) -> bool:
+        """Whether its plan is a look at the world that nobody took by hand, at all of it, by a configuration that can be believed."""
+        by_itself = self.trigger_reason not in BY_HAND
+        return by_itself and self.refresh and not self.target_addrs and self.trusted and not self.of_fork
 
     @property
     def holds_workspace(self) -> bool:

@@ -68,7 +68,7 @@ def routes(phases: Phases, tokens: PhaseTokens, settings: Settings, web: Web) ->
     @api.put("/state")
     async def put_state(phase_id: str) -> Response:
         token = claimed(phase_id)
-        serial, lineage, md5 = _number("serial"), request.args.get("lineage", ""), request.args.get("md5", "")
+        serial, lineage, md5 = number("serial"), request.args.get("lineage", ""), request.args.get("md5", "")
         chunks = web.upload(settings.limits.state_bytes, "state")
         return answer(await phases.put_state(token, serial, lineage, md5, chunks))
 
@@ -84,7 +84,7 @@ def routes(phases: Phases, tokens: PhaseTokens, settings: Settings, web: Web) ->
     @api.put("/log")
     async def put_log(phase_id: str) -> Response:
         token = claimed(phase_id)
-        return answer(await phases.append_log(token, _number("offset"), await whole(request, CHUNK_BYTES, "piece of log")))
+        return answer(await phases.append_log(token, number("offset"), await whole(request, CHUNK_BYTES, "piece of log")))
 
     @api.post("/renew")
     async def renew(phase_id: str) -> Response:
@@ -104,10 +104,10 @@ def log_reader(logs: Logs) -> Callable[[Capability], Awaitable[Response]]:
     """What a log link answers: the bytes asked for, 200 and nothing beyond the end (any other status ends the CLI's reading)."""
 
     async def read(capability: Capability) -> Response:
-        offset = _number("offset", 0)
+        offset = number("offset", 0)
         if "limit" not in request.args:
-            return stream(_whole(logs, capability.object_id, offset), size=None, content_type=TEXT)
-        text = await logs.read(capability.object_id, offset, _number("limit"))
+            return stream(whole_log(logs, capability.object_id, offset), size=None, content_type=TEXT)
+        text = await logs.read(capability.object_id, offset, number("limit"))
         response = Response(text, content_type=TEXT)
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -115,14 +115,15 @@ def log_reader(logs: Logs) -> Callable[[Capability], Awaitable[Response]]:
     return read
 
 
-async def _whole(logs: Logs, phase_id: str, offset: int) -> AsyncIterator[bytes]:
+async def whole_log(logs: Logs, phase_id: str, offset: int) -> AsyncIterator[bytes]:
     """All there is so far, for people with curl: terraform always names a limit."""
     while text := await logs.read(phase_id, offset, CHUNK_BYTES):
         yield text
         offset += len(text)
 
 
-def _number(name: str, default: int | None = None) -> int:
+def number(name: str, default: int | None = None) -> int:
+    """A number in the query, `default` when it is not there. Raises `BadRequest`."""
     text = request.args.get(name)
     if text is None and default is not None:
         return default

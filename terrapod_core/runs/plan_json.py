@@ -42,6 +42,17 @@ def check_kept(plan: Phase) -> None:
         raise Gone("the plan was removed: the server keeps plans of ended runs for a limited time", code="removed_by_retention")
 
 
+async def whole(objects: Objects, plan: Phase, key: str) -> bytes | None:
+    """The plan's JSON, stored under `key`; `None` when it is larger than `PARSE_BYTES`."""
+    read = bytearray()
+    async with contextlib.aclosing(objects.get(ObjectKind.PLAN_JSON, plan.id, key)) as pieces:
+        async for piece in pieces:
+            read += piece
+            if len(read) > PARSE_BYTES:
+                return None
+    return bytes(read)
+
+
 @dataclass(frozen=True)
 class SensitiveVariable:
     """A variable that the workspace keeps as sensitive. `name` is `None` where it is one of the environment."""

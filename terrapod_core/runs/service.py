@@ -148,9 +148,11 @@ class Runs:
         reason: str = "manual",
         trusted: bool = True,
         counted: bool = True,
+        check: Callable[[Session, Workspace], None] | None = None,
     ) -> RunView:
         """Queue a run; `message` is the default one. It may be admitted at once. `trusted` is false for a run that comes from
         another one which was not, whatever its configuration is. Without `counted` it is none of the few that a user may have waiting.
+        `check` may refuse by raising, while the workspace is locked.
 
         Raises `NotFound`/`Forbidden` by the gate, `Forbidden` (`runner_not_isolated`, `untrusted_plans_refused`), `Invalid` for a
         document that does not fit the workspace, `Conflict` when too many runs wait already.
@@ -160,6 +162,8 @@ class Runs:
             workspace = await self._locked(uow, new.workspace.id)
             if not self._authz.allows(actor, Permission.RUN_READ, workspace):
                 raise _no_workspace()  # before anything is said of its configurations
+            if check is not None:
+                await uow.run(lambda session: check(session, workspace))
             configuration = await self._configuration(uow, workspace, new.configuration_version)
             trusted = trusted and configuration.trusted
             plan_only = configuration.speculative or not trusted or (new.plan_only is not UNSET and bool(new.plan_only))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from terrapod_core.agents import Pools
+from terrapod_core.assessments import Assessments
 from terrapod_core.authz import Actor, Authorizer, Permission
 from terrapod_core.errors import NotFound
 from terrapod_core.jsonapi import Page, PageRequest, Query, Ref
@@ -19,6 +20,7 @@ from terrapod_core.states import States
 from terrapod_core.states.creation import RollBack
 from terrapod_core.states.models import StateStatus, StateVersion, StateVersionOutput
 from terrapod_core.ui.workspace_views import (
+    AssessmentLine,
     Lock,
     OutputLine,
     Paging,
@@ -51,6 +53,7 @@ class WorkspacePageDoor:
     live: Live
     authz: Authorizer
     pools: Pools
+    assessments: Assessments
 
     async def show(self, actor: Actor, name: str, paging: Paging) -> WorkspaceView:
         """The workspace as its page shows it."""
@@ -85,6 +88,7 @@ class WorkspacePageDoor:
             variables=[_variable(each) for each in in_force],
             withheld=[each.name for each in withheld],
             repository=(workspace.vcs_link or {}).get("identifier"),
+            assessment=await self._assessment(actor, workspace),
         )
 
     async def act(self, actor: Actor, name: str, action: WorkspaceAction, fields: Mapping[str, str]) -> None:
@@ -118,6 +122,13 @@ class WorkspacePageDoor:
             return (await self.pools.read(actor, workspace.agent_pool_id)).name
         except NotFound:
             return workspace.agent_pool_id
+
+    async def _assessment(self, actor: Actor, workspace: Workspace) -> AssessmentLine | None:
+        if workspace.current_assessment_result_id is None:
+            return None
+        found = await self.assessments.read(actor, workspace.current_assessment_result_id)
+        failed = (found.checks_failed or 0) + (found.checks_errored or 0)
+        return AssessmentLine(found.run_id, found.created_at, found.succeeded, found.resources_drifted or 0, failed)
 
     def _actions(self, actor: Actor, workspace: Workspace) -> frozenset[WorkspaceAction]:
         may_lock = self.authz.allows(actor, Permission.WORKSPACE_LOCK, workspace) and actor.user_id is not None

@@ -36,6 +36,19 @@ class RunLine:
 
 
 @dataclass(frozen=True)
+class AssessmentLine:
+    """What the newest comparison of the state with the world found."""
+
+    run_id: str
+    at: datetime
+    succeeded: bool
+    drifted: int
+    """How many resources were changed outside of terraform."""
+    failed_checks: int
+    """How many checks failed, or could not be made."""
+
+
+@dataclass(frozen=True)
 class Lock:
     """Who has the workspace, since when and why."""
 
@@ -121,6 +134,8 @@ class WorkspaceView:
     """Sets of variables that would bear on the workspace, were it admitted."""
     repository: str | None = None
     """What the repository that it follows is called; `None` when it follows none."""
+    assessment: AssessmentLine | None = None
+    """`None` when it was not assessed yet."""
 
     @property
     def path(self) -> str:

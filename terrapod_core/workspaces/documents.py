@@ -123,7 +123,7 @@ DEFAULTS: Final[dict[str, object]] = {
 """Settings of a workspace that was sent with a name and nothing else, as terraform sends it. A `null` means these too."""
 
 _UNAVAILABLE: Final[dict[str, str]] = {
-    "assessments_enabled": "Health assessments are not made here",
+    "assessments_enabled": "Assessments are not made by the clock here; POST to the workspace's actions/assess starts one",
     "auto_destroy_at": "Workspaces are not destroyed automatically here",
     "auto_destroy_activity_duration": "Workspaces are not destroyed automatically here",
     "project_remote_state": "State is not shared by project here; name the workspaces as remote-state-consumers",

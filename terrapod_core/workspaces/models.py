@@ -133,6 +133,10 @@ class Workspace(Base):
     """The run that took the workspace last, also after it ended."""
     current_state_version_id: Mapped[str | None]
     current_configuration_version_id: Mapped[str | None]
+    current_assessment_result_id: Mapped[str | None]
+    """What was found when the world was last compared with the state."""
+    last_assessment_at: Mapped[datetime | None]
+    """When that was."""
     resource_count: Mapped[int] = mapped_column(default=0)
     conditions: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
     """What is wrong with it and was written down (`conditions.py`); on the row, so that a list of workspaces costs no other query."""

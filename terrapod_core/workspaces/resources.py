@@ -35,13 +35,13 @@ _CAN: Final[dict[str, Permission]] = {
     "can-force-unlock": Permission.WORKSPACE_FORCE_UNLOCK,
     "can-read-settings": Permission.WORKSPACE_READ,
     "can-manage-tags": Permission.WORKSPACE_UPDATE,
+    "can-read-assessment-results": Permission.RUN_READ,
+    "can-manage-assessments": Permission.RUN_PLAN,
 }
 """terraform panics without the object, refuses to plan or apply without its keys, and deletes unsafely without `can-force-delete`."""
 
 _NEVER: Final = (
     "can-manage-run-tasks",
-    "can-manage-assessments",
-    "can-read-assessment-results",
     "can-manage-ephemeral-workspaces",
     "can-manage-hyok",
 )
@@ -132,6 +132,7 @@ WORKSPACE: Final = Resource(
         attr("trigger_prefixes", writable=True),
         attr("trigger_patterns", writable=True),
         attr("assessments_enabled", from_=_false),
+        attr("last_assessment_result_at", from_=lambda workspace: workspace.last_assessment_at),
         attr("auto_destroy_at", from_=_none),
         attr("auto_destroy_activity_duration", from_=_none),
         attr("permissions", from_=_permissions),
@@ -145,6 +146,13 @@ WORKSPACE: Final = Resource(
         to_one("latest_run", "runs", id_from="current_run_id"),
         to_one("current_state_version", "state-versions", related="/api/v2/workspaces/{id}/current-state-version"),
         to_one("current_configuration_version", "configuration-versions"),
+        to_one(
+            "current_assessment_result",
+            "assessment-results",
+            related=lambda workspace: (
+                f"/api/v2/workspaces/{workspace.id}/current-assessment-result" if workspace.current_assessment_result_id else ABSENT
+            ),
+        ),
         to_one(
             "locked_by",
             "users",

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Person
 from tests.browser.test_run_page import reaches, start_run
 from tests.support import wire
+from tests.support.assessed import plant_assessment
 from tests.support.listeners import make_pool
 from tests.support.server import Server
 
@@ -176,3 +177,17 @@ def test_the_page_tells_which_pool_carries_out_the_runs_and_that_nobody_there_ta
     person.sign_in(f"/app/default/workspaces/{workspace['attributes']['name']}")
     expect(person.page.locator(".facts")).to_contain_text(f"agent, by the pool {pool['attributes']['name']}")
     expect(person.page.get_by_role("region", name="no-agent")).to_contain_text("has no listeners")
+
+
+def test_drift_is_told_with_the_run_that_saw_it(person: Person, api: httpx.Client, server: Server) -> None:
+    name, run = start_run(api, OUTPUTS)
+    reaches(api, run, "planned")
+    document = wire.data(api.get(f"runs/{run}"))["relationships"]
+    page = person.page
+    person.sign_in(f"/app/default/workspaces/{name}")
+    expect(page.locator(".facts")).not_to_contain_text("Drift")
+    plant_assessment(server, document["workspace"]["data"]["id"], run, document["plan"]["data"]["id"])
+    page.reload()
+    expect(page.locator(".facts")).to_contain_text(f"2 resources changed outside of terraform ({run}")
+    page.locator(".facts").get_by_role("link", name=run).last.click()
+    expect(page).to_have_url(re.compile(f"/runs/{run}$"))

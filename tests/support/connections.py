@@ -39,7 +39,7 @@ def plant_connection(server: Server, *, provider: str = "gitlab", installation: 
         created_at=now,
         updated_at=now,
     )
-    _plant(server, [made])
+    plant(server, [made])
     return connection_id
 
 
@@ -59,7 +59,7 @@ def plant_repositories(server: Server, connection_id: str, count: int) -> None:
         )
         for number in range(count)
     ]
-    _plant(server, made)
+    plant(server, made)
 
 
 def plant_changes(server: Server, workspace_id: str, count: int) -> None:
@@ -81,10 +81,10 @@ def plant_changes(server: Server, workspace_id: str, count: int) -> None:
         )
         for number in range(count)
     ]
-    _plant(server, made)
+    plant(server, made)
 
 
-def _plant(server: Server, rows: Sequence[Base]) -> None:
+def plant(server: Server, rows: Sequence[Base]) -> None:
     """Write rows into the server's database, whichever it has. In a thread: a browser's driver has a loop running in this one."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, _written(server.database_url, rows)).result()

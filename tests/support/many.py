@@ -24,13 +24,22 @@ LEFT_OUT: Final = frozenset(
 )
 """Tables that have a row or a few, however long an installation lives."""
 
-PREFIXES: Final = {"workspaces": "ws", "runs": "run", "state_versions": "sv", "users": "user", "projects": "prj", "roles": "role"}
+PREFIXES: Final = {
+    "assessment_results": "asmtres",
+    "workspaces": "ws",
+    "runs": "run",
+    "state_versions": "sv",
+    "users": "user",
+    "projects": "prj",
+    "roles": "role",
+}
 
 REFERS: Final = {
     "workspace_id": "workspaces",
     "run_id": "runs",
     "current_run_id": "runs",
     "current_state_version_id": "state_versions",
+    "current_assessment_result_id": "assessment_results",
     "current_configuration_version_id": "configuration_versions",
     "configuration_version_id": "configuration_versions",
     "state_version_id": "state_versions",
@@ -78,7 +87,7 @@ class Numbers:
 BIG: Final = frozenset(
     {
         "runs", "phases", "state_versions", "state_version_outputs", "configuration_versions", "audit_entries", "run_events", "comments",
-        "told_events", "log_chunks", "jobs", "vcs_changes",
+        "told_events", "log_chunks", "jobs", "vcs_changes", "assessment_results",
     }
 )  # fmt: skip
 
@@ -236,6 +245,7 @@ class Planting:
                 "next_try_at": f"CASE WHEN i % 400 IN (1, 2) THEN {self.moment()} END",
                 "tell_at": f"CASE WHEN i % 400 = 3 THEN {self.moment()} END",
             },
+            "assessment_results": {"run_id": self.key("run"), "plan_id": self.key("plan"), "workspace_id": self.hanging()},
             "mirror_indexes": {"source": self.mirrored("'engine:tool' || i")},
             "mirror_releases": {"source": self.mirrored("'engine:terraform'"), "version": "'1.' || i || '.0'"},
             "mirror_packages": {

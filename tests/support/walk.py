@@ -13,6 +13,7 @@ import httpx
 
 from tests.support import wire
 from tests.support.access import LEVELS, Row, Who
+from tests.support.assessed import plant_assessment
 from tests.support.connections import plant_connection
 from tests.support.endpoints import WRITING, World, make_world
 from tests.support.known_forge import IDENTIFIER
@@ -50,12 +51,15 @@ class Walk:
     """One for everybody, because making one costs more than asking; it carries nothing from one to the other."""
     change: str = field(init=False)
     """What a workspace saw in a repository, on which the walk's roles have their levels."""
+    assessment: str = field(init=False)
+    """What an assessment of the workspace of the walk's world found."""
     world: World = field(init=False)
     """For all questions but those that use something up: who passes there gets a world of their own."""
 
     def __post_init__(self) -> None:
         self.world = self.fresh()
         self.change = self._change()
+        self.assessment = plant_assessment(self.server, self.world.workspace, self.world.run, self.world.plan)
 
     def fresh(self) -> World:
         """One of each thing, the platform admin's, on which the walk's roles have their levels."""
@@ -90,7 +94,7 @@ class Walk:
             "project_id": world.project, "run_id": world.run, "plan_id": world.plan, "apply_id": world.apply,
             "event_id": world.event, "comment_id": world.comment, "phase_id": world.plan, "artifact": "plan-file",
             "version_id": versions, "code": "state-diverged",
-            "connection_id": world.connection, "change_id": self.change, "conflict_id": "conflict-none",
+            "connection_id": world.connection, "change_id": self.change, "result_id": self.assessment, "conflict_id": "conflict-none",
             "output_id": world.output, "token_id": world.token, "team_id": "team-1", "action": "cancel", "token": "x" * 40,
         }  # fmt: skip
         if path.startswith("/v1/"):

@@ -63,6 +63,7 @@ def concrete(path: str, world: World) -> str:
         "arch": "amd64",
         "key_id": world.gpg_key,
         "connection_id": world.connection,
+        "result_id": f"asmtres-{wire.UNKNOWN}",
         "change_id": f"vcschg-{wire.UNKNOWN}",
         "tool": "packer",
         "warming_id": "none",

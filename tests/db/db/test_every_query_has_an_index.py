@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from terrapod_core import ids
 from terrapod_core.app import Terrapod, prepare
+from terrapod_core.assessments import queries as assessments
 from terrapod_core.authz import RoleAssignment
 from terrapod_core.configurations import ConfigurationVersion
 from terrapod_core.ingress import queries as ingress
@@ -41,6 +42,7 @@ NAMES: Final = {
     "listener_id": f"listeners-{NUMBER}", "run_id": f"run-{NUMBER}", "plan_id": f"plan-{NUMBER}", "apply_id": f"apply-{NUMBER}",
     "event_id": f"run_events-{NUMBER}", "comment_id": f"comments-{NUMBER}", "output_id": f"state_version_outputs-{NUMBER}",
     "connection_id": f"vcs_connections-{NUMBER}", "change_id": f"vcs_changes-{NUMBER}",
+    "result_id": f"asmtres-{NUMBER}",
     "user_id": f"user-{NUMBER}", "token_id": f"api_tokens-{NUMBER}", "session_id": f"sessions-{NUMBER}",
 }  # fmt: skip
 RUNS: Final = (
@@ -220,7 +222,7 @@ async def _work(terrapod: Terrapod, caught: Caught) -> None:
 
 
 async def _follow(terrapod: Terrapod, caught: Caught) -> None:
-    """What is asked on the way from a repository to a run."""
+    """What is asked on the way from a repository to a run, and about what a run found."""
     caught.now, now = "following", terrapod.clock.now()
     repository, change = f"vcs_repositories-{NUMBER}", f"vcs_changes-{NUMBER}"
     questions: tuple[Callable[[Session], object], ...] = (
@@ -244,6 +246,10 @@ async def _follow(terrapod: Terrapod, caught: Caught) -> None:
         lambda session: ingress.linked(session, [f"ws-{NUMBER}"]),
         lambda session: (ingress.outcome(session, change), ingress.of_pull(session, repository, 4)),
         lambda session: ingress.old(session, now, 500),
+        lambda session: assessments.concerned(session, [f"ws-{NUMBER}"]),
+        lambda session: (assessments.is_known(session, f"run-{NUMBER}"), assessments.run_and_plan(session, f"run-{NUMBER}")),
+        lambda session: (assessments.under_way(session, f"ws-{NUMBER}"), assessments.applied_since(session, f"ws-{NUMBER}", now)),
+        lambda session: assessments.too_many(session, f"ws-{NUMBER}", 100),
     )
     for question in questions:
         async with terrapod.db.uow() as uow:

@@ -10,6 +10,7 @@ from typing import Final
 from tests.docs.route_words import (
     accounts,
     agents,
+    assessments,
     mirrors,
     pages,
     registry,
@@ -58,6 +59,7 @@ SECTIONS: Final = (
     states.STATES,
     vcs_oauth.OAUTH,
     runs.RUNS,
+    assessments.ASSESSMENTS,
     runs.STREAMS,
     sync.SYNC,
     service.SIGNED_LINKS,

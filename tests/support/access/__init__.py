@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from tests.support.access import (
     accounts,
     agents,
+    assessments,
     mirrors,
     pages,
     registry,
@@ -30,7 +31,23 @@ from tests.support.access.needs import LEVELS, Actions, Gets, Listening, Open, O
 __all__ = ["LATER", "LEVELS", "TABLE", "Actions", "Gets", "Listening", "Open", "Owned", "Page", "Row", "Runner", "Who"]
 
 
-_PARTS: Final = (service, workspaces, accounts, variables, agents, mirrors, registry, states, runs, roles, vcs, vcs_oauth, sync, pages)
+_PARTS: Final = (
+    service,
+    workspaces,
+    accounts,
+    variables,
+    agents,
+    mirrors,
+    registry,
+    states,
+    runs,
+    roles,
+    vcs,
+    vcs_oauth,
+    assessments,
+    sync,
+    pages,
+)
 
 T = TypeVar("T")
 

@@ -30,7 +30,7 @@ async def nothing() -> None:
 def server_contexts(contexts: PluginContexts) -> Any:
     def made(plugin: str, settings: PluginSettings) -> ServerContext:
         usual = contexts(plugin, settings)
-        parts: Any = dict.fromkeys(("api", "callers", "workspaces", "tables", "base_url"))
+        parts: Any = dict.fromkeys(("api", "callers", "workspaces", "tables", "read_body", "base_url"))
         return ServerContext(**{each.name: getattr(usual, each.name) for each in fields(usual)}, **parts)
 
     return made
