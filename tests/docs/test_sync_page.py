@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_what_the_page_tells_to_send_is_taken() -> None:
     sent = [each for each in EXAMPLES if "conflict_resolution" in each]
     assert sent
     for each in sent:
-        configuration.read(json.dumps(each).encode(), configuration.Limits(configuration.periods.parse("30s"), 1 << 20))
+        configuration.read(json.dumps(each).encode(), configuration.Limits(timedelta(seconds=30), 1 << 20))
     decided = [each for each in EXAMPLES if "resolution" in each]
     assert decided
     for each in decided:

@@ -136,7 +136,7 @@ class API:
             return [
                 {column.key: getattr(row, column.key) for column in type(row).__mapper__.columns}
                 for table in (GlobalConfig, SyncedWorkspace, Sync, Conflict, PluginDelegate)
-                for row in session.execute(select(table)).scalars()
+                for row in session.execute(select(table).order_by(*table.__mapper__.primary_key)).scalars()
             ]
 
         return await self.server.terrapod.db.read(look)

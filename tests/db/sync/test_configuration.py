@@ -116,7 +116,7 @@ async def test_a_renamed_workspace_keeps_its_entry_under_its_new_name(sync: API)
     assert await sync.get("/config") == renamed
     before = await sync.stored()
     assert await sync.put(renamed) == renamed
-    assert [each["name"] for each in await sync.stored() if "position" in each] == ["live", "default/attic"]
+    assert {each["name"]: each["position"] for each in await sync.stored() if "position" in each} == {"live": 0, "default/attic": 1}
     assert len(before) == len(await sync.stored())
     refused = await sync.ask("PUT", "/config", sent=document(production=PRODUCTION))
     assert (refused.status_code, refused.json()["error"]) == (422, "workspace_not_found")
