@@ -397,7 +397,7 @@ async def test_the_page_of_a_workspace_names_its_pool_to_those_who_may_read_it(s
     of = site.terrapod
     pool = await site.pool()
     await made(site, labels={"access": "everyone"}, execution_mode="agent", agent_pool_id=pool)
-    door = WorkspacePageDoor(of.workspaces, of.runs, of.states, of.variables, of.conditions, of.live, of.authz, of.pools)
+    door = WorkspacePageDoor(of.workspaces, of.runs, of.states, of.variables, of.conditions, of.live, of.authz, of.pools, of.assessments)
     first = PageRequest(1, 20)
     for who, named in (("root", "build"), ("bob", pool)):
         actor = await of.tokens.authenticate(site.tokens[who])

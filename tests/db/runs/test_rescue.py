@@ -232,7 +232,7 @@ async def test_a_workspace_whose_state_does_not_come_is_free_after_ten_minutes_a
 async def offered(engine: Engine, workspace: Workspace) -> frozenset[WorkspaceAction]:
     """What the workspace's page lets an admin do with the lock."""
     of = engine.terrapod
-    door = WorkspacePageDoor(of.workspaces, of.runs, of.states, of.variables, of.conditions, of.live, of.authz, of.pools)
+    door = WorkspacePageDoor(of.workspaces, of.runs, of.states, of.variables, of.conditions, of.live, of.authz, of.pools, of.assessments)
     first = PageRequest(1, 20)
     return (await door.show(engine.admin, workspace.name, Paging(first, first, first))).actions
 
