@@ -116,6 +116,7 @@ def _refuse_others(own: MetaData, state: ORMExecuteState) -> None:
     statement: Any = state.statement
     found = find_tables(statement, check_columns=True, include_crud=True, include_joins=True, include_selects=True)
     tables = [each for each in found if isinstance(each, Table)]
-    others = {table.name for table in tables if own.tables.get(table.name) is not table}
+    # Equal, not the same: `session.get` asks for an annotated copy of the table.
+    others = {table.name for table in tables if own.tables.get(table.name) != table}
     if others or not tables:
         raise ForeignTable(f"a plugin's session knows the plugin's tables alone, not {', '.join(sorted(others)) or 'bare text'}")
