@@ -13,6 +13,7 @@ from terrapod_core.db import Database
 from terrapod_core.extensions.callers import actor_of
 from terrapod_core.plugin import Caller, WorkspaceFacts
 from terrapod_core.workspaces import Workspace
+from terrapod_core.workspaces.models import GUARD
 
 Among: TypeAlias = Callable[[Sequence[str]], ColumnElement[bool]]
 """A condition over some values."""
@@ -37,6 +38,18 @@ class Lookup:
         """The same, by name."""
         found = await self._found(sorted(set(names)), as_, Workspace.name.in_)
         return {each.name: each for each in found}
+
+    async def all(self, *, as_: Caller | None = None) -> list[WorkspaceFacts]:
+        """Every one, by name."""
+        actor = actor_of(as_) if as_ is not None else None
+
+        def look(session: Session) -> list[WorkspaceFacts]:
+            query = select(Workspace).where(Workspace.deleted_at.is_(None)).order_by(Workspace.name)
+            if actor is not None:
+                query = self._authz.visible(query, actor, GUARD)
+            return [self.facts(each, actor) for each in session.execute(query).scalars()]
+
+        return await self._db.read(look)
 
     async def _found(self, wanted: Sequence[str], as_: Caller | None, among: Among) -> list[WorkspaceFacts]:
         actor = actor_of(as_) if as_ is not None else None

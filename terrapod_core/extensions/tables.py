@@ -116,7 +116,7 @@ def _refuse_others(own: MetaData, state: ORMExecuteState) -> None:
     statement: Any = state.statement
     found = find_tables(statement, check_columns=True, include_crud=True, include_joins=True, include_selects=True)
     tables = [each for each in found if isinstance(each, Table)]
-    # Equal, not the same: `session.get` asks for an annotated copy of the table.
-    others = {table.name for table in tables if own.tables.get(table.name) != table}
+    # `session.get` asks with copies of the tables, so it is their metadata that says whose they are.
+    others = {table.name for table in tables if table.metadata is not own}
     if others or not tables:
         raise ForeignTable(f"a plugin's session knows the plugin's tables alone, not {', '.join(sorted(others)) or 'bare text'}")

@@ -12,7 +12,7 @@ from terrapod_core.clock import Clock
 from terrapod_core.metrics.plugins import PluginMetrics
 from terrapod_core.outgoing import HTTPClients
 from terrapod_core.plugin.auth import OnceStore, PasswordStore
-from terrapod_core.plugin.server import Callers, PluginTables, ServerAPI, WorkspaceLookup
+from terrapod_core.plugin.server import Callers, PluginTables, ReadBody, ServerAPI, WorkspaceLookup
 from terrapod_core.plugin.settings import PluginSettings
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class ServerContext(PluginContext[S]):
     workspaces: WorkspaceLookup = field(repr=False, kw_only=True)
     tables: PluginTables = field(repr=False, kw_only=True)
     """Raises `ForeignTable` for a plugin whose `Migrations` declare no `base`."""
+    read_body: ReadBody = field(repr=False, kw_only=True)
+    """For views: `await context.read_body(limit)` is the body of the request, and never more of it than that."""
     base_url: str | None = field(kw_only=True)
     """`server.external_url` without a slash at its end, for links to people; `None` when the operator has set none."""
 

@@ -106,6 +106,18 @@ class WorkspaceLookup(Protocol):
         """Those that are there, by name."""
         ...
 
+    async def all(self, *, as_: Caller | None = None) -> list[WorkspaceFacts]:
+        """Every one, by name."""
+        ...
+
+
+class ReadBody(Protocol):
+    """Reads what came with the request being served."""
+
+    async def __call__(self, limit: int, what: str = "request body") -> bytes:
+        """All of it, in memory. Raises `TooLarge` as soon as it is known to have more bytes than `limit`, so that never more are held."""
+        ...
+
 
 class ForeignTable(RuntimeError):
     """A plugin asked for a table that is not its own."""

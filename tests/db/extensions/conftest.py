@@ -114,6 +114,10 @@ def _routes(sample: Sample, context: ServerContext) -> list[Routes]:
         caller = await context.callers.current()
         return Response(msgspec.json.encode({"name": caller.name, "admin": caller.is_platform_admin}), content_type="application/json")
 
+    @blueprint.put("/body")
+    async def body() -> Response:
+        return Response(str(len(await context.read_body(1000))), content_type="text/plain")
+
     return [Routes(blueprint, prefix="/v1/sample", render=_rendered, requests_per_minute=3)]
 
 

@@ -15,6 +15,7 @@ from terrapod_core.runs.models import Run
 from terrapod_core.workspaces import Workspace
 from tests.db.extensions.conftest import Extended, Note
 from tests.db.runs.conftest import make_person, make_user
+from tests.support.plans import catching
 
 
 def context_of(extended: Extended) -> ServerContext:
@@ -53,6 +54,22 @@ async def test_a_limit_counts_each_token_and_tells_when_to_come_back(extended: E
     assert (await extended.get("/v1/sample/me", other)).status_code == 200
 
 
+async def test_a_body_is_read_to_its_limit_and_no_further(extended: Extended) -> None:
+    read = 0
+
+    async def endless() -> Any:
+        nonlocal read
+        while read < 100 << 20:
+            read += 1 << 16
+            yield b"x" * (1 << 16)
+
+    headers = {"Authorization": f"Bearer {extended.token}"}
+    assert (await extended.http.put("/v1/sample/body", content=b"x" * 1000, headers=headers)).text == "1000"
+    for sent in (b"x" * 1001, endless()):
+        refused = await extended.http.put("/v1/sample/body", content=sent, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (413, 413)
+
+
 # -- workspaces
 
 
@@ -87,6 +104,18 @@ async def test_workspaces_are_found_with_the_callers_level(extended: Extended) -
     assert found["net"].may("read")
     assert not found["net"].may("write")
     assert set(await lookup.by_name(["net", "other"])) == {"net", "other"}
+
+
+async def test_all_workspaces_are_listed_with_one_query_and_the_callers_level(extended: Extended) -> None:
+    net, _other = await extended.workspace("net"), await extended.workspace("another")
+    person = await make_person(extended.engine, net, "write")
+    lookup = context_of(extended).workspaces
+    caller = await _remembered(extended, person.id)
+    with catching(extended.terrapod.db) as caught:
+        found = await lookup.all(as_=caller)
+    assert [(each.name, each.level) for each in found] == [("net", "write")]
+    assert len(caught.sent) == 1
+    assert [each.name for each in await lookup.all()] == ["another", "net"]
 
 
 # -- acting for somebody
@@ -207,6 +236,20 @@ async def test_the_tables_of_others_are_closed(extended: Extended) -> None:
     async with tables.change() as change:
         with pytest.raises(ForeignTable, match="no table of the plugin sample"):
             change.add(Workspace(id="ws-x"))
+
+
+async def test_rows_of_its_own_are_found_by_their_key_and_changed(extended: Extended) -> None:
+    tables = context_of(extended).tables
+    async with tables.change() as change:
+        change.add(Note(id="one", text="first"))
+        found = await change.run(lambda session: session.get_one(Note, "one"))
+        found.text = "second"
+        await change.commit()
+    found = await tables.read(lambda session: session.get_one(Note, "one"))
+    assert found.text == "second"
+    for get in (tables.read, change.run):
+        with pytest.raises(ForeignTable, match="not workspaces"):
+            await get(lambda session: session.get(Workspace, "ws-x"))
 
 
 async def test_only_a_user_is_remembered(extended: Extended) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from terrapod_core.plugin import Job, Migrations, RunCheck, ServerContext, WorkspaceAdditions, hookimpl
+from terrapod_core.plugin import Job, Migrations, Routes, RunCheck, ServerContext, WorkspaceAdditions, hookimpl
+from terrapod_sync import routes
 from terrapod_sync.engine import opened
 from terrapod_sync.models import Base
 from terrapod_sync.settings import SyncSettings
@@ -20,6 +21,12 @@ def register_settings() -> type[SyncSettings]:
 def register_migrations() -> Migrations:
     """Configuration, syncs and conflicts."""
     return Migrations("terrapod_sync.migrations", "sync_migrations", Base)
+
+
+@hookimpl
+def register_routes(context: ServerContext[SyncSettings]) -> Sequence[Routes]:
+    """`/v1/terraform/sync`."""
+    return [routes.opened(context, opened(context))]
 
 
 @hookimpl

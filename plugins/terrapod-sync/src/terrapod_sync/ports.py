@@ -17,7 +17,7 @@ class Decision:
 
     resolution: Resolution
     until: datetime | None = None
-    """Until when it is left alone, for `ignore` alone; `None` there is: until somebody acts."""
+    """Until when it is left alone: with `ignore`, and with nothing else."""
     plan: str | None = None
     """The plan digest that the person was shown; `None` when they did not say. Another plan than the conflict's is refused."""
 

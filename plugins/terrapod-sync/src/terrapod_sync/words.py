@@ -41,6 +41,15 @@ class ConflictKind(StrEnum):
     """A newer configuration arrived while the run was under way."""
 
 
+class ConflictStatus(StrEnum):
+    """What became of a conflict."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    PASSED = "passed"
+    """It went away by itself."""
+
+
 class ConflictResolution(StrEnum):
     """What is done about a conflict when nobody is asked: `conflict_resolution` of the configuration."""
 
