@@ -80,7 +80,7 @@ class Synced:
 
     async def tick(self, **parts: float) -> None:
         """Let time pass, the clock fire, and the news be heard."""
-        self.clock.advance(**parts)
+        self.clock.advance(timedelta(**parts))
         await self.sync.ticking.tick()
         await self.engine.look()
 

@@ -16,9 +16,9 @@ from tests.db.sync_engine.conftest import Synced
 R = Resolution
 
 
-async def parked(synced: Synced, plan: str = "delete", **entry: str) -> tuple[Workspace, Conflict]:
+async def parked(synced: Synced, plan: str = "delete", policy: str = "apply") -> tuple[Workspace, Conflict]:
     """A workspace whose plan may not be applied by the schedule."""
-    workspace = await synced.workspace(**{"policy": "apply", **entry})
+    workspace = await synced.workspace(policy=policy)
     await synced.tick()
     await synced.plan(await synced.last_run(workspace), plan)
     (conflict,) = await synced.conflicts(workspace)
@@ -159,7 +159,7 @@ async def test_resolving_needs_write_and_a_conflict_that_one_may_see(synced: Syn
 
 async def test_a_locked_workspace_is_passed_over_and_the_conflict_goes_away_by_itself(synced: Synced) -> None:
     workspace = await synced.workspace()
-    await synced.engine.terrapod.workspaces.lock(synced.admin, workspace.id, "mine")
+    await synced.engine.terrapod.workspaces.locks.lock(synced.admin, workspace.id, "mine")
     await synced.tick()
     await synced.tick(minutes=12)
     (conflict,) = await synced.conflicts(workspace)
@@ -167,7 +167,7 @@ async def test_a_locked_workspace_is_passed_over_and_the_conflict_goes_away_by_i
     with pytest.raises(Refused) as refusal:
         await synced.trigger(workspace)
     assert refusal.value.code == "workspace_locked"
-    await synced.engine.terrapod.workspaces.unlock(synced.admin, workspace.id)
+    await synced.engine.terrapod.workspaces.locks.unlock(synced.admin, workspace.id)
     await synced.tick(minutes=12)
     assert [each.status for each in await synced.conflicts(workspace, None)] == ["passed"]
     assert len(await synced.runs(workspace)) == 1
