@@ -177,6 +177,7 @@ async def test_a_workspace_without_a_configuration_waits_for_one(synced: Synced)
 
 async def test_a_workspace_that_runs_elsewhere_is_not_synced(synced: Synced) -> None:
     workspace = await synced.engine.terrapod.workspaces.create(synced.admin, CreateWorkspace(name="local", execution_mode="local"))
+    await synced.engine.configuration(workspace)
     await synced.enter(workspace)
     await synced.tick()
     row = await synced.row(workspace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from terrapod_core.errors import Conflict as Refused
+from terrapod_sync.models import SyncedWorkspace
 from tests.db.sync_engine.conftest import ALL, Synced, digest
 
 ALLOWED = {"full-control": ALL, "apply": ("create", "update"), "create-only": ("create",), "observe": ()}
@@ -116,3 +117,17 @@ async def test_nothing_to_do_is_a_success(synced: Synced) -> None:
     await synced.plan(await synced.last_run(workspace), "nothing")
     row = await synced.row(workspace)
     assert (row.status, row.has_changes, row.attempts) == ("success", False, 0)
+
+
+@pytest.mark.parametrize("change", [{"policy": "create-only"}, {"auto_apply": False}, {"enabled": False}])
+async def test_what_the_entry_no_longer_allows_when_the_plan_is_there_is_not_applied(synced: Synced, change: dict[str, object]) -> None:
+    workspace = await synced.workspace(policy="apply")
+    await synced.tick()
+    async with synced.context.tables.change() as transaction:
+        row = await transaction.run(lambda session: session.get_one(SyncedWorkspace, workspace.id))
+        row.entry = {**row.entry, **change}
+        row.enabled = row.entry["enabled"]
+        await transaction.commit()
+    run_id = await synced.last_run(workspace)
+    await synced.plan(run_id, "update")
+    assert ((await synced.run(run_id)).status, (await synced.row(workspace)).status) == ("planned_and_saved", "awaiting_approval")

@@ -133,7 +133,7 @@ async def test_a_manual_sync_ends_a_rest_after_failures(synced: Synced) -> None:
 
 async def test_a_cancelled_run_is_an_error_that_is_not_tried_again(synced: Synced) -> None:
     workspace = await synced.workspace(policy="apply")
-    await synced.tick()
+    await synced.sync.ticking.tick()
     await synced.engine.runs.cancel(synced.admin, await synced.last_run(workspace))
     await synced.engine.look()
     row = await synced.row(workspace)
