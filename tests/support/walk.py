@@ -83,13 +83,13 @@ class Walk:
         """The path with the ids of things that are there."""
         versions = world.state if "/state-versions" in path else world.configuration
         named = {
-            "org": "default", "workspace": world.name, "workspace_id": world.workspace, "varset_id": world.varset,
+            "org": "default", "organization": "default", "workspace": world.name, "workspace_name": world.name, "workspace_id": world.workspace, "varset_id": world.varset,
             "variable_id": world.shared if "/varsets/" in path else world.variable,
             "pool_id": world.pool, "listener_id": world.listener,
             "project_id": world.project, "run_id": world.run, "plan_id": world.plan, "apply_id": world.apply,
             "event_id": world.event, "comment_id": world.comment, "phase_id": world.plan, "artifact": "plan-file",
             "version_id": versions, "code": "state-diverged",
-            "connection_id": world.connection, "change_id": self.change,
+            "connection_id": world.connection, "change_id": self.change, "conflict_id": "conflict-none",
             "output_id": world.output, "token_id": world.token, "team_id": "team-1", "action": "cancel", "token": "x" * 40,
         }  # fmt: skip
         if path.startswith("/v1/"):

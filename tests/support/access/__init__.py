@@ -19,6 +19,7 @@ from tests.support.access import (
     runs,
     service,
     states,
+    sync,
     variables,
     vcs,
     vcs_oauth,
@@ -29,7 +30,7 @@ from tests.support.access.needs import LEVELS, Actions, Gets, Listening, Open, O
 __all__ = ["LATER", "LEVELS", "TABLE", "Actions", "Gets", "Listening", "Open", "Owned", "Page", "Row", "Runner", "Who"]
 
 
-_PARTS: Final = (service, workspaces, accounts, variables, agents, mirrors, registry, states, runs, roles, vcs, vcs_oauth, pages)
+_PARTS: Final = (service, workspaces, accounts, variables, agents, mirrors, registry, states, runs, roles, vcs, vcs_oauth, sync, pages)
 
 T = TypeVar("T")
 

@@ -77,11 +77,6 @@ def shown_name(row: SyncedWorkspace, workspace: WorkspaceFacts) -> str:
     return f"{ORGANIZATION}/{workspace.name}" if "/" in row.name else workspace.name
 
 
-def entry_of(row: SyncedWorkspace) -> WorkspaceConfig:
-    """The entry as it was read."""
-    return msgspec.convert(row.entry, WorkspaceConfig)
-
-
 def difference(rows: Sequence[SyncedWorkspace], wanted: Mapping[str, WorkspaceConfig], seen: Seen) -> Difference:
     """What the document changes. `rows` are in their order; entries that the caller cannot see are no part of it."""
     found = Difference()

@@ -9,7 +9,8 @@ from quart import Blueprint, Response, request
 
 from terrapod_core.plugin import Caller, Forbidden, NotFound, Routes, ServerContext, WorkspaceFacts
 from terrapod_sync import errors, resolving, rows
-from terrapod_sync.changes import entry_of, plain
+from terrapod_sync.changes import plain
+from terrapod_sync.engine.timetable import entry_of
 from terrapod_sync.listing import Listing, page_of, status_of
 from terrapod_sync.policies import Mode
 from terrapod_sync.ports import Engine
