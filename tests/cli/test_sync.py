@@ -55,11 +55,11 @@ def applied(server: Server, *configurations: str) -> list[dict[str, Any]]:
 
 
 def stands(server: Server, workspace: dict[str, Any], *statuses: str) -> str:
-    """Wait for the workspace to stand so; the status."""
+    """Wait for the workspace to stand so, as its attributes say: the Sync API counts requests; the status."""
     name = workspace["attributes"]["name"]
 
     def look() -> str | None:
-        status = str(ask(server, "GET", f"/workspaces/{name}")["status"])
+        status = str(wire.attributes(server.api.get(f"workspaces/{workspace['id']}"))["sync-status"])
         return status if status in statuses else None
 
     return until(look, f"{name} to be {' or '.join(statuses)}", seconds=SECONDS)
