@@ -17,6 +17,13 @@ OPEN = sa.text("status = 'open'")
 
 def upgrade() -> None:
     """The tables of the Sync API"""
+    _global()
+    _workspaces()
+    _conflicts()
+    _runs()
+
+
+def _global() -> None:
     op.create_table(
         "sync_global",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -26,6 +33,9 @@ def upgrade() -> None:
         sa.Column("edited_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_global")),
     )
+
+
+def _workspaces() -> None:
     op.create_table(
         "sync_workspaces",
         sa.Column("workspace_id", sa.String(), nullable=False),
@@ -55,6 +65,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_sync_workspaces_under_way", "sync_workspaces", ["looked_at"], unique=False, sqlite_where=UNDER_WAY, postgresql_where=UNDER_WAY
     )
+
+
+def _conflicts() -> None:
     op.create_table(
         "sync_conflicts",
         sa.Column("id", sa.String(), nullable=False),
@@ -81,6 +94,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_sync_conflicts_open", "sync_conflicts", ["workspace_id", "kind"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN
     )
+
+
+def _runs() -> None:
     op.create_table(
         "sync_runs",
         sa.Column("id", sa.String(), nullable=False),
