@@ -69,7 +69,9 @@ class Inner:
             sent = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self.app(scope, receive, answer.take)  # type: ignore[arg-type]
+        # Of its own, too: within a request, Quart would let this one have what it keeps of the other, and with it who asks.
+        async with self.app.app_context():
+            await self.app(scope, receive, answer.take)  # type: ignore[arg-type]
         return answer.status, bytes(answer.body)
 
 

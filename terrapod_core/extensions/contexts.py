@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 
-from quart import request
-
 from terrapod_core.authz import Actor
 from terrapod_core.db import Database
 from terrapod_core.extensions.api import Inner, InnerAPI
 from terrapod_core.extensions.callers import ActorOf, KnownCallers
 from terrapod_core.extensions.lookup import Lookup
+from terrapod_core.extensions.mounted_routes import read_body
 from terrapod_core.extensions.tables import OwnTables
 from terrapod_core.plugin import ContextFactory, Migrations, PluginSettings, ServerContext
-from terrapod_core.web import bodies
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,3 @@ class ServerContexts:
             read_body=read_body,
             base_url=self.base_url,
         )
-
-
-async def read_body(limit: int, what: str = "request body") -> bytes:
-    """The `ReadBody` of all plugins."""
-    return await bodies.whole(request, limit, what)

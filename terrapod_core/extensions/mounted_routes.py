@@ -11,7 +11,7 @@ from terrapod_core.authz import Actor
 from terrapod_core.errors import TerrapodError
 from terrapod_core.plugin import Rendered, Routes
 from terrapod_core.plugin.routes import covers
-from terrapod_core.web import TerrapodQuart
+from terrapod_core.web import TerrapodQuart, bodies
 from terrapod_core.web.failures import Failures, Renderer
 from terrapod_core.web.rates import Meter
 from terrapod_core.web.windows import Windows
@@ -48,3 +48,8 @@ def _counting(prefix: str, windows: Windows, current: Current) -> Callable[[], A
             await windows.take(actor.token_id or actor.session_id or actor.id)
 
     return count
+
+
+async def read_body(limit: int, what: str = "request body") -> bytes:
+    """The `ReadBody` of all plugins."""
+    return await bodies.whole(request, limit, what)

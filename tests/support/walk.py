@@ -83,7 +83,8 @@ class Walk:
         """The path with the ids of things that are there."""
         versions = world.state if "/state-versions" in path else world.configuration
         named = {
-            "org": "default", "organization": "default", "workspace": world.name, "workspace_name": world.name, "workspace_id": world.workspace, "varset_id": world.varset,
+            "org": "default", "organization": "default", "workspace": world.name, "workspace_name": world.name,
+            "workspace_id": world.workspace, "varset_id": world.varset,
             "variable_id": world.shared if "/varsets/" in path else world.variable,
             "pool_id": world.pool, "listener_id": world.listener,
             "project_id": world.project, "run_id": world.run, "plan_id": world.plan, "apply_id": world.apply,

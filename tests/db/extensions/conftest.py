@@ -114,6 +114,15 @@ def _routes(sample: Sample, context: ServerContext) -> list[Routes]:
         caller = await context.callers.current()
         return Response(msgspec.json.encode({"name": caller.name, "admin": caller.is_platform_admin}), content_type="application/json")
 
+    @blueprint.get("/as/<user_id>")
+    async def another(user_id: str) -> Response:
+        found = await context.callers.remembered(user_id)
+        assert found is not None
+        before = await context.callers.current()
+        account = await context.api.get("/api/v2/account/details", as_=found)
+        after = await context.callers.current()
+        return Response(msgspec.json.encode([before.id, account["data"]["id"], after.id]), content_type="application/json")
+
     @blueprint.put("/body")
     async def body() -> Response:
         return Response(str(len(await context.read_body(1000))), content_type="text/plain")

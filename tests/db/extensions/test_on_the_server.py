@@ -159,6 +159,13 @@ async def test_a_run_made_by_a_plugin_is_the_users_and_names_the_plugin(extended
     assert (entry.actor_id, entry.detail["via"]) == (extended.admin.id, "sample")
 
 
+async def test_within_a_request_the_api_is_asked_by_whom_the_plugin_names(extended: Extended) -> None:
+    person = await make_user(extended.terrapod, "other@example.com")
+    await _remembered(extended, person.id)
+    answer = await extended.get(f"/v1/sample/as/{person.id}")
+    assert answer.json() == [extended.admin.id, person.id, extended.admin.id]
+
+
 async def test_the_rights_are_those_of_the_moment(extended: Extended) -> None:
     workspace = await extended.workspace("net")
     person = await make_person(extended.engine, workspace, "read")
