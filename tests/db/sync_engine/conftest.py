@@ -103,8 +103,9 @@ class Synced:
         await self.engine.look()
 
     async def move_state(self, workspace: Workspace, serial: int = 7) -> None:
-        """Have a run of somebody else write another state."""
-        other = await self.engine.run(workspace, auto_apply=True)
+        """Have a run of somebody else write another state, from the configuration that is there."""
+        former, *_ = await self.runs(workspace)
+        other = await self.engine.create(workspace, former.configuration_version_id, auto_apply=True)
         await self.plan(other.id, "create")
         await self.apply(other.id, serial)
 
