@@ -11,7 +11,10 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from terrapod_core.metrics import plugins
 from terrapod_core.metrics.definitions import READINGS
+from terrapod_core.plugin import PluginMetrics
+from terrapod_sync.engine.metrics import Metrics
 from tests.docs.metrics_page import Defined, defined
 from tests.support import ROOT
 
@@ -25,10 +28,17 @@ GROUPING: Final = re.compile(r"\bby \(([^)]*)\)")
 def names() -> dict[str, Defined]:
     """What a query may say, by name."""
     found = {}
-    for each in defined():
+    for each in (*defined(), *of_plugins()):
         for suffix in ("_bucket", "_sum", "_count") if each.kind == "histogram" else ("",):
             found[each.name + suffix] = each
     return found
+
+
+def of_plugins() -> Iterator[Defined]:
+    """The metrics of the plugins that have a dashboard."""
+    Metrics(PluginMetrics("sync"))
+    for name, each in plugins._made.items():
+        yield Defined(name, type(each).__name__.lower(), tuple(each._labelnames), each._documentation)
 
 
 def rules() -> list[dict[str, Any]]:

@@ -216,6 +216,16 @@ async def test_a_change_is_kept_with_its_audit_entry_or_not_at_all(extended: Ext
     assert (audited.actor_id, audited.detail) == ("system", {"via": "sample"})
 
 
+async def test_a_row_of_the_plugins_own_is_found_by_its_key(extended: Extended) -> None:
+    tables = context_of(extended).tables
+    async with tables.change() as change:
+        change.add(Note(id="one", text="kept"))
+        await change.commit()
+    assert (await tables.read(lambda session: session.get_one(Note, "one"))).text == "kept"
+    with pytest.raises(ForeignTable, match="the plugin's tables alone"):
+        await tables.read(lambda session: session.get(Workspace, "ws-1"))
+
+
 async def test_the_tables_of_others_are_closed(extended: Extended) -> None:
     tables = context_of(extended).tables
     statements: list[Any] = [

@@ -105,7 +105,7 @@ class Following:
             bounded = allowed is not None and any(each["needs"] not in allowed for each in sync.forbidden)
             kind = ConflictKind.POLICY if bounded else ConflictKind.DESTRUCTIVE_PLAN
             await self._conflicts.forbidden(sync, row, caller, kind, sync.reason or _UNJUDGED)
-        elif sync.mode == Mode.SAVE or changes_nothing(general):
+        elif sync.mode == Mode.SAVE or changes_nothing(general) or not _still_meant(sync, row):
             await self._wait(sync.id)
         elif sync.mode == Mode.APPLY and await self._is_behind(sync, seen, caller):
             await self._conflicts.moved(sync, caller, ConflictKind.CONFIG, _CONFIG)
@@ -240,3 +240,10 @@ class Following:
         async with self._parts.tables.change() as change:
             await change.run(lambda session: store.forget(session, event.workspace_id))
             await change.commit()
+
+
+def _still_meant(sync: Sync, row: SyncedWorkspace) -> bool:
+    """Whether the entry allows today all that it allowed when the sync began. Else the plan waits, and the next tick makes another."""
+    intent = entry_of(row).intent()
+    applies = sync.mode == REFRESH or intent.mode is Mode.APPLY
+    return row.enabled and applies and set(sync.operations) <= set(intent.operations)

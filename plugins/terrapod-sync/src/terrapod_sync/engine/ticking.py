@@ -76,7 +76,8 @@ class Ticking:
             if row is None:
                 return None
             if not await change.run(lambda session: _may_go_on(session, row, change.now())):
-                row.active_sync_id = row.looked_at = row.tick_at = row.next_at = None
+                row.active_sync_id = row.looked_at = None
+                row.tick_at = row.next_at = row.rests_until
                 await change.commit()
                 return None
             self._begin(change, row, sync_id)
