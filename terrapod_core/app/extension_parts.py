@@ -30,7 +30,7 @@ class ExtensionParts:
 
     def register(self, jobs: Jobs) -> None:
         """The background work of plugins among the server's own."""
-        background.register(jobs, self.plugins.jobs(self.contexts))
+        background.register(jobs, self.plugins.jobs(self.contexts), self.contexts.migrations)
 
 
 def opened(parts: Services, usual: ContextFactory) -> ExtensionParts:

@@ -33,7 +33,7 @@ class OwnTables:
     async def read(self, query: Callable[[Session], T]) -> T:
         """Run a function over a session that only reads."""
         base = self._declared()
-        return await self._db.read(lambda session: _within(base, session, query))
+        return await self._db.read(lambda session: within(base, session, query))
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[OwnChange]:
@@ -68,7 +68,7 @@ class OwnChange:
 
         def flushed(session: Session) -> T:
             session.flush()
-            return _within(self._base, session, query)
+            return within(self._base, session, query)
 
         return await self._uow.run(flushed)
 
@@ -99,8 +99,8 @@ class OwnChange:
         await self._uow.commit()
 
 
-def _within(base: type[DeclarativeBase], session: Session, query: Callable[[Session], T]) -> T:
-    """Run the query while the session refuses every table but those of the base."""
+def within(base: type[DeclarativeBase], session: Session, query: Callable[[Session], T]) -> T:
+    """Run a query of a plugin while the session refuses every table but those of the base."""
 
     def check(state: ORMExecuteState) -> None:
         _refuse_others(base.metadata, state)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from terrapod_core.plugin.events import Event
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 E = TypeVar("E", bound=Event)
 
@@ -35,6 +38,10 @@ class On(Generic[E]):
     run: Callable[[E], Awaitable[None]]
     """Idempotent: it may be called twice for one event, and two events may come in another order than they happened."""
     retries: int = 5
+    concerning: Callable[[Session, Collection[str]], Collection[str]] | None = None
+    """For an event about a workspace that comes often and seldom asks for anything: asked over the plugin's tables, once for many, it
+    gives those of these workspaces, by id, in which there is something to do. Of the others no job is made.
+    """
 
 
 Job: TypeAlias = Every | On[Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,8 @@ import httpx
 import msgspec
 import pytest
 from quart import Blueprint, Response
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from terrapod_core.app import Terrapod
 from terrapod_core.authz import Actor, PlatformRole
@@ -78,7 +79,9 @@ class Sample:
         return SimpleNamespace(
             register_run_checks=hookimpl(lambda context: [self]),
             register_workspace_additions=hookimpl(lambda context: [_Additions(self)]),
-            register_jobs=hookimpl(lambda context: [On(RunCreated, "hear", self._hear), Every("tick", timedelta(hours=1), self._tick)]),
+            register_jobs=hookimpl(
+                lambda context: [On(RunCreated, "hear", self._hear, concerning=_noted), Every("tick", timedelta(hours=1), self._tick)]
+            ),
             register_routes=hookimpl(lambda context: _routes(self, context)),
             register_migrations=hookimpl(lambda: Migrations("tests.db.extensions", "sample_migrations", Base)),
         )
@@ -88,6 +91,11 @@ class Sample:
 
     async def _tick(self) -> None:
         return None
+
+
+def _noted(session: Session, workspace_ids: Collection[str]) -> Collection[str]:
+    """The sample cares for workspaces about which it has no note."""
+    return set(workspace_ids) - set(session.execute(select(Note.id)).scalars())
 
 
 class _Additions:

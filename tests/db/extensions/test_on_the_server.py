@@ -201,6 +201,17 @@ async def test_a_job_hears_of_an_event(extended: Extended) -> None:
     assert [each.run_id for each in extended.sample.events] == [run.id]
 
 
+async def test_a_job_hears_only_of_workspaces_that_it_says_concern_it(extended: Extended) -> None:
+    workspace, other = await extended.workspace("net"), await extended.workspace("other")
+    async with context_of(extended).tables.change() as change:
+        change.add(Note(id=workspace.id, text="not this one"))
+        await change.commit()
+    await extended.run(workspace)
+    run = await extended.run(other)
+    await extended.look()
+    assert [each.run_id for each in extended.sample.events] == [run.id]
+
+
 async def test_a_change_is_kept_with_its_audit_entry_or_not_at_all(extended: Extended) -> None:
     tables = context_of(extended).tables
     async with tables.change() as change:

@@ -8,7 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from terrapod_core.jobs.models import Job
 from terrapod_core.plugin import Conflict as Refused
 from terrapod_core.testing import FakeClock, FakeRunnerBackend, MemoryStorage
 from terrapod_sync.engine import opened
@@ -148,3 +150,30 @@ async def test_two_servers_over_one_database_fire_a_tick_once(synced: Synced, mi
         assert [len(await synced.runs(each)) for each in workspaces] == [1, 1, 1, 1]
     finally:
         await terrapod.db.close()
+
+
+async def test_what_is_over_is_kept_for_as_long_as_the_operator_says(synced: Synced) -> None:
+    workspace = await synced.workspace(policy="observe")
+    await synced.tick()
+    await synced.plan(await synced.last_run(workspace), "nothing")
+    await synced.tick(days=60)
+    await synced.sync.following.tidy()
+    assert len(await synced.syncs(workspace)) == 2
+    synced.clock.advance(days=31)
+    await synced.sync.following.tidy()
+    (kept,) = await synced.syncs(workspace)
+    assert kept.ended_at is None, "it is under way, however old it is"
+    assert (await synced.row(workspace)).last_sync_at is not None
+
+
+async def test_the_news_of_other_workspaces_is_nobodys_work(synced: Synced) -> None:
+    await synced.workspace("on-a-schedule")
+    other = await synced.engine.workspace("other")
+    run = await synced.engine.run(other)
+    await synced.engine.dispatch()
+    worker = synced.engine.terrapod.worker
+    assert worker is not None
+    await worker.relay()
+    jobs = await synced.engine.terrapod.db.read(lambda session: session.execute(select(Job.name, Job.payload)).all())
+    about = {name for name, payload in jobs if payload.get("run_id") == run.id}
+    assert "sync.follow" not in about

@@ -91,6 +91,7 @@ class Sync(Base):
     __table_args__ = (
         Index("ix_sync_runs_workspace", "workspace_id", "created_at", "id"),
         Index("ix_sync_runs_run_id", "run_id"),
+        Index("ix_sync_runs_ended_at", "ended_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -129,6 +130,7 @@ class Conflict(Base):
     __table_args__ = (
         Index("ix_sync_conflicts_open", "workspace_id", "kind", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_sync_conflicts_listed", "created_at", "id"),
+        Index("ix_sync_conflicts_resolved_at", "resolved_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -35,6 +35,9 @@ class SyncSettings(PluginSettings):
     retries: Annotated[int, Meta(ge=0, le=20)] = setting(
         5, "How often a failed sync is tried again before the error stays until somebody acts or the configuration changes."
     )
+    history_days: Annotated[int, Meta(ge=1, le=36_500)] = setting(
+        90, "How long syncs and conflicts that are over are kept. What stands with a workspace now stays."
+    )
     requests_per_minute: Annotated[int, Meta(ge=0)] = setting(100, "Requests of the Sync API with one key; 0 sets no limit.")
     document_bytes: Annotated[int, Meta(ge=1024)] = setting(1 << 20, "The largest configuration document that is taken.")
 

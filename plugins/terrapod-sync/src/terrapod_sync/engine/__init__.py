@@ -19,6 +19,7 @@ from terrapod_core.plugin import (
     WorkspaceDeleted,
     WorkspaceFacts,
 )
+from terrapod_sync.engine import store
 from terrapod_sync.engine.acting import Acting
 from terrapod_sync.engine.additions import Additions
 from terrapod_sync.engine.conflicts import Conflicts
@@ -34,6 +35,7 @@ from terrapod_sync.settings import SyncSettings
 
 TICK: Final = timedelta(seconds=1)
 SWEEP: Final = timedelta(seconds=15)
+TIDY: Final = timedelta(hours=1)
 
 
 class SyncEngine:
@@ -64,8 +66,9 @@ class SyncEngine:
         return [
             Every("tick", TICK, self.ticking.tick),
             Every("sweep", SWEEP, self.following.sweep),
-            On(RunStatusChanged, "follow", self.following.heard),
-            On(ConfigurationUploaded, "configured", self.following.configured),
+            Every("tidy", TIDY, self.following.tidy),
+            On(RunStatusChanged, "follow", self.following.heard, concerning=store.concerned),
+            On(ConfigurationUploaded, "configured", self.following.configured, concerning=store.concerned),
             On(WorkspaceDeleted, "forget", self.following.forget),
         ]
 

@@ -22,6 +22,7 @@ from terrapod_sync.words import ConflictKind, Status, status_of
 
 UNSEEN: Final = timedelta(seconds=60)
 SWEPT: Final = 100
+TIDIED: Final = 500
 _STATE: Final = "The state has moved since the plan was made."
 _CONFIG: Final = "A newer configuration came after the one that was planned."
 _UNJUDGED: Final = "The plan could not be judged, so nothing of it is applied."
@@ -53,6 +54,15 @@ class Following:
                 await self.look(sync_id)
             except Exception:
                 self._parts.log.exception("the sync %s could not be looked at; it is tried again", sync_id)
+
+    async def tidy(self) -> None:
+        """Remove what was over longer ago than history is kept, some at a time."""
+        before = self._parts.clock.now() - timedelta(days=self._parts.settings.history_days)
+        removed = TIDIED
+        while removed == TIDIED:
+            async with self._parts.tables.change() as change:
+                removed = await change.run(lambda session: store.outdated(session, before, TIDIED))
+                await change.commit()
 
     async def look(self, sync_id: str) -> None:
         """See how a sync's run stands, and go on."""

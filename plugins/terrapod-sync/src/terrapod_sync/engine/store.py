@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -65,6 +65,12 @@ def scheduled(session: Session) -> int:
     """How many workspaces are on a schedule."""
     query = select(func.count()).select_from(SyncedWorkspace).where(SyncedWorkspace.enabled.is_(True))
     return session.execute(query).scalar_one()
+
+
+def concerned(session: Session, workspace_ids: Collection[str]) -> Collection[str]:
+    """Those of the workspaces that have an entry."""
+    query = select(SyncedWorkspace.workspace_id).where(SyncedWorkspace.workspace_id.in_(workspace_ids))
+    return frozenset(session.execute(query).scalars())
 
 
 def overlooked(session: Session, before: datetime, most: int) -> list[str]:
@@ -152,6 +158,18 @@ def pass_conflicts(session: Session, workspace_id: str, now: datetime, kinds: Se
     """What kept it from going on is no longer so."""
     which = (Conflict.workspace_id == workspace_id, Conflict.status == "open", Conflict.kind.in_(kinds))
     return changed(session, update(Conflict).where(*which).values(status="passed", resolved_at=now))
+
+
+def outdated(session: Session, before: datetime, most: int) -> int:
+    """Remove so many of the syncs and conflicts that were over before that moment; how many there were."""
+    number = 0
+    for table, over in ((Conflict, Conflict.resolved_at), (Sync, Sync.ended_at)):
+        old = select(table.id).where(over < before).order_by(over).limit(most)
+        result: CursorResult[Any] = session.execute(  # type: ignore[assignment]
+            delete(table).where(table.id.in_(old.scalar_subquery())).execution_options(synchronize_session=False)
+        )
+        number = max(number, result.rowcount)
+    return number
 
 
 def forget(session: Session, workspace_id: str) -> None:

@@ -5,6 +5,7 @@ While nothing is due a tick is one query over one index, however many workspaces
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -52,10 +53,9 @@ class Ticking:
 
     async def _fire(self, waiting: list[Due]) -> None:
         facts = await self._parts.workspaces.by_id(each.workspace_id for each in waiting)
-        for each in waiting:
-            sync_id = await self._claim(each, facts.get(each.workspace_id))
-            if sync_id is not None:
-                await self._starting.start_quietly(sync_id)
+        claimed = [await self._claim(each, facts.get(each.workspace_id)) for each in waiting]
+        # Nobody's moment waits until the runs of others are made.
+        await asyncio.gather(*(self._starting.start_quietly(each) for each in claimed if each is not None))
 
     async def _move_on(self, due: Due) -> None:
         """The tick of a workspace that is being synced is dropped."""

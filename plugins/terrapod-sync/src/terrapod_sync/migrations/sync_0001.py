@@ -90,6 +90,7 @@ def _conflicts() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_conflicts")),
     )
+    op.create_index("ix_sync_conflicts_resolved_at", "sync_conflicts", ["resolved_at"], unique=False)
     op.create_index("ix_sync_conflicts_listed", "sync_conflicts", ["created_at", "id"], unique=False)
     op.create_index(
         "ix_sync_conflicts_open", "sync_conflicts", ["workspace_id", "kind"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN
@@ -121,5 +122,6 @@ def _runs() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_runs")),
     )
+    op.create_index("ix_sync_runs_ended_at", "sync_runs", ["ended_at"], unique=False)
     op.create_index("ix_sync_runs_run_id", "sync_runs", ["run_id"], unique=False)
     op.create_index("ix_sync_runs_workspace", "sync_runs", ["workspace_id", "created_at", "id"], unique=False)
