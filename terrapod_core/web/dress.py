@@ -87,12 +87,15 @@ def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None) ->
         if proxies.depth:
             # From here on everybody who looks sees the client: audit, sign-in's limits, sessions.
             asked.remote_addr = proxies.client(asked.remote_addr, asked.headers.getlist("X-Forwarded-For"))
+        inner = inner_actor(asked) is not None
+        if inner:
+            asked.remote_addr = None
         REQUEST.set(RequestInfo(noted.request_id, asked.remote_addr))
         noted.traced = _trace(asked, noted.request_id) if traces.are_on() else None
         path = asked.path
         if "\0" in path:  # no name holds one, and PostgreSQL fails on being asked
             raise NotFound("there is nothing at this path")
-        if path not in FREE and not path.startswith(ASSETS) and inner_actor(asked) is None:
+        if path not in FREE and not path.startswith(ASSETS) and not inner:
             noted.admitted = await rates.admit(credential_of(asked, path), asked.remote_addr)
 
     @app.after_request

@@ -156,7 +156,7 @@ async def test_a_run_made_by_a_plugin_is_the_users_and_names_the_plugin(extended
 
     run, entry = await extended.terrapod.db.read(look)
     assert run.created_by_id == extended.admin.id
-    assert (entry.actor_id, entry.detail["via"]) == (extended.admin.id, "sample")
+    assert (entry.actor_id, entry.detail["via"], entry.address) == (extended.admin.id, "sample", None)
 
 
 async def test_within_a_request_the_api_is_asked_by_whom_the_plugin_names(extended: Extended) -> None:
