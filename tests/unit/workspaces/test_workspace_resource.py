@@ -68,6 +68,7 @@ def test_permissions_are_those_of_the_one_who_asks() -> None:
     assert all(owner[name] for name in ("can-update", "can-queue-run", "can-queue-apply", "can-force-delete", "can-lock", "can-unlock"))
     reader = shown(workspace(), AUDITOR)["attributes"]["permissions"]
     assert {name for name, allowed in reader.items() if allowed} == {
+        "can-read-assessment-results",
         "can-read-run",
         "can-read-settings",
         "can-read-state-outputs",
