@@ -53,11 +53,13 @@ def python(session: nox.Session, *arguments: str, site: str | None = None) -> No
 def pytest(session: nox.Session, *folders: str, side_by_side: bool = False, site: str | None = None) -> None:
     """Run the tests below `folders`, or only those that the command line names: `nox -s unit -- tests/unit/runs -x`.
 
-    `side_by_side` takes a process for each core, up to four, when everything is run; a file stays in one of them. `site` has them drive
-    several servers, or other parts than SQLite and files: tests/support/site.py.
+    `side_by_side` takes a process for each core and one more, up to four, when everything is run: tests wait for servers and programs a
+    good part of their time. A file stays in one of them. `site` has them drive several servers, or other parts than SQLite and files:
+    tests/support/site.py.
     """
     named = [argument for argument in session.posargs if (ROOT / argument.partition("::")[0]).exists()]
-    processes = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"] if side_by_side and not session.posargs else []
+    workers = min((os.cpu_count() or 1) + 1, 4)
+    processes = [f"--numprocesses={workers}", "--dist=loadfile"] if side_by_side and not session.posargs else []
     python(session, "-m", "pytest", *processes, *([] if named else folders), *session.posargs, site=site)
 
 
@@ -152,7 +154,7 @@ def docs(session: nox.Session) -> None:
         python(session, "-m", "tests.docs.generate")
     else:
         python(session, "-m", "tests.docs.generate", "--check")
-    pytest(session, "tests/docs")
+    pytest(session, "tests/docs", side_by_side=True)
 
 
 @nox.session
