@@ -87,6 +87,7 @@ class Synced:
     async def plan(self, run_id: str, name: str | None, *, status: str = "finished") -> None:
         """Play the runner of a plan that is one of a real terraform's; `None` for one without JSON."""
         run = await self.run(run_id)
+        self.clock.advance(seconds=1)  # what follows from the plan is later than what it was made of
         claim = await self.engine.begin(run.plan_id)
         await self.engine.phases.put_artifact(claim, ObjectKind.PLAN_FILE, pieces(f"the plan {run_id}".encode()), 1000)
         if name is not None:
