@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
@@ -29,17 +29,6 @@ class Deciders(Protocol):
     async def decide(self, run: CheckedRun, stage: Stage) -> list[Decision]:
         """What they decided, each reason with its name in front."""
         ...
-
-
-class Nobody:
-    """Where no plugin has a say."""
-
-    any: Final = False
-
-    async def decide(self, run: CheckedRun, stage: Stage) -> list[Decision]:
-        """Nothing."""
-        del run, stage
-        return []
 
 
 @dataclass(frozen=True)
