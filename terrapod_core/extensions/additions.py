@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from terrapod_core.extensions.lookup import Lookup
-from terrapod_core.plugin import PluginCondition, WorkspaceAdditions
+from terrapod_core.plugin import PluginCondition, WorkspaceAddition, WorkspaceAdditions, WorkspaceFacts
 from terrapod_core.workspaces import Workspace
 from terrapod_core.workspaces.conditions import Condition, Severity
 
@@ -33,18 +33,17 @@ class Additions:
             return
         facts = [self._lookup.facts(each, None) for each in workspaces]
         for name, plugin in self._additions.items():
-            attributes, conditions = await asyncio.gather(
-                self._asked(name, plugin.attributes(facts)), self._asked(name, plugin.conditions(facts))
-            )
+            found = await self._asked(name, plugin, facts)
             for workspace in workspaces:
-                workspace.added_attributes = {**workspace.added_attributes, **_own(name, attributes.get(workspace.id) or {}, _same)}
-                found = {each.code: each for each in conditions.get(workspace.id) or ()}
-                workspace.added_conditions = [*workspace.added_conditions, *_own(name, found, _condition).values()]
+                if (added := found.get(workspace.id)) is not None:
+                    workspace.added_attributes = {**workspace.added_attributes, **_own(name, added.attributes, _same)}
+                    conditions = {each.code: each for each in added.conditions}
+                    workspace.added_conditions = [*workspace.added_conditions, *_own(name, conditions, _condition).values()]
 
-    async def _asked(self, name: str, asking: Coroutine[Any, Any, Mapping[str, R]]) -> Mapping[str, R]:
+    async def _asked(self, name: str, plugin: WorkspaceAdditions, facts: Sequence[WorkspaceFacts]) -> Mapping[str, WorkspaceAddition]:
         try:
             async with asyncio.timeout(SECONDS):
-                return await asking
+                return await plugin.of(facts)
         except Exception:
             log.exception("a plugin adds nothing to workspaces", plugin=name)
             return {}

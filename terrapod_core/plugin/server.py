@@ -182,6 +182,16 @@ class PluginCondition:
     run_id: str | None = None
 
 
+@dataclass(frozen=True)
+class WorkspaceAddition:
+    """What a plugin adds to one workspace."""
+
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values, whose names begin with the plugin's and a dash: `sync-status`."""
+    conditions: Sequence[PluginCondition] = ()
+    """What is wrong."""
+
+
 @runtime_checkable
 class WorkspaceAdditions(Protocol):
     """What a plugin adds to workspaces wherever they are shown. Asked once for all of a page; may look into its own tables.
@@ -194,10 +204,6 @@ class WorkspaceAdditions(Protocol):
         """The plugin's name."""
         ...
 
-    async def attributes(self, workspaces: Sequence[WorkspaceFacts]) -> Mapping[str, Mapping[str, Any]]:
-        """By workspace id: attributes as JSON values, whose names begin with the plugin's and a dash: `sync-status`."""
-        ...
-
-    async def conditions(self, workspaces: Sequence[WorkspaceFacts]) -> Mapping[str, Sequence[PluginCondition]]:
-        """By workspace id: what is wrong."""
+    async def of(self, workspaces: Sequence[WorkspaceFacts]) -> Mapping[str, WorkspaceAddition]:
+        """By workspace id, for those to which something is added."""
         ...

@@ -62,12 +62,22 @@ class Checking:
         self._objects = objects
         self._deciders = deciders
 
-    async def verdict(self, run_id: str, stage: Stage, *, has_changes: bool | None = None, confirmed_by_id: str | None = None) -> Verdict:
-        """What they all say now; the two that are given are not yet in the run's row."""
+    async def verdict(
+        self,
+        run_id: str,
+        stage: Stage,
+        *,
+        has_changes: bool | None = None,
+        confirmed_by_id: str | None = None,
+        first: Callable[[Session], object] | None = None,
+    ) -> Verdict:
+        """What they all say now; the two that are given are not yet in the run's row. Where somebody has a say, `first` may refuse."""
         if not self._deciders.any:
             return Verdict()
 
         def look(session: Session) -> tuple[Run, Phase, str]:
+            if first is not None:
+                first(session)
             run = session.get_one(Run, run_id)
             return run, session.get_one(Phase, run.plan_id), session.get_one(Workspace, run.workspace_id).name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
 
 import msgspec
 from quart import Blueprint, Response, request
@@ -27,6 +28,10 @@ ARTIFACTS = {
 }
 
 
+Claimed: TypeAlias = Callable[[str], PhaseClaim]
+"""Who asks for the phase of that id; raises `Unauthorized`, and `NotFound` for the token of another phase."""
+
+
 def routes(phases: Phases, tokens: PhaseTokens, settings: Settings, web: Web) -> Blueprint:
     """`/api/runner/v1`: only a phase's own token opens it, and only for that phase."""
     api = Blueprint("phases", __name__, url_prefix="/api/runner/v1/phases/<phase_id>")
@@ -37,23 +42,44 @@ def routes(phases: Phases, tokens: PhaseTokens, settings: Settings, web: Web) ->
             raise NotFound("this token is for another phase")
         return claim
 
-    def answer(document: dict[str, object]) -> Response:
-        return Response(msgspec.json.encode(document), content_type="application/json")
+    _course(api, phases, claimed, web)
+    _material(api, phases, claimed)
+    _results(api, phases, claimed, settings, web)
+    return api
+
+
+def _course(api: Blueprint, phases: Phases, claimed: Claimed, web: Web) -> None:
+    """How a phase goes: taken, begun, renewed, ended."""
 
     @api.post("/claim")
     async def claim(phase_id: str) -> Response:
-        return answer(await phases.claim(claimed(phase_id), parse_plain(await web.raw_json(), Claim)))
-
-    @api.get("/engine")
-    async def engine(phase_id: str) -> Response:
-        token = claimed(phase_id)
-        tool, version, os, arch = (request.args.get(name, "") for name in ("tool", "version", "os", "arch"))
-        return answer(await phases.engine(token, tool, version, os, arch))
+        return _answer(await phases.claim(claimed(phase_id), parse_plain(await web.raw_json(), Claim)))
 
     @api.post("/started")
     async def started(phase_id: str) -> Response:
         await phases.started(claimed(phase_id), parse_plain(await web.raw_json(), Started))
         return Response(b"", status=204)
+
+    @api.post("/renew")
+    async def renew(phase_id: str) -> Response:
+        return _answer(await phases.renew(claimed(phase_id)))
+
+    @api.post("/report")
+    async def report(phase_id: str) -> Response:
+        token, said = claimed(phase_id), parse_plain(await web.raw_json(), Report)
+        await phases.until_seen(token, said)
+        await phases.report(token, said)
+        return _answer({})
+
+
+def _material(api: Blueprint, phases: Phases, claimed: Claimed) -> None:
+    """What a runner fetches."""
+
+    @api.get("/engine")
+    async def engine(phase_id: str) -> Response:
+        token = claimed(phase_id)
+        tool, version, os, arch = (request.args.get(name, "") for name in ("tool", "version", "os", "arch"))
+        return _answer(await phases.engine(token, tool, version, os, arch))
 
     @api.get("/configuration")
     async def configuration(phase_id: str) -> Response:
@@ -65,39 +91,34 @@ def routes(phases: Phases, tokens: PhaseTokens, settings: Settings, web: Web) ->
         found = await phases.state(claimed(phase_id))
         return Response(b"", status=204) if found is None else stream(found[0], size=found[1], content_type=OCTETS)
 
+    @api.get("/plan-file")
+    async def get_plan_file(phase_id: str) -> Response:
+        return stream(await phases.plan_file(claimed(phase_id)), size=None, content_type=OCTETS)
+
+
+def _results(api: Blueprint, phases: Phases, claimed: Claimed, settings: Settings, web: Web) -> None:
+    """What a runner hands in."""
+
     @api.put("/state")
     async def put_state(phase_id: str) -> Response:
         token = claimed(phase_id)
         serial, lineage, md5 = number("serial"), request.args.get("lineage", ""), request.args.get("md5", "")
         chunks = web.upload(settings.limits.state_bytes, "state")
-        return answer(await phases.put_state(token, serial, lineage, md5, chunks))
-
-    @api.get("/plan-file")
-    async def get_plan_file(phase_id: str) -> Response:
-        return stream(await phases.plan_file(claimed(phase_id)), size=None, content_type=OCTETS)
+        return _answer(await phases.put_state(token, serial, lineage, md5, chunks))
 
     @api.put("/<any('plan-file','plan-json','provider-schemas'):artifact>")
     async def put_artifact(phase_id: str, artifact: str) -> Response:
         limit = settings.limits.plan_bytes
-        return answer(await phases.put_artifact(claimed(phase_id), ARTIFACTS[artifact], web.upload(limit, artifact), limit))
+        return _answer(await phases.put_artifact(claimed(phase_id), ARTIFACTS[artifact], web.upload(limit, artifact), limit))
 
     @api.put("/log")
     async def put_log(phase_id: str) -> Response:
         token = claimed(phase_id)
-        return answer(await phases.append_log(token, number("offset"), await whole(request, CHUNK_BYTES, "piece of log")))
+        return _answer(await phases.append_log(token, number("offset"), await whole(request, CHUNK_BYTES, "piece of log")))
 
-    @api.post("/renew")
-    async def renew(phase_id: str) -> Response:
-        return answer(await phases.renew(claimed(phase_id)))
 
-    @api.post("/report")
-    async def report(phase_id: str) -> Response:
-        token, said = claimed(phase_id), parse_plain(await web.raw_json(), Report)
-        await phases.until_seen(token, said)
-        await phases.report(token, said)
-        return answer({})
-
-    return api
+def _answer(document: dict[str, object]) -> Response:
+    return Response(msgspec.json.encode(document), content_type="application/json")
 
 
 def log_reader(logs: Logs) -> Callable[[Capability], Awaitable[Response]]:

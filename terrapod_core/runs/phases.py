@@ -299,10 +299,11 @@ class Phases:
     async def _verdict(self, claim: PhaseClaim, stage: Stage, *, has_changes: bool | None = None) -> Verdict:
         """What others say of the run, if the phase is still the caller's; whether it is, the transaction that follows decides."""
         try:
-            await self._read(claim)
+            return await self._checking.verdict(
+                claim.run_id, stage, has_changes=has_changes, first=lambda session: _mine(session.get(Phase, claim.phase_id), claim)
+            )
         except LeaseLost:
             return NOTHING_SAID
-        return await self._checking.verdict(claim.run_id, stage, has_changes=has_changes)
 
     # -- whose it is
 

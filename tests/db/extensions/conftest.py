@@ -33,6 +33,7 @@ from terrapod_core.plugin import (
     ServerContext,
     Stage,
     TerrapodError,
+    WorkspaceAddition,
     WorkspaceFacts,
     hookimpl,
 )
@@ -104,13 +105,10 @@ class _Additions:
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
 
-    async def attributes(self, workspaces: list[WorkspaceFacts]) -> dict[str, dict[str, Any]]:
+    async def of(self, workspaces: list[WorkspaceFacts]) -> dict[str, WorkspaceAddition]:
         if self._sample.fails:
             raise RuntimeError("the sample is out of order")
-        return {each.id: self._sample.attributes for each in workspaces}
-
-    async def conditions(self, workspaces: list[WorkspaceFacts]) -> dict[str, list[PluginCondition]]:
-        return {each.id: self._sample.conditions for each in workspaces}
+        return {each.id: WorkspaceAddition(self._sample.attributes, self._sample.conditions) for each in workspaces}
 
 
 def _routes(sample: Sample, context: ServerContext) -> list[Routes]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from terrapod_core.authz import PlatformRole
+from terrapod_sync.changes import Seen
+from terrapod_sync.storing import Storing
 from tests.db.runs.conftest import make_person, make_user
 from tests.db.sync.conftest import API, BASE, PRODUCTION, make_sync
+from tests.db.sync_engine.conftest import row_of
 
 OFF: dict[str, Any] = {"enabled": False, "workspaces": {}, "conflict_resolution": "manual"}
 
@@ -57,6 +61,32 @@ async def test_what_is_not_in_a_document_is_gone(sync: API) -> None:
         await sync.server.workspace(name)
     await sync.put(document(production=PRODUCTION, staging=PRODUCTION))
     assert await sync.put(document(staging=PRODUCTION)) == document(staging=PRODUCTION)
+
+
+async def test_of_two_documents_that_are_put_at_once_one_stays_and_not_a_mixture(sync: API) -> None:
+    for name in ("production", "staging"):
+        await sync.server.workspace(name)
+    one, other = document(production=PRODUCTION), document(staging=PRODUCTION)
+    answers = await asyncio.gather(*(sync.ask("PUT", "/config", sent=each) for each in (one, other)))
+    assert [each.status_code for each in answers] == [200, 200]
+    assert await sync.get("/config") in (one, other)
+
+
+async def test_a_document_is_refused_while_others_never_stop_adding_entries(sync: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    await sync.server.workspace("production")
+    found = Storing._seen
+
+    async def another(self: Storing, *arguments: Any) -> Seen:
+        seen = await found(self, *arguments)
+        workspace = await sync.server.workspace(f"new-{len(seen.known)}")
+        await sync.add(row_of(workspace, sync.server.admin.id, sync.clock.now(), {"enabled": False}))
+        return seen
+
+    monkeypatch.setattr(Storing, "_seen", another)
+    answer = await sync.ask("PUT", "/config", sent=document(production=PRODUCTION))
+    assert (answer.status_code, answer.json()["error"]) == (409, "config_changed")
+    monkeypatch.undo()
+    assert "production" not in (await sync.get("/config"))["workspaces"]
 
 
 async def test_an_unchanged_entry_keeps_who_answers_for_it(sync: API) -> None:

@@ -189,11 +189,13 @@ async def test_workspaces_show_how_they_stand(synced: Synced) -> None:
     await synced.tick()
     await synced.plan(await synced.last_run(workspace), "delete")
     (adds,) = synced.sync.additions()
-    facts = [await synced.facts(workspace)]
-    attributes = (await adds.attributes(facts))[workspace.id]
+    other = await synced.engine.workspace("not-synced")
+    found = await adds.of([await synced.facts(workspace), await synced.facts(other)])
+    assert list(found) == [workspace.id]
+    attributes = found[workspace.id].attributes
     assert (attributes["sync-enabled"], attributes["sync-status"], attributes["sync-interval"]) == (True, "conflict", "10m")
     assert (attributes["sync-policy"], attributes["sync-workspace-policy"]) == ("apply", "full-control")
-    (condition,) = (await adds.conditions(facts))[workspace.id]
+    (condition,) = found[workspace.id].conditions
     assert (condition.code, condition.run_id) == ("sync-conflict", await synced.last_run(workspace))
 
 

@@ -23,6 +23,8 @@ class Seen:
 
     named: Mapping[str, WorkspaceFacts]
     """By the document's name of them; those that the caller may read."""
+    known: frozenset[str]
+    """Ids with an entry; what is said of entries below holds for these alone."""
     readable: Mapping[str, WorkspaceFacts]
     """By id: those with an entry that the caller may read."""
     gone: frozenset[str]

@@ -15,7 +15,7 @@ from terrapod_sync import documents, periods, policies
 from terrapod_sync.cron import UnreadableCron
 from terrapod_sync.documents import InvalidConfig, place
 from terrapod_sync.policies import Policy
-from terrapod_sync.schedules import At, Every, Schedule, UnknownZone
+from terrapod_sync.schedules import Every, Schedule, UnknownZone, at
 from terrapod_sync.words import ConflictResolution
 
 MOST_WORKSPACES: Final = 20_000
@@ -50,7 +50,7 @@ class WorkspaceConfig(msgspec.Struct, frozen=True, kw_only=True):
     def due(self, default: timedelta) -> Schedule:
         """When it is due; every `default` when it says nothing of that."""
         if self.schedule is not UNSET:
-            return At(self.schedule, self.schedule_timezone or "UTC")
+            return at(self.schedule, self.schedule_timezone or "UTC")
         period = self.sync_interval or self.period
         return Every(periods.parse(period) if period else default)
 
@@ -158,7 +158,7 @@ def _check_minimum(given: Mapping[str, str], where: str, minimum: timedelta) -> 
             continue
         field = place(where, name)
         try:
-            due = At(given[name], given.get("schedule_timezone", "UTC")) if name == "schedule" else Every(periods.parse(given[name]))
+            due = at(given[name], given.get("schedule_timezone", "UTC")) if name == "schedule" else Every(periods.parse(given[name]))
         except (periods.UnreadablePeriod, UnreadableCron) as refusal:
             raise InvalidConfig(f"{field} {refusal}; not {documents.shown(given[name])}.", field=field) from None
         except UnknownZone as refusal:

@@ -21,6 +21,7 @@ OWN: Final = frozenset(
         "workspace_locked",
         "conflict_resolved",
         "conflict_changed",
+        "config_changed",
         "invalid_config",
         "invalid_request",
     }

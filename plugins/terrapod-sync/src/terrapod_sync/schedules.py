@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -82,6 +83,10 @@ class At:
 
     def shortest(self) -> timedelta:
         """See `Schedule`."""
+        return self._shortest
+
+    @cached_property
+    def _shortest(self) -> timedelta:
         return self._cron.shortest()
 
     def _start(self, moment: datetime) -> datetime:
@@ -110,6 +115,12 @@ class At:
             return [first]
         again = local.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
         return [shown for shown in (first, again) if _shows(shown, self._zone, local)]
+
+
+@lru_cache(maxsize=4096)
+def at(expression: str, zone: str = "UTC") -> At:
+    """The schedule, read once: thousands of workspaces share a few, and each is asked at every tick. Raises as `At`."""
+    return At(expression, zone)
 
 
 def zone_of(name: str) -> ZoneInfo:

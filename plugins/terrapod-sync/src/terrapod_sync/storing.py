@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from terrapod_core.plugin import Caller, Change, ServerContext
+from terrapod_core.plugin import Caller, Change, Conflict, ServerContext
 from terrapod_sync import configuration, errors, jitter
 from terrapod_sync.changes import ORGANIZATION, ORPHANED, Difference, Put, Seen, check_rights, difference, is_changed, plain, shown_name
 from terrapod_sync.configuration import Configuration, WorkspaceConfig
@@ -23,6 +23,8 @@ from terrapod_sync.settings import SyncSettings
 from terrapod_sync.words import ConflictResolution, Status
 
 WORD: Final = "invalid_config"
+TRIES: Final = 5
+"""How often the workspaces are looked up anew, when somebody else has added entries meanwhile."""
 
 
 class Storing:
@@ -46,12 +48,23 @@ class Storing:
         )
 
     async def replace(self, caller: Caller, body: bytes) -> None:
-        """Put this document in the place of what the caller sees. Raises `Invalid` or `Forbidden`, and then nothing is changed."""
+        """Put this document in the place of what the caller sees.
+
+        Raises `Invalid`, `Forbidden`, or `Conflict` where others keep adding entries meanwhile; and then nothing is changed.
+        """
         wanted = await self._read(body)
-        seen = await self._seen(caller, wanted.workspaces)
+        for _ in range(TRIES):
+            if await self._replaced(caller, wanted, await self._seen(caller, wanted.workspaces)):
+                return
+        raise Conflict("Others are changing the configuration at this moment; read it, and put yours again.", code="config_changed")
+
+    async def _replaced(self, caller: Caller, wanted: Configuration, seen: Seen) -> bool:
+        """Whether it is done; not where somebody has added entries since it was seen which there are."""
         async with self._context.tables.change() as change:
             everything = await change.run(lambda session: _locked(session, change.now()))
             rows = await change.run(lambda session: read_rows(session, lock=True))
+            if not seen.known.issuperset(row.workspace_id for row in rows):
+                return False
             found = difference(rows, wanted.workspaces, seen)
             check_rights(caller, found, everything, wanted)
             if is_changed(everything, wanted):
@@ -62,6 +75,7 @@ class Storing:
             await self._carry_out(change, caller, found)
             await change.run(lambda session: _number(session, found.order))
             await change.commit()
+        return True
 
     # -- what there is
 
@@ -90,6 +104,7 @@ class Storing:
         there = await workspaces.by_id(known)
         return Seen(
             named={name: found[each] for name, each in own.items() if each is not None},
+            known=frozenset(known),
             readable=await workspaces.by_id(known, as_=caller),
             gone=frozenset(each for each in known if each not in there),
         )

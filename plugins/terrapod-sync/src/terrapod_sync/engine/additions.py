@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from terrapod_core.plugin import PluginCondition, WorkspaceFacts
+from terrapod_core.plugin import PluginCondition, WorkspaceAddition, WorkspaceFacts
 from terrapod_sync.engine import store
 from terrapod_sync.engine.parts import Parts
 from terrapod_sync.engine.timetable import entry_of
@@ -30,26 +30,29 @@ class Additions:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def attributes(self, workspaces: Sequence[WorkspaceFacts]) -> Mapping[str, Mapping[str, Any]]:
-        """How each stands."""
-        enabled, rows = await self._parts.read(lambda session: (store.settings_of(session)[0], _rows(session, workspaces)))
-        return {row.workspace_id: _attributes(row, enabled) for row in rows}
+    async def of(self, workspaces: Sequence[WorkspaceFacts]) -> Mapping[str, WorkspaceAddition]:
+        """How each stands, and what is wrong with it."""
+        return await self._parts.read(lambda session: _additions(session, workspaces))
 
-    async def conditions(self, workspaces: Sequence[WorkspaceFacts]) -> Mapping[str, Sequence[PluginCondition]]:
-        """What is wrong with each."""
 
-        def look(session: Session) -> tuple[bool, list[SyncedWorkspace], list[Conflict]]:
-            rows = _rows(session, workspaces)
-            ids = [row.workspace_id for row in rows if row.status == Status.CONFLICT]
-            query = select(Conflict).where(Conflict.workspace_id.in_(ids), Conflict.status == "open", Conflict.kind.in_(store.BLOCKING))
-            return store.settings_of(session)[0], rows, list(session.execute(query).scalars()) if ids else []
+def _additions(session: Session, workspaces: Sequence[WorkspaceFacts]) -> dict[str, WorkspaceAddition]:
+    rows = _rows(session, workspaces)
+    if not rows:  # most servers have workspaces that are not synced
+        return {}
+    enabled, _ = store.settings_of(session)
+    conflicts = _conflicts(session, [row.workspace_id for row in rows if row.status == Status.CONFLICT])
+    return {
+        row.workspace_id: WorkspaceAddition(
+            _attributes(row, enabled),
+            _conditions(row, [each for each in conflicts if each.workspace_id == row.workspace_id]) if enabled and row.enabled else (),
+        )
+        for row in rows
+    }
 
-        enabled, rows, conflicts = await self._parts.read(look)
-        found: dict[str, list[PluginCondition]] = {}
-        for row in rows if enabled else ():
-            if row.enabled:
-                found[row.workspace_id] = _conditions(row, [each for each in conflicts if each.workspace_id == row.workspace_id])
-        return found
+
+def _conflicts(session: Session, ids: Sequence[str]) -> list[Conflict]:
+    query = select(Conflict).where(Conflict.workspace_id.in_(ids), Conflict.status == "open", Conflict.kind.in_(store.BLOCKING))
+    return list(session.execute(query).scalars()) if ids else []
 
 
 def _rows(session: Session, workspaces: Sequence[WorkspaceFacts]) -> list[SyncedWorkspace]:
