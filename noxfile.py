@@ -59,12 +59,12 @@ def pytest(session: nox.Session, *folders: str, side_by_side: bool = False, site
     """Run the tests below `folders`, or only those that the command line names: `nox -s unit -- tests/unit/runs -x`.
 
     `side_by_side` takes a process for each core and one more, up to four, when everything is run: tests wait for servers and programs a
-    good part of their time. A file stays in one of them. `site` has them drive several servers, or other parts than SQLite and files:
-    tests/support/site.py.
+    good part of their time. A file stays in one of them; those with tests that are marked `slow` are begun first. `site` has them drive
+    several servers, or other parts than SQLite and files: tests/support/site.py.
     """
     named = [argument for argument in session.posargs if (ROOT / argument.partition("::")[0]).exists()]
     workers = min((os.cpu_count() or 1) + 1, 4)
-    processes = [f"--numprocesses={workers}", "--dist=loadfile"] if side_by_side and not session.posargs else []
+    processes = [f"--numprocesses={workers}", "--dist=loadfile", "--no-loadscope-reorder"] if side_by_side and not session.posargs else []
     python(session, "-m", "compileall", "-q", "terrapod_core", *(str(plugin.relative_to(ROOT) / "src") for plugin in PLUGINS))
     python(session, "-m", "pytest", *processes, *([] if named else folders), *session.posargs, site=site)
 

@@ -18,12 +18,15 @@ from tests.support.serving import api, engines, new_server, open_server, pytest_
 MARKED_BY_FOLDER = ("browser", "cli", "db", "vcs", "wire")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test below tests/db carries the marker `db`, and so on: nobody has to remember."""
     for item in items:
         suite = item.path.relative_to(ROOT).parts[1] if item.path.is_relative_to(ROOT / "tests") else ""
         if suite in MARKED_BY_FOLDER:
             item.add_marker(suite)
+    # Their files come first, so that no process is left alone with one of them at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_collection_finish() -> None:

@@ -263,6 +263,7 @@ async def _sizes(terrapod: Terrapod) -> dict[str, int]:
     return await terrapod.db.read(count)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # some hundred thousand rows, and every list of them
 def test_no_statement_reads_a_big_table_whole_or_sorts_more_than_a_page(asked: Asked) -> None:
     unknown = {one: left for one, wrong in asked.faults.items() if (left := [each for each in wrong if not _excused(each, one)])}

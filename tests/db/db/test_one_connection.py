@@ -22,6 +22,7 @@ from tests.support.walk import Walk
 ENOUGH = {"DATABASE__POOL_SIZE": "1", "DATABASE__CONNECTION_WAIT_SECONDS": "10"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # some five hundred requests, many of them with a world of their own
 def test_every_route_does_with_a_pool_of_one(new_server: Callable[..., Server], engines: dict[str, str], postgres: PostgresServer) -> None:
     """A route that asked for a second one would wait ten seconds for itself, and be answered 503."""

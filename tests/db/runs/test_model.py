@@ -462,5 +462,6 @@ def check(databases: Databases, data: Path, *, examples: int, steps: int, derand
         databases.drop(stage.url)
 
 
+@pytest.mark.slow
 def test_runs_do_what_the_model_says_whatever_happens(databases: Databases, tmp_path: Path) -> None:
     check(databases, tmp_path, examples=10, steps=40, derandomize=True)
