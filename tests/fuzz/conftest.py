@@ -6,21 +6,23 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, settings as profiles
 
 from tests.support import wire
 from tests.support.endpoints import World, make_world
 from tests.support.known_forge import trusting
 from tests.support.server import Server, running
 
-settings.register_profile("fuzz", deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-settings.load_profile("fuzz")
+profiles.register_profile("fuzz", deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+profiles.load_profile("fuzz")
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Its log holds a line for every request: only warnings are of use here."""
-    with running(tmp_path_factory.mktemp("fuzzed"), settings={"LOG_LEVEL": "warning", **trusting()}) as server:
+    with running(
+        tmp_path_factory.mktemp("fuzzed"), settings={"LOG_LEVEL": "warning", "PLUGIN__SYNC__REQUESTS_PER_MINUTE": "0", **trusting()}
+    ) as server:
         yield server
 
 
