@@ -78,7 +78,7 @@ class Database:
         except (DBAPIError, PoolTimeout, OSError) as error:
             raise self._explained(error) from error
 
-    async def look_up(self, wanted: LookUp[E], **values: str) -> E | None:
+    async def look_up(self, wanted: LookUp[E], **values: str | int) -> E | None:
         """One row by its key, `None` when there is none; what the driver fails at is tried once more over a session, as a read is."""
         statement = wanted.prepared(self._reader.dialect)
         try:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Dialect, Select
-from sqlalchemy.orm import Session, class_mapper
+from sqlalchemy.orm import DeclarativeBase, Session, class_mapper
 from sqlalchemy.orm.attributes import manager_of_class
 
-from terrapod_core.db.base import Base
-
-E = TypeVar("E", bound=Base)
+E = TypeVar("E", bound=DeclarativeBase)
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Prepared:
     convert: tuple[tuple[int, Callable[[Any], Any]], ...]
     """Columns that the driver gives in another form than the entity has."""
 
-    def arguments(self, values: Mapping[str, str]) -> tuple[Any, ...]:
+    def arguments(self, values: Mapping[str, str | int]) -> tuple[Any, ...]:
         """What stands for the parameters."""
         return tuple(values[name] if name in values else self.constants[name] for name in self.names)
 
@@ -44,14 +42,14 @@ class Prepared:
 
 
 class LookUp(Generic[E]):
-    """One entity by text that is unique, `Database.look_up` runs it. `query` selects the entity alone; its parameters are text."""
+    """One entity by what is unique, `Database.look_up` runs it. `query` selects the entity alone."""
 
     def __init__(self, entity: type[E], query: Select[E]) -> None:
         self.query = query
         self._entity = entity
         self._prepared: dict[str, Prepared] = {}
 
-    def over(self, session: Session, values: Mapping[str, str]) -> E | None:
+    def over(self, session: Session, values: Mapping[str, str | int]) -> E | None:
         """The same over a session."""
         return session.execute(self.query, values).scalar_one_or_none()
 

@@ -7,19 +7,20 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import MetaData, Table, event
-from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
+from sqlalchemy import MetaData, Table, bindparam, event, select
+from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session, class_mapper
 from sqlalchemy.sql.util import find_tables
 
 from terrapod_core import audit
 from terrapod_core.authz import SYSTEM
-from terrapod_core.db import Database, UnitOfWork
+from terrapod_core.db import Database, LookUp, UnitOfWork
 from terrapod_core.errors import Forbidden
 from terrapod_core.extensions.callers import actor_of
 from terrapod_core.extensions.models import PluginDelegate
 from terrapod_core.plugin import Caller, Event, ForeignTable
 
 T = TypeVar("T")
+M = TypeVar("M", bound=DeclarativeBase)
 
 
 class OwnTables:
@@ -29,11 +30,22 @@ class OwnTables:
         self._plugin = plugin
         self._db = db
         self._base = base
+        self._by_key: dict[type[DeclarativeBase], LookUp[Any]] = {}
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """Run a function over a session that only reads."""
         base = self._declared()
         return await self._db.read(lambda session: within(base, session, query))
+
+    async def one(self, model: type[M], key: str | int) -> M | None:
+        """The row with this primary key, of no session."""
+        if not issubclass(model, self._declared()):
+            raise ForeignTable(f"{model.__name__} is no table of the plugin {self._plugin}")
+        if model not in self._by_key:
+            (column,) = class_mapper(model).primary_key
+            self._by_key[model] = LookUp(model, select(model).where(column == bindparam("key")))
+        found: M | None = await self._db.look_up(self._by_key[model], key=key)
+        return found
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[OwnChange]:

@@ -12,9 +12,10 @@ from terrapod_core.errors import TerrapodError
 from terrapod_core.plugin.events import Event
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import DeclarativeBase, Session
 
 T = TypeVar("T")
+M = TypeVar("M", bound="DeclarativeBase")
 
 LEVELS: Final = ("none", "read", "plan", "write", "admin")
 """Of rights on a workspace, each with all before it."""
@@ -161,6 +162,10 @@ class PluginTables(Protocol):
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """Run a function over a session that only reads; what it returns must be loaded whole."""
+        ...
+
+    async def one(self, model: type[M], key: str | int) -> M | None:
+        """The row with this primary key, of no session, at a tenth of what `read` costs: for what is asked with every request."""
         ...
 
     def change(self) -> AbstractAsyncContextManager[Change]:

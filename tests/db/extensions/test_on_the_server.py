@@ -233,6 +233,13 @@ async def test_a_row_of_the_plugins_own_is_found_by_its_key(extended: Extended) 
         change.add(Note(id="one", text="kept"))
         await change.commit()
     assert (await tables.read(lambda session: session.get_one(Note, "one"))).text == "kept"
+    with catching(extended.terrapod.db) as caught:
+        found = await tables.one(Note, "one")
+    assert found is not None
+    assert (found.text, len(caught.sent)) == ("kept", 1)
+    assert await tables.one(Note, "two") is None
+    with pytest.raises(ForeignTable, match="Workspace is no table of the plugin sample"):
+        await tables.one(Workspace, "ws-1")
     with pytest.raises(ForeignTable, match="the plugin's tables alone"):
         await tables.read(lambda session: session.get(Workspace, "ws-1"))
 

@@ -13,7 +13,7 @@ from terrapod_core.plugin import PluginCondition, WorkspaceAddition, WorkspaceFa
 from terrapod_sync.engine import store
 from terrapod_sync.engine.parts import Parts
 from terrapod_sync.engine.timetable import entry_of
-from terrapod_sync.models import Conflict, SyncedWorkspace
+from terrapod_sync.models import GLOBAL_ID, Conflict, GlobalConfig, SyncedWorkspace
 from terrapod_sync.words import Status
 
 AT_ONCE: Final = 500
@@ -32,27 +32,31 @@ class Additions:
 
     async def of(self, workspaces: Sequence[WorkspaceFacts]) -> Mapping[str, WorkspaceAddition]:
         """How each stands, and what is wrong with it."""
-        return await self._parts.read(lambda session: _additions(session, workspaces))
+        enabled, rows = await (self._many(workspaces) if len(workspaces) > 1 else self._single(workspaces[0].id))
+        blocked = [row.workspace_id for row in rows if row.status == Status.CONFLICT]
+        conflicts = await self._parts.read(lambda session: _conflicts(session, blocked)) if blocked else []
+        return {row.workspace_id: _addition(row, enabled, conflicts) for row in rows}
 
+    async def _single(self, workspace_id: str) -> tuple[bool, list[SyncedWorkspace]]:
+        """What every request for a workspace asks: most have no entry."""
+        row = await self._parts.tables.one(SyncedWorkspace, workspace_id)
+        if row is None:
+            return False, []
+        everything = await self._parts.tables.one(GlobalConfig, GLOBAL_ID)
+        return everything is not None and everything.enabled, [row]
 
-def _additions(session: Session, workspaces: Sequence[WorkspaceFacts]) -> dict[str, WorkspaceAddition]:
-    rows = _rows(session, workspaces)
-    if not rows:  # most servers have workspaces that are not synced
-        return {}
-    enabled, _ = store.settings_of(session)
-    conflicts = _conflicts(session, [row.workspace_id for row in rows if row.status == Status.CONFLICT])
-    return {
-        row.workspace_id: WorkspaceAddition(
-            _attributes(row, enabled),
-            _conditions(row, [each for each in conflicts if each.workspace_id == row.workspace_id]) if enabled and row.enabled else (),
-        )
-        for row in rows
-    }
+    async def _many(self, workspaces: Sequence[WorkspaceFacts]) -> tuple[bool, list[SyncedWorkspace]]:
+        return await self._parts.read(lambda session: (store.settings_of(session)[0], _rows(session, workspaces)))
 
 
 def _conflicts(session: Session, ids: Sequence[str]) -> list[Conflict]:
-    query = select(Conflict).where(Conflict.workspace_id.in_(ids), Conflict.status == "open", Conflict.kind.in_(store.BLOCKING))
-    return list(session.execute(query).scalars()) if ids else []
+    found: list[Conflict] = []
+    for start in range(0, len(ids), AT_ONCE):
+        query = select(Conflict).where(
+            Conflict.workspace_id.in_(ids[start : start + AT_ONCE]), Conflict.status == "open", Conflict.kind.in_(store.BLOCKING)
+        )
+        found += session.execute(query).scalars()
+    return found
 
 
 def _rows(session: Session, workspaces: Sequence[WorkspaceFacts]) -> list[SyncedWorkspace]:
@@ -62,6 +66,11 @@ def _rows(session: Session, workspaces: Sequence[WorkspaceFacts]) -> list[Synced
         query = select(SyncedWorkspace).where(SyncedWorkspace.workspace_id.in_(ids[start : start + AT_ONCE]))
         found += session.execute(query).scalars()
     return found
+
+
+def _addition(row: SyncedWorkspace, enabled: bool, conflicts: Sequence[Conflict]) -> WorkspaceAddition:
+    own = [each for each in conflicts if each.workspace_id == row.workspace_id]
+    return WorkspaceAddition(_attributes(row, enabled), _conditions(row, own) if enabled and row.enabled else ())
 
 
 def _attributes(row: SyncedWorkspace, enabled: bool) -> dict[str, Any]:
