@@ -55,18 +55,19 @@ def python(session: nox.Session, *arguments: str, site: str | None = None) -> No
     session.run(sys.executable, *arguments, external=True, env=env)
 
 
-def pytest(session: nox.Session, *folders: str, side_by_side: bool = False, site: str | None = None) -> None:
+def pytest(session: nox.Session, *folders: str, side_by_side: bool = False, site: str | None = None, marked: str = "not long") -> None:
     """Run the tests below `folders`, or only those that the command line names: `nox -s unit -- tests/unit/runs -x`.
 
     `side_by_side` takes a process for each core and one more, up to four, when everything is run: tests wait for servers and programs a
     good part of their time. A file stays in one of them; those with tests that are marked `slow` are begun first. `site` has them drive
-    several servers, or other parts than SQLite and files: tests/support/site.py.
+    several servers, or other parts than SQLite and files: tests/support/site.py. Those `marked` so are run, where no arguments are given.
     """
     named = [argument for argument in session.posargs if (ROOT / argument.partition("::")[0]).exists()]
     workers = min((os.cpu_count() or 1) + 1, 4)
     processes = [f"--numprocesses={workers}", "--dist=loadfile", "--no-loadscope-reorder"] if side_by_side and not session.posargs else []
+    chosen = [] if session.posargs else ["-m", marked]
     python(session, "-m", "compileall", "-q", "terrapod_core", *(str(plugin.relative_to(ROOT) / "src") for plugin in PLUGINS))
-    python(session, "-m", "pytest", *processes, *([] if named else folders), *session.posargs, site=site)
+    python(session, "-m", "pytest", *processes, *chosen, *([] if named else folders), *session.posargs, site=site)
 
 
 @nox.session
@@ -119,6 +120,12 @@ def cli(session: nox.Session) -> None:
 def vcs(session: nox.Session) -> None:
     """Forges that people push to, a real server that follows them, and a real terraform."""
     pytest(session, "tests/vcs", side_by_side=True)
+
+
+@nox.session
+def long(session: nox.Session) -> None:
+    """What takes minutes, and what repeats for another kind of forge or database; not part of the default run."""
+    pytest(session, "tests/db", "tests/wire", "tests/cli", "tests/vcs", side_by_side=True, marked="long")
 
 
 @nox.session

@@ -18,15 +18,30 @@ from tests.support.serving import api, engines, new_server, open_server, pytest_
 MARKED_BY_FOLDER = ("browser", "cli", "db", "vcs", "wire")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """A test below tests/db carries the marker `db`, and so on: nobody has to remember."""
+    seen: set[str] = set()
     for item in items:
         suite = item.path.relative_to(ROOT).parts[1] if item.path.is_relative_to(ROOT / "tests") else ""
         if suite in MARKED_BY_FOLDER:
             item.add_marker(suite)
+        if _repeats(item, seen):
+            item.add_marker("long")
+    yield
     # Their files come first, so that no process is left alone with one of them at the end.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def _repeats(item: pytest.Item, seen: set[str]) -> bool:
+    """Whether it is one more case, on PostgreSQL, of a test whose cases all run on SQLite and whose first runs on both."""
+    found: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    if found.get("databases") != "postgresql" or len(found) == 1:
+        return False
+    test = item.nodeid.partition("[")[0]
+    repeats = test in seen
+    seen.add(test)
+    return repeats
 
 
 def pytest_collection_finish() -> None:

@@ -75,6 +75,7 @@ def servers(
     return places if request.param == "sqlite to postgresql" else (places[1], places[0])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # a dozen commands, each a second of imports and a key that is slow to derive
 def test_an_installation_in_use_comes_up_elsewhere_with_all_it_had(
     servers: tuple[tuple[Server, Place], tuple[Server, Place]], terraform: Path, tmp_path: Path

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.flood import SETTINGS, MiB, flood
 from tests.support.gate import Gate
 from tests.support.server import Server
 
 
+@pytest.mark.long
 def test_a_run_that_prints_without_end_fills_its_log_and_neither_memory_nor_disk_and_holds_nobody_up(
     new_server: Callable[..., Server], engines: dict[str, str], gate: Gate
 ) -> None:

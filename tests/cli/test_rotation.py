@@ -146,6 +146,7 @@ class InUse:
         assert self.failures == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # it waits a minute and a half, as the command does
 def test_a_key_is_changed_while_the_server_is_in_use(new_server: Callable[..., Server]) -> None:
     server = new_server().start()

@@ -57,7 +57,7 @@ def site(request: pytest.FixtureRequest, postgres_url: str, tmp_path: Path, engi
         yield Site(servers, balancer, listeners, pool)
 
 
-@pytest.mark.parametrize("site", [2, 3], indirect=True)
+@pytest.mark.parametrize("site", [2, pytest.param(3, marks=pytest.mark.long)], indirect=True)
 def test_runs_are_carried_out_while_servers_come_and_go(site: Site) -> None:
     asking = Asking(site.api)
     workspaces = [asking.workspace(wire.fresh("place"), CHANGES) for _ in range(4)]

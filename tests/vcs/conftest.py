@@ -10,6 +10,18 @@ import pytest
 from tests.support import sandboxes
 from tests.support.followed import KINDS, Followed, Kind, following, kind_of
 
+OF_EACH_KIND = ("test_any_git", "test_pull_requests", "test_pushes", "test_tags", "test_webhooks")
+"""Modules whose tests run for each kind of forge by default; the others for GitHub alone, and with `nox -s long` for all."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is the same for every forge is shown with one of them each day, with all of them before a release."""
+    for item in items:
+        kind = getattr(getattr(item, "callspec", None), "params", {}).get("kind", "github")
+        if item.path.parent == Path(__file__).parent and kind != "github" and item.path.stem not in OF_EACH_KIND:
+            item.add_marker("long")
+
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
 def kind(request: pytest.FixtureRequest) -> Kind:

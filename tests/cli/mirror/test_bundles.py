@@ -119,6 +119,7 @@ def test_a_bundle_makes_a_remote_run_succeed_on_a_sealed_server_without_an_upstr
         up.start()
 
 
+@pytest.mark.long
 def test_an_export_that_is_killed_goes_on_and_an_import_that_is_killed_leaves_whole_releases(
     connected: tuple[Server, Operator], sealed: tuple[Server, Operator], up: Upstream, tmp_path: Path
 ) -> None:

@@ -90,7 +90,14 @@ def test_a_tampered_archive_is_refused_and_never_cached(mirroring: Mirroring, ne
     new_client(server).uses_provider().run("init", "-input=false")
 
 
-@pytest.mark.parametrize("how", [{"cut": 2_000_000}, {"ended": 2_000_000}, {"declared": 10_000_000}], ids=["reset", "ended", "short"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({"cut": 2_000_000}, id="reset"),
+        pytest.param({"ended": 2_000_000}, id="ended", marks=pytest.mark.long),
+        pytest.param({"declared": 10_000_000}, id="short", marks=pytest.mark.long),
+    ],
+)
 def test_a_truncated_archive_is_never_taken_for_a_whole_one(
     mirroring: Mirroring, new_client: NewClient, up: Upstream, how: dict[str, int]
 ) -> None:
