@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import MetaData, Table, event
+from sqlalchemy import Insert, MetaData, Table, event
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 from sqlalchemy.sql.util import find_tables
 
@@ -90,13 +93,21 @@ class OwnChange:
         actor = actor_of(caller)
         if not caller.is_user:
             raise Forbidden("only a user can have something done in their name later; show a user's token")
-        found = await self._uow.session.get(PluginDelegate, (self._plugin, actor.id))
-        if found is None:
-            self._uow.add(PluginDelegate(plugin=self._plugin, user_id=actor.id, created_at=self._uow.now()))
+        values = {"plugin": self._plugin, "user_id": actor.id, "created_at": self._uow.now()}
+        try:
+            await self._uow.run(lambda session: session.execute(_known_once(session).values(values)))
+        except IntegrityError:
+            raise Forbidden("the user whose token this is was deleted") from None
 
     async def commit(self) -> None:
         """Make it so."""
         await self._uow.commit()
+
+
+def _known_once(session: Session) -> Insert:
+    """Two requests of one user may come at once, and each finds them unknown."""
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    return (sqlite_insert if sqlite else postgresql_insert)(PluginDelegate).on_conflict_do_nothing()
 
 
 def within(base: type[DeclarativeBase], session: Session, query: Callable[[Session], T]) -> T:
