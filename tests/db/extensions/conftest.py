@@ -144,6 +144,11 @@ def _routes(sample: Sample, context: ServerContext) -> list[Routes]:
         after = await context.callers.current()
         return Response(msgspec.json.encode([before.id, account["data"]["id"], after.id]), content_type="application/json")
 
+    @blueprint.post("/lock/<workspace_id>")
+    async def lock(workspace_id: str) -> Response:
+        await context.api.post(f"/api/v2/workspaces/{workspace_id}/actions/lock", {}, as_=await context.callers.current())
+        return Response(b"", status=204)
+
     @blueprint.put("/body")
     async def body() -> Response:
         return Response(str(len(await context.read_body(1000))), content_type="text/plain")

@@ -224,6 +224,20 @@ async def test_within_a_request_the_api_is_asked_by_whom_the_plugin_names(extend
     assert answer.json() == [extended.admin.id, person.id, extended.admin.id]
 
 
+async def test_what_a_request_has_done_within_is_audited_under_its_id(extended: Extended) -> None:
+    workspace = await extended.workspace("net")
+    headers = {"Authorization": f"Bearer {extended.token}", "X-Request-Id": "the-outer-one"}
+    assert (await extended.http.post(f"/v1/sample/lock/{workspace.id}", headers=headers)).status_code == 204
+    entry = await extended.terrapod.db.read(
+        lambda session: (
+            session.execute(select(AuditEntry).where(AuditEntry.resource_id == workspace.id, AuditEntry.action.like("%.lock")))
+            .scalars()
+            .one()
+        )
+    )
+    assert (entry.request_id, entry.detail["via"], entry.address) == ("the-outer-one", "sample", None)
+
+
 async def test_the_rights_are_those_of_the_moment(extended: Extended) -> None:
     workspace = await extended.workspace("net")
     person = await make_person(extended.engine, workspace, "read")
