@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import literal_column, select, text, update
+from sqlalchemy import column, literal_column, select, table, text, update
 from sqlalchemy.orm import Session
 
 from terrapod_core.audit.models import AuditEntry
@@ -323,7 +323,7 @@ async def test_a_plugin_that_cannot_say_what_concerns_it_gets_all_and_stops_nobo
         if answer == "raises":
             raise RuntimeError("the sample is out of order")
         if answer != "gives nothing":
-            session.execute(select(Note.id, literal_column("no_such_column")))
+            session.execute(select(Note.id, column("no_such_column")))
 
     extended.sample.concerning = concerning
     run = await extended.run(await extended.workspace())
@@ -380,6 +380,9 @@ async def test_the_tables_of_others_are_closed(extended: Extended) -> None:
         select(Note.id, Workspace.id),
         update(Workspace).values(name="x"),
         text("SELECT * FROM users"),
+        select(Note.id, table("workspaces", column("name")).c.name),
+        select(Note.id).where(text("EXISTS (SELECT 1 FROM users)")),
+        select(Note.id, literal_column("(SELECT 1 FROM users)")),
     ]
     for statement in statements:
         with pytest.raises(ForeignTable, match="the plugin's tables alone"):
