@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -16,8 +16,6 @@ from terrapod_core.workspaces import Workspace
 from terrapod_core.workspaces.conditions import Condition, Severity
 
 SECONDS: Final = 2.0
-
-T = TypeVar("T")
 
 log = structlog.get_logger("terrapod.extensions")
 
@@ -60,18 +58,18 @@ class _Added:
 
 def _added(plugin: str, said: WorkspaceAddition) -> _Added:
     """Raises whatever comes of an addition that cannot be shown."""
-    attributes = _own(plugin, said.attributes)
-    conditions = [_condition(each) for each in _own(plugin, {each.code: each for each in said.conditions}).values()]
+    attributes = {name: value for name, value in said.attributes.items() if _is_own(plugin, name)}
+    conditions = [_condition(each) for each in said.conditions if _is_own(plugin, each.code)]
     msgspec.json.encode((attributes, conditions))  # what has no JSON is found here, and not when the page is written
     return _Added(attributes, conditions)
 
 
-def _own(plugin: str, found: Mapping[str, T]) -> dict[str, T]:
-    """What has a name of the plugin's own; it may not pass for the core's, or for another's."""
-    strange = [each for each in found if not each.startswith(f"{plugin}-")]
-    if strange:
-        log.warning("a plugin adds under a name that is not its own", plugin=plugin, names=strange)
-    return {name: value for name, value in found.items() if name not in strange}
+def _is_own(plugin: str, name: str) -> bool:
+    """Whether it is a name of the plugin's own; it may not pass for the core's, or for another's."""
+    if name.startswith(f"{plugin}-"):
+        return True
+    log.warning("a plugin adds under a name that is not its own", plugin=plugin, name=name)
+    return False
 
 
 def _condition(said: PluginCondition) -> dict[str, Any]:

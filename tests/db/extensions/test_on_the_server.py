@@ -105,13 +105,15 @@ async def test_workspaces_show_what_a_plugin_adds_under_its_own_prefix(extended:
     extended.sample.attributes = {"sample-color": "red", "name": "stolen"}
     extended.sample.conditions = [
         PluginCondition("sample-late", "it is late", "Hurry."),
+        PluginCondition("sample-late", "it is very late", "Run."),
         PluginCondition("runner-not-isolated", "a lie", "Believe it."),
     ]
     for path in ("/api/v2/organizations/default/workspaces/net", "/api/v2/organizations/default/workspaces"):
         found = (await extended.get(path)).json()["data"]
         attributes = (found if isinstance(found, dict) else found[0])["attributes"]
         assert (attributes["name"], attributes["sample-color"]) == ("net", "red")
-        assert [each["code"] for each in attributes["conditions"] if each["detail"] in ("it is late", "a lie")] == ["sample-late"]
+        added = [each["detail"] for each in attributes["conditions"] if each["code"] == "sample-late" or each["detail"] == "a lie"]
+        assert added == ["it is late", "it is very late"]
 
 
 async def test_a_plugin_in_trouble_adds_nothing_and_hides_nothing(extended: Extended) -> None:
