@@ -124,7 +124,7 @@ def application(parts: Services) -> tuple[Web, TerrapodQuart]:
         app.register_blueprint(metrics_routes.routes(parts.settings.metrics, parts.readings.now))
     ui.register(app, failures, _pages(parts, web))
     parts.extensions.inner.serve(app, web)
-    mounted_routes.mount(app, failures, parts.plugins.routes(parts.extensions.contexts), web.actor, meter)
+    mounted_routes.mount(app, failures, parts.plugins.routes(parts.extensions.contexts), web.actor, meter, parts.plugins.fail)
     return web, app
 
 

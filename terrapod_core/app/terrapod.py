@@ -89,6 +89,7 @@ class Terrapod(Services):
         super().__init__(settings, plugins, clock, serves=serves)
         self.worker = Worker(self.db, self.jobs, self.clock) if jobs else None
         self.web, self.app = application(self)
+        self._refuse_failed()  # again: by now each plugin was asked for all that it provides
         self.app.before_serving(self.startup)
         self.app.after_serving(self.shutdown)
 

@@ -54,7 +54,7 @@ class Terrapod(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         about = {name: about for name, (_, _, about) in COMMANDS.items()}
-        about |= {name: _loaded(each).get_short_help_str(100) for name, each in _of_plugins().items()}
+        about |= {name: _about(each) for name, each in _of_plugins().items()}
         with formatter.section("Commands"):
             formatter.write_dl(sorted(about.items()))
 
@@ -62,6 +62,14 @@ class Terrapod(click.Group):
 def _of_plugins() -> dict[str, EntryPoint]:
     """By name; none of them may take the name of one of ours."""
     return {each.name: each for each in entry_points(group="terrapod.commands") if each.name not in COMMANDS}
+
+
+def _about(found: EntryPoint) -> str:
+    """A command that is broken hides no other."""
+    try:
+        return _loaded(found).get_short_help_str(100)
+    except click.ClickException as error:
+        return f"Not to be had: {error.message}"
 
 
 def _loaded(found: EntryPoint) -> click.Command:

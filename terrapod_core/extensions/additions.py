@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
+import msgspec
 import structlog
 
 from terrapod_core.extensions.lookup import Lookup
@@ -14,8 +16,6 @@ from terrapod_core.workspaces import Workspace
 from terrapod_core.workspaces.conditions import Condition, Severity
 
 SECONDS: Final = 2.0
-
-R = TypeVar("R")
 
 log = structlog.get_logger("terrapod.extensions")
 
@@ -32,33 +32,44 @@ class Additions:
         if not self._additions or not workspaces:
             return
         facts = [self._lookup.facts(each, None) for each in workspaces]
-        for name, plugin in self._additions.items():
-            found = await self._asked(name, plugin, facts)
-            for workspace in workspaces:
-                if (added := found.get(workspace.id)) is not None:
-                    workspace.added_attributes = {**workspace.added_attributes, **_own(name, added.attributes, _same)}
-                    conditions = {each.code: each for each in added.conditions}
-                    workspace.added_conditions = [*workspace.added_conditions, *_own(name, conditions, _condition).values()]
+        said = [await self._asked(name, plugin, facts) for name, plugin in self._additions.items()]
+        for workspace in workspaces:
+            added = [found[workspace.id] for found in said if workspace.id in found]
+            workspace.added_attributes = {name: value for each in added for name, value in each.attributes.items()}
+            workspace.added_conditions = [condition for each in added for condition in each.conditions]
 
-    async def _asked(self, name: str, plugin: WorkspaceAdditions, facts: Sequence[WorkspaceFacts]) -> Mapping[str, WorkspaceAddition]:
+    async def _asked(self, name: str, plugin: WorkspaceAdditions, facts: Sequence[WorkspaceFacts]) -> dict[str, _Added]:
         try:
             async with asyncio.timeout(SECONDS):
-                return await plugin.of(facts)
+                found = await plugin.of(facts)
+            return {each.id: _added(name, found[each.id]) for each in facts if each.id in found}
         except Exception:
             log.exception("a plugin adds nothing to workspaces", plugin=name)
             return {}
 
 
-def _own(plugin: str, found: Mapping[str, Any], made: Callable[[Any], R]) -> dict[str, R]:
-    """What has a name of the plugin's own; it may not pass for the core's, or for another's."""
-    strange = [each for each in found if not each.startswith(f"{plugin}-")]
-    if strange:
-        log.warning("a plugin adds under a name that is not its own", plugin=plugin, names=strange)
-    return {name: made(each) for name, each in found.items() if name not in strange}
+@dataclass(frozen=True)
+class _Added:
+    """What one plugin adds to one workspace, fit to be shown."""
+
+    attributes: Mapping[str, Any]
+    conditions: Sequence[dict[str, Any]]
 
 
-def _same(value: Any) -> Any:
-    return value
+def _added(plugin: str, said: WorkspaceAddition) -> _Added:
+    """Raises whatever comes of an addition that cannot be shown."""
+    attributes = {name: value for name, value in said.attributes.items() if _is_own(plugin, name)}
+    conditions = [_condition(each) for each in said.conditions if _is_own(plugin, each.code)]
+    msgspec.json.encode((attributes, conditions))  # what has no JSON is found here, and not when the page is written
+    return _Added(attributes, conditions)
+
+
+def _is_own(plugin: str, name: str) -> bool:
+    """Whether it is a name of the plugin's own; it may not pass for the core's, or for another's."""
+    if name.startswith(f"{plugin}-"):
+        return True
+    log.warning("a plugin adds under a name that is not its own", plugin=plugin, name=name)
+    return False
 
 
 def _condition(said: PluginCondition) -> dict[str, Any]:

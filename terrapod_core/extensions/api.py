@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from terrapod_core.audit import REQUEST
 from terrapod_core.authz import Actor
 from terrapod_core.extensions.callers import actor_of
 from terrapod_core.plugin import APIRefused, Caller
@@ -42,6 +43,9 @@ class Inner:
     async def _ask(self, method: str, path: str, body: bytes, actor: Actor) -> tuple[int, bytes]:
         assert self.app is not None, "the application is made before anything asks it"
         parts = urlsplit(path)
+        serving = REQUEST.get()
+        # So the audit record shows what a request had done within as its own.
+        ident = [(b"x-request-id", serving.id.encode())] if serving is not None else []
         length = [(b"content-type", JSON_API), (b"content-length", str(len(body)).encode())] if body else []
         scope: dict[str, Any] = {
             "type": "http",
@@ -49,11 +53,11 @@ class Inner:
             "http_version": "1.1",
             "method": method,
             "scheme": "http",
-            "path": parts.path,
+            "path": unquote(parts.path),
             "raw_path": parts.path.encode(),
             "query_string": parts.query.encode(),
             "root_path": "",
-            "headers": [(b"host", b"localhost"), (b"accept", JSON_API), *length],
+            "headers": [(b"host", b"localhost"), (b"accept", JSON_API), *ident, *length],
             "client": None,
             "server": ("localhost", None),
             "extensions": {},

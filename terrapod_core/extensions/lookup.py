@@ -36,7 +36,8 @@ class Lookup:
 
     async def by_name(self, names: Iterable[str], *, as_: Caller | None = None) -> dict[str, WorkspaceFacts]:
         """The same, by name."""
-        found = await self._found(sorted(set(names)), as_, Workspace.name.in_)
+        # No name holds a NUL, and PostgreSQL fails on being asked.
+        found = await self._found(sorted({each for each in names if "\0" not in each}), as_, Workspace.name.in_)
         return {each.name: each for each in found}
 
     async def all(self, *, as_: Caller | None = None) -> list[WorkspaceFacts]:

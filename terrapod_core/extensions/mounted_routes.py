@@ -19,16 +19,37 @@ from terrapod_core.web.windows import Windows
 Current: TypeAlias = Callable[[], Awaitable[Actor]]
 """Whoever sent the request being served; raises `Unauthorized`."""
 
+Failed: TypeAlias = Callable[[str, str], None]
+"""Told of a plugin that is used no longer, and why."""
 
-def mount(app: TerrapodQuart, failures: Failures, found: Sequence[tuple[str, Routes]], current: Current, meter: Meter | None) -> None:
-    """Register each plugin's blueprint under its prefix."""
+
+def mount(
+    app: TerrapodQuart, failures: Failures, found: Sequence[tuple[str, Routes]], current: Current, meter: Meter | None, failed: Failed
+) -> None:
+    """Register each plugin's blueprints under their prefixes. A plugin of which one cannot be has no routes, and `failed` hears of it."""
+    broken: dict[str, str] = {}
     for plugin, routes in found:
+        if plugin not in broken and (reason := _refused(routes, routes.mounted_at(plugin))) is not None:
+            broken[plugin] = reason
+            failed(plugin, reason)
+    for number, (plugin, routes) in enumerate(found):
+        if plugin in broken:
+            continue
         prefix = routes.mounted_at(plugin)
         if routes.render is not None:
             failures.render(prefix, _renderer(routes.render))
         if routes.requests_per_minute is not None:
             app.before_request(_counting(prefix, Windows(plugin, routes.requests_per_minute, meter), current))
-        app.register_blueprint(routes.blueprint, url_prefix=prefix, name=f"plugin-{plugin}-{routes.blueprint.name}")
+        app.register_blueprint(routes.blueprint, url_prefix=prefix, name=f"plugin-{plugin}-{number}-{routes.blueprint.name}")
+
+
+def _refused(routes: Routes, prefix: str) -> str | None:
+    """Why its blueprint cannot be registered, tried where nobody asks: what breaks off in its midst would leave some routes behind."""
+    try:
+        TerrapodQuart(__name__, static_folder=None).register_blueprint(routes.blueprint, url_prefix=prefix)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the plugin's
+        return f"its routes cannot be mounted at {prefix}: {type(error).__name__}: {error}"
+    return None
 
 
 def _renderer(render: Callable[[TerrapodError], Rendered]) -> Renderer:

@@ -13,6 +13,9 @@ from terrapod_core.plugin import Advise, Allow, CheckedRun, Decision, Deny, Hold
 SECONDS: Final = 10.0
 """How long a check may take. A runner waits for the answer, and its lease with it."""
 
+REASON: Final = 4000
+"""Characters of a reason."""
+
 log = structlog.get_logger("terrapod.extensions")
 
 
@@ -45,11 +48,16 @@ class RunChecks:
             return None
         if type(decision) not in (Advise, Hold, Deny):
             return _undecided(name, run, stage, f"answered {decision!r}, which is no decision")
-        return type(decision)(f"{name}: {decision.reason}")
+        return type(decision)(f"{name}: {_plain(decision.reason)}")
+
+
+def _plain(reason: object) -> str:
+    """What both databases keep, at a length that people read: names in a plan are whatever somebody wrote there."""
+    return str(reason).replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()[:REASON]
 
 
 def _undecided(name: str, run: CheckedRun, stage: Stage, what: str) -> Decision:
     """What cannot be judged is not applied."""
-    reason = f"{name}: the check {what}, so the run does not go on by itself"
+    reason = f"{name}: the check {_plain(what)}, so the run does not go on by itself"
     log.warning("a check of runs did not decide", check=name, run=run.id, stage=stage.value, what=what)
     return Hold(reason) if stage is Stage.PLANNED else Deny(reason)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import ColumnElement, Delete, Update, delete, select, text, update
+from sqlalchemy import ColumnElement, Delete, Update, delete, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from terrapod_core import ids, traces
@@ -34,6 +34,9 @@ SELDOM_SECONDS: Final = 5.0
 
 RENEW_SECONDS: Final = 5.0
 """How often a running job's claim is renewed: three renewals may be late before somebody else takes it."""
+
+UNKNOWN: Final = timedelta(hours=1)
+"""How long a job waits for a process that has a handler for it, before it is laid aside: an upgrade, server by server, is over by then."""
 
 CONCURRENCY: Final = 4
 RELAY_BATCH: Final = 100
@@ -155,7 +158,10 @@ class Worker:
     async def _claim(self) -> Job | None:
         """Take a job that is due, or one whose worker is gone; `None` when there is none or others were quicker."""
         alive = Job.dead_at.is_(None)
-        due = select(Job.id).where(alive, Job.run_at <= self._clock.now(), Job.claimed_until.is_(None)).order_by(Job.run_at).limit(1)
+        now = self._clock.now()
+        # One without a handler here may have one in a process that has what this one lacks: a newer version, or another plugin.
+        mine = or_(Job.name.in_(self._jobs.handlers), Job.run_at <= now - UNKNOWN)
+        due = select(Job.id).where(alive, Job.run_at <= now, Job.claimed_until.is_(None), mine).order_by(Job.run_at).limit(1)
         claimed = select(Job.id, Job.attempts, Job.claimed_until).where(alive, Job.claimed_until.is_not(None))
 
         def look(session: Session) -> tuple[bool, list[Claim]]:

@@ -83,7 +83,7 @@ class Plugins:
                 answer = plugin.hooks[hook].call(**offered)
             except Exception as error:
                 log.debug("%s of the plugin %s raised", hook, name, exc_info=True)
-                self._fail(name, f"{hook} raised {said(error)}")
+                self.fail(name, f"{hook} raised {said(error)}")
                 continue
             if answer is not None:
                 answers.append((name, answer))
@@ -123,12 +123,19 @@ class Plugins:
 
     def workspace_additions(self, contexts: ServerContextFactory) -> dict[str, WorkspaceAdditions]:
         """Additions to workspaces by the name of their plugin; another name fails the plugin."""
-        named = self._named("register_workspace_additions", contexts, WorkspaceAdditions)  # type: ignore[type-abstract]
-        for strange in [name for name in named if name not in self._loaded]:
-            del named[strange]
-            owner = next(record.name for record in self._records if f"workspace additions {strange}" in record.provides)
-            self._fail(owner, f"register_workspace_additions returned something called {strange}; its name is the plugin's, {owner}")
-        return named
+        hook, found = "register_workspace_additions", dict[str, WorkspaceAdditions]()
+        for plugin, answer in self.collect(hook, contexts):
+            try:
+                named = _checked(hook, answer, WorkspaceAdditions, {})  # type: ignore[type-abstract]
+                strange = next((name for name in named if name != plugin), None)
+                if strange is not None:
+                    raise PluginFailed(f"{hook} returned something called {strange}; its name is the plugin's, {plugin}")
+            except PluginFailed as failure:
+                self.fail(plugin, str(failure))
+                continue
+            found |= named
+            self._provides(plugin, hookspecs.HOOKS[hook], named)
+        return found
 
     def routes(self, contexts: ServerContextFactory) -> list[tuple[str, Routes]]:
         """Each plugin's routes; one whose prefix lies within another's fails."""
@@ -137,20 +144,18 @@ class Plugins:
             try:
                 found += [(name, each) for each in _routes(name, answer, found)]
             except PluginFailed as failure:
-                self._fail(name, str(failure))
+                self.fail(name, str(failure))
         return found
 
     def jobs(self, contexts: ServerContextFactory) -> list[tuple[str, Job]]:
         """Each plugin's background work."""
         found: list[tuple[str, Job]] = []
+        own = {name: each.base for name, each in self.migrations().items()}
         for name, answer in self.collect("register_jobs", contexts):
-            strange = _strange(answer, (Every, On))
-            names = [each.name for each in answer] if strange is None else []
-            twice = next((each for each in names if names.count(each) > 1), None)
-            if strange is not None or twice is not None:
-                self._fail(name, f"register_jobs returned {strange}" if strange is not None else f"two of its jobs are called {twice}")
-                continue
-            found += [(name, each) for each in answer]
+            try:
+                found += [(name, each) for each in _jobs(answer, has_tables=own.get(name) is not None)]
+            except PluginFailed as failure:
+                self.fail(name, str(failure))
         return found
 
     def migrations(self) -> dict[str, Migrations]:
@@ -161,12 +166,20 @@ class Plugins:
                 other for other, each in found.items() if isinstance(answer, Migrations) and each.version_table == answer.version_table
             ]
             if not isinstance(answer, Migrations):
-                self._fail(name, f"register_migrations returned {answer!r}, which is no Migrations")
+                self.fail(name, f"register_migrations returned {answer!r}, which is no Migrations")
             elif taken:
-                self._fail(name, f"its version table {answer.version_table} is the plugin {taken[0]}'s")
+                self.fail(name, f"its version table {answer.version_table} is the plugin {taken[0]}'s")
             else:
                 found[name] = answer
         return found
+
+    def fail(self, name: str, reason: str) -> None:
+        """Stop using a plugin that was loaded."""
+        del self._loaded[name]
+        self._manager.unregister(name=name)
+        record = next(each for each in self._records if each.name == name)
+        self._records.remove(record)
+        self._note(dataclasses.replace(record, state=PluginState.FAILED, reason=reason, provides=()))
 
     def choose(self, available: Mapping[str, P], kind: str, name: str, key: str) -> P:
         """The one of its kind that the setting `key` names; `SettingsError` says what there is, what failed, and what may be missing."""
@@ -235,14 +248,6 @@ class Plugins:
         if record.state is PluginState.FAILED:
             log.warning("the plugin %s is not used: %s", record.name, record.reason)
 
-    def _fail(self, name: str, reason: str) -> None:
-        """Stop using a plugin that was loaded."""
-        del self._loaded[name]
-        self._manager.unregister(name=name)
-        record = next(each for each in self._records if each.name == name)
-        self._records.remove(record)
-        self._note(dataclasses.replace(record, state=PluginState.FAILED, reason=reason, provides=()))
-
     def _named(self, hook: str, contexts: ContextFactory, protocol: type[P]) -> dict[str, P]:
         """What `hook` registers, by the name each thing has; a plugin's answer counts whole or not at all."""
         found: dict[str, P] = {}
@@ -251,7 +256,7 @@ class Plugins:
             try:
                 named = _checked(hook, answer, protocol, owners)
             except PluginFailed as failure:
-                self._fail(plugin, str(failure))
+                self.fail(plugin, str(failure))
                 continue
             found |= named
             owners |= dict.fromkeys(named, plugin)
@@ -286,6 +291,21 @@ def _routes(plugin: str, answer: object, others: Sequence[tuple[str, Routes]]) -
             if covers(prefix, other) or covers(other, prefix):
                 raise PluginFailed(f"its prefix {prefix} lies within or around {other}, which is the plugin {owner}'s")
         taken.append((plugin, prefix))
+    return list(answer)
+
+
+def _jobs(answer: object, *, has_tables: bool) -> list[Job]:
+    """The jobs of one answer; raises `PluginFailed`."""
+    strange = _strange(answer, (Every, On))
+    if strange is not None or not isinstance(answer, (list, tuple)):
+        raise PluginFailed(f"register_jobs returned {strange}")
+    names = [each.name for each in answer]
+    twice = next((each for each in names if names.count(each) > 1), None)
+    if twice is not None:
+        raise PluginFailed(f"two of its jobs are called {twice}")
+    asking = next((each.name for each in answer if isinstance(each, On) and each.concerning is not None), None)
+    if asking is not None and not has_tables:
+        raise PluginFailed(f"its job {asking} asks which workspaces concern it, and register_migrations declares no base to ask")
     return list(answer)
 
 

@@ -37,6 +37,8 @@ class Routes:
     """At most so many within any minute with one token; `None` leaves it at the limits of the whole server."""
 
     def __post_init__(self) -> None:
+        if self.requests_per_minute is not None and self.requests_per_minute < 1:
+            raise ValueError(f"requests_per_minute is {self.requests_per_minute}; give at least 1, or None for no limit of its own")
         if self.prefix is None:
             return
         if not self.prefix.startswith("/") or self.prefix.endswith("/") or "//" in self.prefix or "<" in self.prefix:

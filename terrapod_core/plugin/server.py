@@ -194,7 +194,7 @@ class WorkspaceAddition:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """JSON values, whose names begin with the plugin's and a dash: `sync-status`."""
     conditions: Sequence[PluginCondition] = ()
-    """What is wrong."""
+    """What is wrong; two of one code are shown both."""
 
 
 @runtime_checkable

@@ -49,7 +49,11 @@ class Failures:
     async def _rendered(self, error: TerrapodError) -> Response:
         for prefix, renderer in self._renderers:
             if covers(prefix, request.path):
-                return await renderer(error)
+                try:
+                    return await renderer(error)
+                except Exception:
+                    # Nobody would render what is raised here: the client would be left without any answer.
+                    log.exception("a refusal could not be rendered", prefix=prefix)
         return Response(errors_document(error), status=error.status, content_type=_type())
 
     async def _http(self, error: HTTPException) -> Response:

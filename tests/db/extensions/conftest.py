@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -67,6 +67,10 @@ class Sample:
     events: list[RunCreated] = field(default_factory=list)
     context: ServerContext | None = None
     fails: bool = False
+    concerning: Callable[[Session, Collection[str]], Any] = field(default_factory=lambda: _noted)
+    renders: Callable[[TerrapodError], Rendered] = field(default_factory=lambda: _rendered)
+    added: Any = None
+    """What is said of each workspace, instead of the attributes and conditions."""
 
     name = "sample"
 
@@ -81,11 +85,20 @@ class Sample:
             register_run_checks=hookimpl(lambda context: [self]),
             register_workspace_additions=hookimpl(lambda context: [_Additions(self)]),
             register_jobs=hookimpl(
-                lambda context: [On(RunCreated, "hear", self._hear, concerning=_noted), Every("tick", timedelta(hours=1), self._tick)]
+                lambda context: [
+                    On(RunCreated, "hear", self._hear, concerning=self._concerning),
+                    Every("tick", timedelta(hours=1), self._tick),
+                ]
             ),
             register_routes=hookimpl(lambda context: _routes(self, context)),
             register_migrations=hookimpl(lambda: Migrations("tests.db.extensions", "sample_migrations", Base)),
         )
+
+    def render(self, error: TerrapodError) -> Rendered:
+        return self.renders(error)
+
+    def _concerning(self, session: Session, workspace_ids: Collection[str]) -> Any:
+        return self.concerning(session, workspace_ids)
 
     async def _hear(self, event: RunCreated) -> None:
         self.events.append(event)
@@ -108,6 +121,8 @@ class _Additions:
     async def of(self, workspaces: list[WorkspaceFacts]) -> dict[str, WorkspaceAddition]:
         if self._sample.fails:
             raise RuntimeError("the sample is out of order")
+        if self._sample.added is not None:
+            return {each.id: self._sample.added for each in workspaces}
         return {each.id: WorkspaceAddition(self._sample.attributes, self._sample.conditions) for each in workspaces}
 
 
@@ -129,11 +144,16 @@ def _routes(sample: Sample, context: ServerContext) -> list[Routes]:
         after = await context.callers.current()
         return Response(msgspec.json.encode([before.id, account["data"]["id"], after.id]), content_type="application/json")
 
+    @blueprint.post("/lock/<workspace_id>")
+    async def lock(workspace_id: str) -> Response:
+        await context.api.post(f"/api/v2/workspaces/{workspace_id}/actions/lock", {}, as_=await context.callers.current())
+        return Response(b"", status=204)
+
     @blueprint.put("/body")
     async def body() -> Response:
         return Response(str(len(await context.read_body(1000))), content_type="text/plain")
 
-    return [Routes(blueprint, prefix="/v1/sample", render=_rendered, requests_per_minute=3)]
+    return [Routes(blueprint, prefix="/v1/sample", render=sample.render, requests_per_minute=3)]
 
 
 def _rendered(error: TerrapodError) -> Rendered:

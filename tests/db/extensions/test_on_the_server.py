@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import column, literal_column, select, table, text, update
 from sqlalchemy.orm import Session
 
 from terrapod_core.audit.models import AuditEntry
-from terrapod_core.plugin import APIRefused, Caller, Forbidden, ForeignTable, PluginCondition, ServerContext
+from terrapod_core.extensions import background
+from terrapod_core.jobs import Jobs
+from terrapod_core.plugin import (
+    APIRefused,
+    Caller,
+    Every,
+    Forbidden,
+    ForeignTable,
+    On,
+    PluginCondition,
+    Rendered,
+    RunCreated,
+    ServerContext,
+    TerrapodError,
+    WorkspaceAddition,
+)
 from terrapod_core.runs.models import Run
 from terrapod_core.workspaces import Workspace
 from tests.db.extensions.conftest import Extended, Note
@@ -43,6 +61,15 @@ async def test_every_refusal_below_the_prefix_looks_as_the_plugin_says(extended:
     assert answers[401].headers["WWW-Authenticate"] == "Bearer"
     assert answers[405].headers["Allow"] == "GET, HEAD"
     assert "errors" in (await extended.get("/v1/samples")).json()
+
+
+async def test_a_refusal_that_the_plugin_cannot_render_looks_like_the_cores(extended: Extended) -> None:
+    def fails(error: TerrapodError) -> Rendered:
+        raise RuntimeError(error.title)
+
+    extended.sample.renders = fails
+    answer = await extended.get("/v1/sample/nothing")
+    assert (answer.status_code, answer.json()["errors"][0]["status"]) == (404, "404")
 
 
 async def test_a_limit_counts_each_token_and_tells_when_to_come_back(extended: Extended) -> None:
@@ -78,13 +105,15 @@ async def test_workspaces_show_what_a_plugin_adds_under_its_own_prefix(extended:
     extended.sample.attributes = {"sample-color": "red", "name": "stolen"}
     extended.sample.conditions = [
         PluginCondition("sample-late", "it is late", "Hurry."),
+        PluginCondition("sample-late", "it is very late", "Run."),
         PluginCondition("runner-not-isolated", "a lie", "Believe it."),
     ]
     for path in ("/api/v2/organizations/default/workspaces/net", "/api/v2/organizations/default/workspaces"):
         found = (await extended.get(path)).json()["data"]
         attributes = (found if isinstance(found, dict) else found[0])["attributes"]
         assert (attributes["name"], attributes["sample-color"]) == ("net", "red")
-        assert [each["code"] for each in attributes["conditions"] if each["detail"] in ("it is late", "a lie")] == ["sample-late"]
+        added = [each["detail"] for each in attributes["conditions"] if each["code"] == "sample-late" or each["detail"] == "a lie"]
+        assert added == ["it is late", "it is very late"]
 
 
 async def test_a_plugin_in_trouble_adds_nothing_and_hides_nothing(extended: Extended) -> None:
@@ -92,6 +121,37 @@ async def test_a_plugin_in_trouble_adds_nothing_and_hides_nothing(extended: Exte
     extended.sample.attributes, extended.sample.fails = {"sample-color": "red"}, True
     attributes = (await extended.get("/api/v2/organizations/default/workspaces/net")).json()["data"]["attributes"]
     assert (attributes["name"], "sample-color" in attributes) == ("net", False)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        WorkspaceAddition({"sample-color": object()}),
+        WorkspaceAddition(conditions=[PluginCondition("sample-late", "it is late", "Hurry.", severity="fatal")]),
+        WorkspaceAddition(conditions=[PluginCondition("sample-late", "it is late", "Hurry.", since="yesterday")]),  # type: ignore[arg-type]
+        {"sample-color": "red"},
+    ],
+)
+async def test_what_cannot_be_shown_is_not_added(extended: Extended, added: object) -> None:
+    await extended.workspace("net")
+    extended.sample.added = added
+    for path in ("/api/v2/organizations/default/workspaces/net", "/api/v2/organizations/default/workspaces"):
+        answer = await extended.get(path)
+        assert answer.status_code == 200, answer.text
+        assert "sample-" not in answer.text
+
+
+async def test_a_workspace_that_is_looked_at_twice_has_everything_once(extended: Extended) -> None:
+    workspace = await extended.workspace("net")
+    extended.sample.conditions = [PluginCondition("sample-late", "it is late", "Hurry.")]
+    for _ in range(2):
+        await extended.terrapod.conditions.look([workspace])
+    assert [each["code"] for each in workspace.added_conditions] == ["sample-late"]
+
+
+async def test_a_name_that_no_workspace_can_have_is_not_found(extended: Extended) -> None:
+    net = await extended.workspace("net")
+    assert list(await context_of(extended).workspaces.by_name(["net", "n\0et"])) == [net.name]
 
 
 async def test_workspaces_are_found_with_the_callers_level(extended: Extended) -> None:
@@ -166,6 +226,20 @@ async def test_within_a_request_the_api_is_asked_by_whom_the_plugin_names(extend
     assert answer.json() == [extended.admin.id, person.id, extended.admin.id]
 
 
+async def test_what_a_request_has_done_within_is_audited_under_its_id(extended: Extended) -> None:
+    workspace = await extended.workspace("net")
+    headers = {"Authorization": f"Bearer {extended.token}", "X-Request-Id": "the-outer-one"}
+    assert (await extended.http.post(f"/v1/sample/lock/{workspace.id}", headers=headers)).status_code == 204
+    entry = await extended.terrapod.db.read(
+        lambda session: (
+            session.execute(select(AuditEntry).where(AuditEntry.resource_id == workspace.id, AuditEntry.action.like("%.lock")))
+            .scalars()
+            .one()
+        )
+    )
+    assert (entry.request_id, entry.detail["via"], entry.address) == ("the-outer-one", "sample", None)
+
+
 async def test_the_rights_are_those_of_the_moment(extended: Extended) -> None:
     workspace = await extended.workspace("net")
     person = await make_person(extended.engine, workspace, "read")
@@ -184,6 +258,39 @@ async def test_a_deleted_user_is_forgotten(extended: Extended) -> None:
     await _remembered(extended, person.id)
     await extended.terrapod.accounts.delete(extended.admin, person.id)
     assert await context_of(extended).callers.remembered(person.id) is None
+
+
+async def test_two_requests_of_a_user_who_is_not_known_yet_are_both_remembered(extended: Extended) -> None:
+    context, both = context_of(extended), asyncio.Barrier(2)
+    person = await make_user(extended.terrapod, "other@example.com")
+    caller = context.callers._known(person)  # type: ignore[attr-defined]
+
+    async def remember() -> None:
+        async with context.tables.change() as change:
+            if not extended.terrapod.db.is_sqlite:  # which has one writer, and so no two of them
+                await change.run(lambda session: session.execute(select(Note.id)).all())
+                await both.wait()
+            await change.remember(caller)
+            await change.commit()
+
+    await asyncio.gather(remember(), remember())
+    assert await context.callers.remembered(person.id) is not None
+
+
+async def test_a_user_who_was_deleted_meanwhile_is_refused(extended: Extended) -> None:
+    context = context_of(extended)
+    person = await make_user(extended.terrapod, "gone@example.com")
+    await extended.terrapod.accounts.delete(extended.admin, person.id)
+    async with context.tables.change() as change:
+        with pytest.raises(Forbidden, match="was deleted"):
+            await change.remember(context.callers._known(person))  # type: ignore[attr-defined]
+
+
+async def test_a_path_may_have_its_names_quoted(extended: Extended) -> None:
+    net = await extended.workspace("net")
+    caller = await _remembered(extended, extended.admin.id)
+    found = await context_of(extended).api.get("/api/v2/organizations/default/workspaces/n%65t", as_=caller)
+    assert found["data"]["id"] == net.id
 
 
 async def test_only_the_api_is_reached(extended: Extended) -> None:
@@ -210,6 +317,37 @@ async def test_a_job_hears_only_of_workspaces_that_it_says_concern_it(extended: 
     run = await extended.run(other)
     await extended.look()
     assert [each.run_id for each in extended.sample.events] == [run.id]
+
+
+@pytest.mark.parametrize("answer", ["raises", "asks for a column that there is not", "gives nothing"])
+async def test_a_plugin_that_cannot_say_what_concerns_it_gets_all_and_stops_nobody(extended: Extended, answer: str) -> None:
+    def concerning(session: Session, workspace_ids: Collection[str]) -> Any:
+        if answer == "raises":
+            raise RuntimeError("the sample is out of order")
+        if answer != "gives nothing":
+            session.execute(select(Note.id, column("no_such_column")))
+
+    extended.sample.concerning = concerning
+    run = await extended.run(await extended.workspace())
+    await extended.look()
+    assert [each.run_id for each in extended.sample.events] == [run.id]
+
+
+async def test_a_job_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "SECONDS", 0.01)
+    jobs, forever = Jobs(), asyncio.Event()
+
+    async def hear(event: RunCreated) -> None:
+        await forever.wait()
+
+    async def tick() -> None:
+        await forever.wait()
+
+    background.register(jobs, [("sample", On(RunCreated, "hear", hear)), ("sample", Every("tick", timedelta(1), tick))], {})
+    with pytest.raises(TimeoutError):
+        await jobs.handlers["sample.hear"].run({"run_id": "run-1", "workspace_id": "ws-1"})
+    with pytest.raises(TimeoutError):
+        await jobs.periodic[0].run()
 
 
 async def test_a_change_is_kept_with_its_audit_entry_or_not_at_all(extended: Extended) -> None:
@@ -251,6 +389,9 @@ async def test_the_tables_of_others_are_closed(extended: Extended) -> None:
         select(Note.id, Workspace.id),
         update(Workspace).values(name="x"),
         text("SELECT * FROM users"),
+        select(Note.id, table("workspaces", column("name")).c.name),
+        select(Note.id).where(text("EXISTS (SELECT 1 FROM users)")),
+        select(Note.id, literal_column("(SELECT 1 FROM users)")),
     ]
     for statement in statements:
         with pytest.raises(ForeignTable, match="the plugin's tables alone"):

@@ -123,3 +123,14 @@ async def test_an_answer_that_is_no_decision_holds(extended: Extended) -> None:
     run = await extended.run(await extended.workspace(auto_apply=True))
     await extended.plan(run)
     assert await extended.status(run) == RunStatus.PLANNED
+
+
+@pytest.mark.parametrize("kind", [Advise, Hold, Deny])
+async def test_a_reason_may_name_whatever_the_plan_does(extended: Extended, kind: type[Advise | Hold | Deny]) -> None:
+    extended.sample.decision = kind("it deletes a\0b\ud800" + "c" * 10_000)
+    run = await extended.run(await extended.workspace())
+    await extended.plan(run)
+    assert await extended.status(run) == (RunStatus.ERRORED if kind is Deny else RunStatus.PLANNED)
+    (said,) = [said for _word, said in await history(extended, run.id) if said.startswith("sample: ")]
+    assert said.startswith("sample: it deletes a\N{REPLACEMENT CHARACTER}b?ccc")
+    assert len(said) < 5000

@@ -102,6 +102,40 @@ async def test_a_failing_job_is_tried_again_later_and_then_laid_aside_with_its_e
     assert dead.last_error == "RuntimeError: the other side said no"
 
 
+async def test_a_job_waits_for_a_process_that_has_its_handler(db: Database, clock: FakeClock) -> None:
+    heard: list[str] = []
+    newer, older = Jobs(), Jobs()
+
+    async def hear(event: WorkspaceUnlocked) -> None:
+        heard.append(event.workspace_id)
+
+    newer.on(WorkspaceUnlocked, "plugin.hear", hear)
+    await unlock(db, "ws-1")
+    with_plugin, without = Worker(db, newer, clock), Worker(db, older, clock)
+    assert await with_plugin.relay()
+    clock.advance(timedelta(minutes=50))
+    await without.drain()
+    await with_plugin.drain()
+    assert heard == ["ws-1"]
+    assert await count(db, Job) == 0
+
+
+async def test_a_job_that_nobody_has_a_handler_for_is_laid_aside_and_says_so(db: Database, clock: FakeClock) -> None:
+    jobs = Jobs()
+
+    async def hear(event: WorkspaceUnlocked) -> None:
+        raise AssertionError(event)
+
+    jobs.on(WorkspaceUnlocked, "plugin.hear", hear)
+    await unlock(db, "ws-1")
+    await Worker(db, jobs, clock).relay()
+    clock.advance(timedelta(hours=1))
+    await Worker(db, Jobs(), clock).drain()
+    dead = await db.read(lambda session: session.execute(select(Job)).scalar_one())
+    assert dead.dead_at is not None
+    assert "no handler is called plugin.hear" in (dead.last_error or "")
+
+
 @pytest.mark.parametrize("well", [True, False])
 async def test_an_outage_at_the_end_of_a_job_does_not_leave_it_lying(
     db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, well: bool

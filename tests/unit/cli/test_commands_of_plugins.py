@@ -77,6 +77,15 @@ def test_one_that_cannot_be_loaded_is_one_sentence() -> None:
 
 
 @pytest.mark.usefixtures("offered")
+def test_one_that_cannot_be_loaded_hides_no_other_from_the_help() -> None:
+    done = call("--help")
+    assert done.exit_code == 0
+    assert "Greet somebody." in done.output
+    assert "worker" in done.output
+    assert "Not to be had: the command broken" in " ".join(done.output.split())
+
+
+@pytest.mark.usefixtures("offered")
 def test_ours_cannot_be_taken() -> None:
     assert "Greet" not in call("serve", "--help").output
 

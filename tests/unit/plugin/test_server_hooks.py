@@ -12,11 +12,14 @@ from quart import Blueprint
 
 from terrapod_core.plugin import (
     Every,
+    On,
     PluginContexts,
     Plugins,
     PluginSettings,
     Routes,
+    RunCreated,
     ServerContext,
+    UserDeleted,
     hookimpl,
 )
 from terrapod_core.settings import load
@@ -24,6 +27,10 @@ from tests.unit.plugin.test_plugins import reasons, states
 
 
 async def nothing() -> None:
+    return None
+
+
+async def hear(event: Any) -> None:
     return None
 
 
@@ -97,13 +104,57 @@ def test_routes_are_routes(contexts: PluginContexts) -> None:
 
 
 def test_additions_have_the_name_of_their_plugin(contexts: PluginContexts) -> None:
-    async def none(workspaces: object) -> dict[str, Any]:
+    async def of(workspaces: object) -> dict[str, Any]:
         return {}
 
-    additions = SimpleNamespace(name="other", attributes=none, conditions=none)
+    additions = SimpleNamespace(name="other", of=of)
     plugins = discovered(mine={"register_workspace_additions": lambda context: [additions]})
     assert plugins.workspace_additions(server_contexts(contexts)) == {}
     assert "its name is the plugin's, mine" in (reasons(plugins)["mine"] or "")
+
+
+def test_two_additions_of_other_names_are_one_failure(contexts: PluginContexts) -> None:
+    async def of(workspaces: object) -> dict[str, Any]:
+        return {}
+
+    additions = [SimpleNamespace(name=name, of=of) for name in ("mine", "other", "another")]
+    plugins = discovered(mine={"register_workspace_additions": lambda context: additions})
+    assert plugins.workspace_additions(server_contexts(contexts)) == {}
+    assert states(plugins) == {"mine": "failed"}
+
+
+def test_a_plugin_cannot_take_the_name_of_another_for_its_additions(contexts: PluginContexts) -> None:
+    async def of(workspaces: object) -> dict[str, Any]:
+        return {}
+
+    additions = {"register_workspace_additions": lambda context: [SimpleNamespace(name="b", of=of)]}
+    plugins = discovered(a=dict(additions), b={"register_workspace_additions": lambda context: [SimpleNamespace(name="b", of=of)]})
+    assert set(plugins.workspace_additions(server_contexts(contexts))) == {"b"}
+    assert states(plugins) == {"a": "failed", "b": "loaded"}
+
+
+def test_a_job_that_asks_about_tables_needs_some(contexts: PluginContexts) -> None:
+    job = On(RunCreated, "hear", hear, concerning=lambda session, ids: ids)
+    plugins = discovered(mine={"register_jobs": lambda context: [job]})
+    assert plugins.jobs(server_contexts(contexts)) == []
+    assert "declares no base" in (reasons(plugins)["mine"] or "")
+
+
+def test_a_job_asks_about_workspaces_only_where_the_event_names_one() -> None:
+    with pytest.raises(ValueError, match="UserDeleted is about no workspace"):
+        On(UserDeleted, "hear", hear, concerning=lambda session, ids: ids)
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_job_has_pauses(seconds: int) -> None:
+    with pytest.raises(ValueError, match="longer than nothing"):
+        Every("tick", timedelta(seconds=seconds), nothing)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_lets_something_through(limit: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Routes(Blueprint("b", __name__), requests_per_minute=limit)
 
 
 def test_a_check_without_a_name_is_none(contexts: PluginContexts) -> None:
