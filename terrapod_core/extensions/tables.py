@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import MetaData, Table, bindparam, event, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session, class_mapper
 from sqlalchemy.sql.util import find_tables
 
@@ -102,9 +103,12 @@ class OwnChange:
         actor = actor_of(caller)
         if not caller.is_user:
             raise Forbidden("only a user can have something done in their name later; show a user's token")
-        found = await self._uow.session.get(PluginDelegate, (self._plugin, actor.id))
-        if found is None:
-            self._uow.add(PluginDelegate(plugin=self._plugin, user_id=actor.id, created_at=self._uow.now()))
+        session = self._uow.session
+        if await session.get(PluginDelegate, (self._plugin, actor.id)) is None:
+            # Somebody may do two things at once for the first time.
+            insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+            new = insert(PluginDelegate).values(plugin=self._plugin, user_id=actor.id, created_at=self._uow.now())
+            await session.execute(new.on_conflict_do_nothing())
 
     async def commit(self) -> None:
         """Make it so."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from terrapod_core.authz import PlatformRole
 from terrapod_core.plugin import Forbidden, Invalid
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
 from terrapod_sync.engine import following
@@ -14,7 +16,7 @@ from terrapod_sync.engine.runs import RunsAPI
 from terrapod_sync.engine.starting import Starting
 from terrapod_sync.models import Sync, SyncedWorkspace
 from terrapod_sync.words import Resolution
-from tests.db.runs.conftest import make_person
+from tests.db.runs.conftest import make_person, make_user
 from tests.db.sync_engine.conftest import Synced
 
 
@@ -295,3 +297,15 @@ async def _forget_run(synced: Synced, sync_id: str) -> None:
     async with synced.context.tables.change() as change:
         (await change.run(lambda session: session.get_one(Sync, sync_id))).run_id = None
         await change.commit()
+
+
+async def test_somebody_who_syncs_several_workspaces_at_once_for_the_first_time(synced: Synced) -> None:
+    """As a service account does in as many jobs: whom the plugin may act for is written down once."""
+    workspaces = [await synced.engine.workspace(f"w{number}") for number in range(6)]
+    person = await make_user(synced.engine.terrapod, "pipeline@example.com", PlatformRole.ADMIN)
+    for each in workspaces:
+        await synced.engine.configuration(each)
+        await synced.enter(each, policy="observe")
+    facts = [await synced.facts(each, person) for each in workspaces]
+    await asyncio.gather(*(synced.sync.trigger(synced.caller(person), each) for each in facts))
+    assert [len(await synced.runs(each)) for each in workspaces] == [1] * 6

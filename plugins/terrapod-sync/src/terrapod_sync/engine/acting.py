@@ -124,13 +124,14 @@ class Acting:
         begins = decision.resolution in (Resolution.ACCEPT, Resolution.PREFER_REMOTE)
         left, following = None, None
         async with self._parts.tables.change() as change:
+            if begins:  # before the row is locked, as wherever a person begins one
+                await change.remember(caller)
             row = await change.run(lambda session: store.locked(session, conflict.workspace_id))
             if row is None:
                 raise NotFound("there is no such conflict")
             if begins:
                 enabled, _ = await change.run(store.settings_of)
                 _may_begin(row, workspace, decision, enabled=enabled)
-                await change.remember(caller)
             await self._resolved(change, caller, conflict, decision)
             left = await self._left(change, row, conflict)
             if begins:
