@@ -155,6 +155,19 @@ async def test_the_plan_of_somebody_who_may_no_more_is_given_up_by_who_comes_nex
     assert (await synced.run(run_id)).status == "discarded"
 
 
+@pytest.mark.parametrize("what", ["over", "gone"])
+async def test_no_workspace_waits_for_a_sync_that_is_not_there(synced: Synced, what: str) -> None:
+    workspace = await synced.workspace(policy="observe")
+    await synced.tick()
+    sync = await synced.last(workspace)
+    await synced.plan(str(sync.run_id), "nothing")
+    await synced.edit(workspace, active_sync_id=sync.id if what == "over" else "sync-gone", looked_at=synced.clock.now())
+    await after_a_minute(synced)
+    assert (await synced.row(workspace)).active_sync_id is None
+    await synced.tick(minutes=12)
+    assert len(await synced.runs(workspace)) == 2
+
+
 async def test_a_sync_that_cannot_be_looked_at_has_no_turn_before_the_others(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "SWEPT", 1)
     asked: list[str] = []

@@ -88,7 +88,7 @@ class Following:
         """See how a sync's run stands, and go on."""
         found = await self._parts.read(lambda session: store.sync_with_row(session, sync_id))
         if found is None or found[0].ended_at is not None:
-            await self._let_go(sync_id, found is None)
+            await self._let_go(sync_id)
             return
         sync, row = found
         if sync.run_id is None:
@@ -106,14 +106,10 @@ class Following:
                 raise
             await self._starting.give_up(sync_id, "editor-may-not", f"The one in whose name it is synced may not do so: {refusal.detail}.")
 
-    async def _let_go(self, sync_id: str, gone: bool) -> None:
+    async def _let_go(self, sync_id: str) -> None:
         """A row that still says a sync is under way which is over, or gone."""
-        if gone:
-            return
         async with self._parts.tables.change() as change:
-            found = await change.run(lambda session: store.locked_with_row(session, sync_id))
-            if found is not None and found[1].active_sync_id == sync_id:
-                found[1].active_sync_id = found[1].looked_at = None
+            if await change.run(lambda session: store.let_go(session, sync_id)):
                 await change.commit()
 
     async def _act(self, sync: Sync, row: SyncedWorkspace, seen: RunSeen, caller: Caller) -> None:

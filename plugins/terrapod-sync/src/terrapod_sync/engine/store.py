@@ -133,6 +133,12 @@ def claim(session: Session, workspace_id: str, sync_id: str, now: datetime, seen
     return locked(session, workspace_id)
 
 
+def let_go(session: Session, sync_id: str) -> bool:
+    """Whether this sync was said to be under way; it is not any more."""
+    row = SyncedWorkspace
+    return bool(changed(session, update(row).where(row.active_sync_id == sync_id).values(active_sync_id=None, looked_at=None)))
+
+
 def changed(session: Session, statement: Update) -> int:
     """How many rows a statement changed."""
     result: CursorResult[Any] = session.execute(statement.execution_options(synchronize_session=False))  # type: ignore[assignment]
