@@ -100,7 +100,7 @@ def test_additions_have_the_name_of_their_plugin(contexts: PluginContexts) -> No
     async def none(workspaces: object) -> dict[str, Any]:
         return {}
 
-    additions = SimpleNamespace(name="other", attributes=none, conditions=none)
+    additions = SimpleNamespace(name="other", of=none)
     plugins = discovered(mine={"register_workspace_additions": lambda context: [additions]})
     assert plugins.workspace_additions(server_contexts(contexts)) == {}
     assert "its name is the plugin's, mine" in (reasons(plugins)["mine"] or "")
