@@ -206,3 +206,8 @@ def test_what_cannot_be_read_is_refused_without_a_word_of_it(document: bytes) ->
         read(document)
     assert "planted" not in str(refused.value)
     assert "nothing of it may be applied" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_a_plan_is_empty_when_terraform_has_nothing_to_do(name: str) -> None:
+    assert recorded(name).empty is (name == "nothing")

@@ -171,6 +171,15 @@ async def test_a_limit_that_is_none_is_refused(sync: API, query: str) -> None:
         assert "from 1 to 100" in await refused(sync, "GET", f"{path}?{query}", 422, "invalid_request")
 
 
+@pytest.mark.parametrize("before", ["%00", "sync-%00", "%0A", "%ED%A0%80%00"])
+async def test_what_no_id_can_be_is_refused_before_any_database_is_asked(sync: API, before: str) -> None:
+    found = await sync.server.workspace("production")
+    await sync.put(document(production=PRODUCTION))
+    await sync.add(make_conflict(found.id, "conflict-1", sync.clock.now()))
+    for path in ("/workspaces/production/history", "/conflicts"):
+        assert "gives as next" in await refused(sync, "GET", f"{path}?before={before}", 422, "invalid_request")
+
+
 # -- trigger
 
 

@@ -274,6 +274,12 @@ async def test_an_unknown_workspace_refuses_the_whole_document(sync: API, name: 
     assert await sync.stored() == []
 
 
+async def test_nothing_is_made_of_the_entries_of_workspaces_that_one_may_not_know(sync: API) -> None:
+    """Thousands of cron expressions are worked out for seconds: only for those who could have entries of so many."""
+    sent = document(absent={"enabled": True, "schedule": "often"})
+    assert (await sync.ask("PUT", "/config", sent=sent)).json()["error"] == "workspace_not_found"
+
+
 async def test_a_body_without_end_is_read_to_its_limit_alone(sync: API) -> None:
     sent = 0
 

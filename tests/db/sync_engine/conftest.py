@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 import terrapod_sync
 from terrapod_core.app import Terrapod
+from terrapod_core.audit.models import AuditEntry
 from terrapod_core.authz import Actor, PlatformRole
 from terrapod_core.plugin import Caller, Event, Plugins, ServerContext, WorkspaceFacts, hookimpl
 from terrapod_core.runs.models import Run
@@ -84,16 +85,32 @@ class Synced:
         await self.sync.ticking.tick()
         await self.engine.look()
 
-    async def plan(self, run_id: str, name: str | None, *, status: str = "finished") -> None:
-        """Play the runner of a plan that is one of a real terraform's; `None` for one without JSON."""
+    async def plan(
+        self, run_id: str, name: str | None, *, status: str = "finished", meanwhile: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Play the runner of a plan that is one of a real terraform's; `None` for one without JSON. `meanwhile` happens while it plans."""
+        document = (RECORDED / f"{name}.json").read_bytes() if name is not None else None
+        await self.plan_of(run_id, document, has_changes=name != "nothing", status=status, meanwhile=meanwhile)
+
+    async def plan_of(
+        self,
+        run_id: str,
+        document: bytes | None,
+        *,
+        has_changes: bool = True,
+        status: str = "finished",
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Play the runner of a plan with this JSON."""
         run = await self.run(run_id)
         self.clock.advance(seconds=1)  # what follows from the plan is later than what it was made of
         claim = await self.engine.begin(run.plan_id)
+        if meanwhile is not None:
+            await meanwhile()
         await self.engine.phases.put_artifact(claim, ObjectKind.PLAN_FILE, pieces(f"the plan {run_id}".encode()), 1000)
-        if name is not None:
-            document = (RECORDED / f"{name}.json").read_bytes()
+        if document is not None:
             await self.engine.phases.put_artifact(claim, ObjectKind.PLAN_JSON, pieces(document), 1 << 20)
-        await self.engine.phases.report(claim, Report(status=status, has_changes=name != "nothing", additions=1))
+        await self.engine.phases.report(claim, Report(status=status, has_changes=has_changes, additions=1))
         await self.engine.look()
 
     async def apply(self, run_id: str, serial: int = 1) -> None:
@@ -142,6 +159,18 @@ class Synced:
     async def runs(self, workspace: Workspace) -> list[Run]:
         query = select(Run).where(Run.workspace_id == workspace.id).order_by(Run.created_at, Run.id)
         return await self.engine.terrapod.db.read(lambda session: list(session.execute(query).scalars()))
+
+    async def audited(self, action: str) -> list[AuditEntry]:
+        query = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.at, AuditEntry.id)
+        return await self.engine.terrapod.db.read(lambda session: list(session.execute(query).scalars()))
+
+    async def edit(self, workspace: Workspace, **values: Any) -> None:
+        """Write into the workspace's row."""
+        async with self.context.tables.change() as change:
+            row = await change.run(lambda session: session.get_one(SyncedWorkspace, workspace.id))
+            for name, value in values.items():
+                setattr(row, name, value)
+            await change.commit()
 
     async def facts(self, workspace: Workspace, actor: Actor | None = None) -> WorkspaceFacts:
         found = await self.context.workspaces.by_id([workspace.id], as_=self.caller(actor or self.admin))

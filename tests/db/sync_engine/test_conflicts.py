@@ -178,6 +178,52 @@ async def test_a_locked_workspace_is_passed_over_and_the_conflict_goes_away_by_i
     assert len(await synced.runs(workspace)) == 1
 
 
+@pytest.mark.parametrize("resolution", [R.DISCARD, R.IGNORE, R.PREFER_REMOTE, R.ACCEPT])
+async def test_a_plan_that_a_lock_kept_from_being_applied_is_given_up_with_the_conflict(synced: Synced, resolution: R) -> None:
+    workspace = await synced.workspace(policy="full-control")
+    await synced.tick()
+    run_id, locks = await synced.last_run(workspace), synced.engine.terrapod.workspaces.locks
+
+    async def lock() -> None:
+        await locks.lock(synced.admin, workspace.id, "mine")
+
+    await synced.plan(run_id, "update", meanwhile=lock)
+    (conflict,) = await synced.conflicts(workspace)
+    assert (conflict.kind, conflict.run_id, (await synced.row(workspace)).status) == ("lock", run_id, "awaiting_approval")
+    await locks.unlock(synced.admin, workspace.id)
+    await synced.resolve(conflict, resolution, until=synced.clock.now() + timedelta(days=1) if resolution is R.IGNORE else None)
+    assert (await synced.run(run_id)).status == "discarded"
+    assert len(await synced.runs(workspace)) == (2 if resolution in (R.PREFER_REMOTE, R.ACCEPT) else 1)
+
+
+async def test_a_plan_that_a_lock_kept_from_being_applied_ends_the_conflict_when_somebody_applies_it(synced: Synced) -> None:
+    workspace = await synced.workspace(policy="full-control")
+    await synced.tick()
+    run_id, locks = await synced.last_run(workspace), synced.engine.terrapod.workspaces.locks
+
+    async def lock() -> None:
+        await locks.lock(synced.admin, workspace.id, "mine")
+
+    await synced.plan(run_id, "update", meanwhile=lock)
+    await locks.unlock(synced.admin, workspace.id)
+    await synced.engine.runs.confirm(synced.admin, run_id)
+    await synced.engine.look()
+    assert await synced.conflicts(workspace) == []
+
+
+@pytest.mark.parametrize("what", ["entry", "everything"])
+@pytest.mark.parametrize("resolution", [R.ACCEPT, R.PREFER_REMOTE])
+async def test_what_is_switched_off_is_not_synced_by_a_decision(synced: Synced, resolution: R, what: str) -> None:
+    workspace, _ = await parked(synced)
+    await synced.move_state(workspace)
+    (conflict,) = await synced.conflicts(workspace)
+    await (synced.edit(workspace, enabled=False) if what == "entry" else synced.switch(enabled=False))
+    with pytest.raises(Refused) as refusal:
+        await synced.resolve(conflict, resolution)
+    assert (refusal.value.code, [each.id for each in await synced.conflicts(workspace)]) == ("sync_disabled", [conflict.id])
+    await synced.resolve(conflict, R.DISCARD)
+
+
 async def test_a_state_that_moves_makes_a_parked_plan_stale(synced: Synced) -> None:
     workspace, conflict = await parked(synced)
     await synced.move_state(workspace)
@@ -189,6 +235,36 @@ async def test_a_state_that_moves_makes_a_parked_plan_stale(synced: Synced) -> N
     (moved,) = await synced.conflicts(workspace)
     await synced.resolve(moved, R.ACCEPT)
     assert len(await synced.runs(workspace)) == 3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "conflict", "sync", "follows"),
+    [
+        ("manual", ("open", None), "conflict", []),
+        ("skip", ("resolved", "skip"), "out_of_sync", []),
+        ("prefer_config", ("resolved", "prefer_config"), "pending", [False]),
+        ("prefer_remote", ("resolved", "prefer_remote"), "pending", [True]),
+    ],
+)
+async def test_a_state_that_moves_while_a_plan_is_made(
+    synced: Synced, wanted: str, conflict: tuple[str, str | None], sync: str, follows: list[bool]
+) -> None:
+    await synced.switch(conflicts=wanted)
+    workspace = await synced.workspace(policy="full-control")
+    await synced.tick()
+    run_id = await synced.last_run(workspace)
+    await synced.plan(run_id, "update", meanwhile=lambda: synced.move_state(workspace))
+    assert (await synced.run(run_id)).status == "discarded"
+    (moved,) = await synced.conflicts(workspace, None)
+    assert (moved.kind, (moved.status, moved.resolution), (await synced.row(workspace)).status) == ("state", conflict, sync)
+    others = [each for each in await synced.runs(workspace) if each.trigger_reason == "sync" and each.id != run_id]
+    assert [each.refresh_only for each in others] == follows
+    assert moved.resulting_run_id == (others[0].id if others else None)
+    told = await synced.audited("sync.resolve")
+    assert [(each.detail["resolution"], each.detail["conflict"]) for each in told] == [(wanted, moved.id)] * (wanted != "manual")
+    await synced.tick(minutes=12)
+    # What is skipped has its turn again; what waits for a person, or is under way, has not.
+    assert len(await synced.syncs(workspace)) == (1 if wanted == "manual" else 2)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from terrapod_core.authz import PlatformRole
 from terrapod_core.plugin import Forbidden, Invalid
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
+from terrapod_sync.engine import following
 from terrapod_sync.engine.runs import RunsAPI
 from terrapod_sync.engine.starting import Starting
 from terrapod_sync.models import Sync, SyncedWorkspace
-from tests.db.runs.conftest import make_person
+from terrapod_sync.words import Resolution
+from tests.db.runs.conftest import make_person, make_user
 from tests.db.sync_engine.conftest import Synced
 
 
@@ -86,6 +91,98 @@ async def test_a_crash_after_the_confirmation_confirms_nothing_twice(synced: Syn
     await synced.apply(run_id)
     await after_a_minute(synced)
     assert ((await synced.row(workspace)).status, len(await synced.runs(workspace))) == ("success", 1)
+
+
+@pytest.mark.parametrize("resolution", list(Resolution))
+async def test_a_crash_inside_a_resolution_leaves_no_plan_that_somebody_may_apply(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch, resolution: Resolution
+) -> None:
+    """Between noting what was decided and doing it: the next tick makes another plan, and the one that was given up is gone."""
+    workspace = await synced.workspace(policy="apply")
+    await synced.tick()
+    run_id = await synced.last_run(workspace)
+    await synced.plan(run_id, "delete")
+    (conflict,) = await synced.conflicts(workspace)
+    until = synced.clock.now() + timedelta(minutes=5) if resolution is Resolution.IGNORE else None
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        patch.setattr(RunsAPI, "confirm" if resolution is Resolution.ACCEPT else "discard", die)
+        await synced.resolve(conflict, resolution, until=until)
+    assert (await synced.run(run_id)).status == "planned_and_saved"
+    if resolution is Resolution.ACCEPT:  # noted last: it was not accepted
+        assert [each.id for each in await synced.conflicts(workspace)] == [conflict.id]
+        return
+    assert await synced.conflicts(workspace) == []
+    if resolution is Resolution.PREFER_REMOTE:
+        await after_a_minute(synced)
+    else:
+        await synced.tick(minutes=12)
+    (first, second) = sorted(await synced.runs(workspace), key=lambda run: run.created_at)
+    assert (first.id, first.status, second.status) == (run_id, "discarded", "plan_queued")
+    assert second.refresh_only is (resolution is Resolution.PREFER_REMOTE)
+
+
+@pytest.mark.parametrize("wanted", ["skip", "prefer_remote"])
+async def test_a_crash_while_the_configuration_decides_leaves_no_plan_either(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    await synced.switch(conflicts=wanted)
+    workspace = await synced.workspace(policy="apply")
+    await synced.tick()
+    run_id = await synced.last_run(workspace)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunsAPI, "discard", die)
+        await synced.plan(run_id, "delete")
+    assert (await synced.run(run_id)).status == "planned_and_saved"
+    await after_a_minute(synced)
+    assert (await synced.run(run_id)).status == "discarded"
+
+
+async def test_the_plan_of_somebody_who_may_no_more_is_given_up_by_who_comes_next(synced: Synced) -> None:
+    workspace = await synced.engine.workspace("net")
+    await synced.engine.configuration(workspace)
+    editor = await make_person(synced.engine, workspace, "write")
+    await synced.enter(workspace, editor, policy="apply")
+    await synced.tick()
+    run_id = await synced.last_run(workspace)
+
+    async def leave() -> None:
+        await synced.engine.terrapod.accounts.disable(synced.admin, editor.id)
+
+    await synced.plan(run_id, "update", meanwhile=leave)
+    assert ((await synced.row(workspace)).problem_code, (await synced.run(run_id)).status) == ("editor-gone", "planned_and_saved")
+    await after_a_minute(synced)
+    await synced.trigger(workspace)
+    assert (await synced.run(run_id)).status == "discarded"
+
+
+@pytest.mark.parametrize("what", ["over", "gone"])
+async def test_no_workspace_waits_for_a_sync_that_is_not_there(synced: Synced, what: str) -> None:
+    workspace = await synced.workspace(policy="observe")
+    await synced.tick()
+    sync = await synced.last(workspace)
+    await synced.plan(str(sync.run_id), "nothing")
+    await synced.edit(workspace, active_sync_id=sync.id if what == "over" else "sync-gone", looked_at=synced.clock.now())
+    await after_a_minute(synced)
+    assert (await synced.row(workspace)).active_sync_id is None
+    await synced.tick(minutes=12)
+    assert len(await synced.runs(workspace)) == 2
+
+
+async def test_a_sync_that_cannot_be_looked_at_has_no_turn_before_the_others(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "SWEPT", 1)
+    asked: list[str] = []
+
+    async def fail(_self: following.Following, sync_id: str) -> None:
+        asked.append(sync_id)
+        raise Died
+
+    workspaces = [await synced.workspace(name, policy="observe") for name in ("one", "two")]
+    await synced.sync.ticking.tick()
+    monkeypatch.setattr(following.Following, "look", fail)
+    synced.clock.advance(seconds=61)
+    for _ in range(2):
+        await synced.sync.following.sweep()
+    assert sorted(asked) == sorted([(await synced.last(each)).id for each in workspaces])
 
 
 # -- people
@@ -213,3 +310,15 @@ async def _forget_run(synced: Synced, sync_id: str) -> None:
     async with synced.context.tables.change() as change:
         (await change.run(lambda session: session.get_one(Sync, sync_id))).run_id = None
         await change.commit()
+
+
+async def test_somebody_who_syncs_several_workspaces_at_once_for_the_first_time(synced: Synced) -> None:
+    """As a service account does in as many jobs: whom the plugin may act for is written down once."""
+    workspaces = [await synced.engine.workspace(f"w{number}") for number in range(6)]
+    person = await make_user(synced.engine.terrapod, "pipeline@example.com", PlatformRole.ADMIN)
+    for each in workspaces:
+        await synced.engine.configuration(each)
+        await synced.enter(each, policy="observe")
+    facts = [await synced.facts(each, person) for each in workspaces]
+    await asyncio.gather(*(synced.sync.trigger(synced.caller(person), each) for each in facts))
+    assert [len(await synced.runs(each)) for each in workspaces] == [1] * 6

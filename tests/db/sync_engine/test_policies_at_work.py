@@ -131,3 +131,33 @@ async def test_what_the_entry_no_longer_allows_when_the_plan_is_there_is_not_app
     run_id = await synced.last_run(workspace)
     await synced.plan(run_id, "update")
     assert ((await synced.run(run_id)).status, (await synced.row(workspace)).status) == ("planned_and_saved", "awaiting_approval")
+
+
+async def test_what_is_planned_when_everything_is_switched_off_is_not_applied(synced: Synced) -> None:
+    workspace = await synced.workspace(policy="full-control")
+    await synced.tick()
+    run_id = await synced.last_run(workspace)
+    await synced.plan(run_id, "update", meanwhile=lambda: synced.switch(enabled=False))
+    assert ((await synced.run(run_id)).status, (await synced.row(workspace)).status) == ("planned_and_saved", "awaiting_approval")
+
+
+TELLS_NOTHING = b'{"format_version": "1.2", "resource_changes": [{"address": "a.b", "change": {"actions": ["no-op"]}}]}'
+
+
+@pytest.mark.parametrize("document", [b'{"format_version": "1.2"}', TELLS_NOTHING])
+async def test_a_plan_with_changes_whose_json_tells_of_none_is_not_applied(synced: Synced, document: bytes) -> None:
+    workspace = await synced.workspace(policy="create-only", workspace_policy="apply")
+    await synced.tick()
+    await synced.plan_of(await synced.last_run(workspace), document)
+    (conflict,) = await synced.conflicts(workspace)
+    assert "tells of none" in conflict.detail
+    run = await synced.engine.run(workspace, auto_apply=True)
+    await synced.plan_of(run.id, document)
+    assert (await synced.run(run.id)).status == "errored"
+
+
+async def test_a_refresh_of_a_person_has_no_steps_and_is_allowed(synced: Synced) -> None:
+    workspace = await synced.workspace(workspace_policy="apply")
+    run = await synced.engine.run(workspace, refresh_only=True, auto_apply=True)
+    await synced.plan_of(run.id, b'{"format_version": "1.2"}')
+    assert (await synced.run(run.id)).status == "apply_queued"

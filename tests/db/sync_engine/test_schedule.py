@@ -11,9 +11,11 @@ import pytest
 from sqlalchemy import select
 
 from terrapod_core.jobs.models import Job
-from terrapod_core.plugin import Conflict as Refused
+from terrapod_core.plugin import Conflict as Refused, WorkspaceFacts
 from terrapod_core.testing import FakeClock, FakeRunnerBackend, MemoryStorage
 from terrapod_sync.engine import opened
+from terrapod_sync.engine.store import Due
+from terrapod_sync.engine.ticking import Ticking
 from terrapod_sync.settings import SyncSettings
 from tests.db.sync_engine.conftest import Synced, served
 
@@ -89,6 +91,70 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_schedule(synced: Synce
     await synced.tick()
     await synced.tick(minutes=12)
     assert len(await synced.syncs(workspace)) == 2
+
+
+async def test_a_clock_that_was_set_back_between_two_processes_does_not_either(synced: Synced) -> None:
+    workspace = await synced.workspace(policy="observe")
+    await synced.tick()
+    await synced.plan(await synced.last_run(workspace), "nothing")
+    synced.clock.set(synced.clock.now() - timedelta(days=30))
+    synced.sync = opened(synced.context)
+    await synced.tick()
+    await synced.tick(minutes=12)
+    assert len(await synced.syncs(workspace)) == 2
+
+
+async def test_a_retry_comes_no_later_than_its_pause_after_the_clock_was_set_back(synced: Synced) -> None:
+    workspace = await synced.workspace(policy="apply")
+    await synced.tick()
+    await synced.plan(await synced.last_run(workspace), "create", status="errored")
+    await synced.tick(seconds=1)
+    synced.clock.set(synced.clock.now() - timedelta(days=30))
+    await synced.tick()
+    assert (await synced.row(workspace)).next_at == synced.clock.now() + timedelta(minutes=5)
+
+
+async def test_what_is_under_way_is_looked_at_after_the_clock_was_set_back(synced: Synced) -> None:
+    workspace = await synced.workspace(policy="observe")
+    await synced.tick()
+    synced.clock.set(synced.clock.now() - timedelta(days=30))
+    await synced.tick()
+    assert (await synced.row(workspace)).looked_at == synced.clock.now()
+
+
+async def test_one_entry_that_cannot_be_read_any_more_keeps_no_other_from_its_turn(synced: Synced) -> None:
+    broken, other = await synced.workspace("broken", policy="observe"), await synced.workspace("other", policy="observe")
+    row = await synced.row(broken)
+    gone = {"enabled": True, "policy": "observe", "schedule": "0 2 * * *", "schedule_timezone": "Atlantis/Capital"}
+    assert row.next_at is not None
+    await synced.edit(broken, entry=gone, next_at=row.next_at - timedelta(days=1), tick_at=row.next_at - timedelta(days=1))
+    await synced.tick()
+    await synced.plan(await synced.last_run(broken), "nothing")
+    row = await synced.row(broken)
+    assert (row.status, row.problem_code, row.active_sync_id, row.next_at) == ("error", "schedule-unreadable", None, None)
+    assert "must be a time zone" in (row.problem or "")
+    assert len(await synced.runs(other)) == 1
+
+
+async def test_what_goes_wrong_with_one_workspace_is_tried_again_and_keeps_no_other_from_its_turn(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, other = await synced.workspace("broken", policy="observe"), await synced.workspace("other", policy="observe")
+    await synced.edit(broken, next_at=synced.clock.now() - timedelta(days=1))
+    claim = Ticking._claim
+
+    async def fail(self: Ticking, due: Due, facts: WorkspaceFacts | None) -> str | None:
+        if due.workspace_id == broken.id:
+            raise RuntimeError("nobody thought of this")
+        return await claim(self, due, facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ticking, "_claim", fail)
+        await synced.tick()
+        assert [len(await synced.runs(each)) for each in (broken, other)] == [0, 1]
+        assert (await synced.row(broken)).next_at == synced.clock.now() + timedelta(minutes=1)
+    await synced.tick(minutes=1)
+    assert len(await synced.runs(broken)) == 1
 
 
 async def test_nothing_is_due_while_the_entry_or_all_of_it_is_disabled(synced: Synced) -> None:

@@ -91,6 +91,12 @@ def read(body: bytes, limits: Limits) -> Configuration:
     )
 
 
+def names(body: bytes, limits: Limits) -> list[str]:
+    """The workspaces that a document names, before anything is made of what it says of them: that may take its time."""
+    given = documents.fields(documents.parse(body, limits.document_bytes), "", _TOP, ("conflict_resolution",))
+    return list(_named(given["workspaces"]))
+
+
 def write(configuration: Configuration) -> bytes:
     """The document with the contract's field names in the contract's order; what was not given is not in it."""
     return msgspec.json.encode(configuration)
@@ -107,6 +113,10 @@ def named_twice(names: Mapping[str, object], organization: str) -> tuple[str, st
 
 
 def _workspaces(value: Any, limits: Limits) -> dict[str, WorkspaceConfig]:
+    return {name: _workspace(entry, place("workspaces", name), limits) for name, entry in _named(value).items()}
+
+
+def _named(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidConfig(
             f"workspaces must be an object of workspaces by name, {{}} for none, not {documents.shown(value)}.", field="workspaces"
@@ -120,7 +130,7 @@ def _workspaces(value: Any, limits: Limits) -> dict[str, WorkspaceConfig]:
                 " organization and / before it where it is not the default one.",
                 field="workspaces",
             )
-    return {name: _workspace(entry, place("workspaces", name), limits) for name, entry in value.items()}
+    return value
 
 
 def _workspace(value: Any, where: str, limits: Limits) -> WorkspaceConfig:

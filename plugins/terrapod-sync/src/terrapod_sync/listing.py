@@ -38,7 +38,10 @@ def page_of(query: Mapping[str, str]) -> Page:
     given = query.get("limit", str(USUAL))
     if not (given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= MOST):
         raise errors.invalid_request(f"limit must be a whole number from 1 to {MOST}")
-    return Page(int(given), query.get("before"))
+    before = query.get("before")
+    if before is not None and not before.isprintable():  # not every database can be asked for what no id has
+        raise errors.invalid_request("before must be what an earlier page gives as next")
+    return Page(int(given), before)
 
 
 def status_of(query: Mapping[str, str]) -> ConflictStatus | None:

@@ -13,6 +13,7 @@ from terrapod_core.plugin.columns import COLUMN_TYPES, NAMING
 GLOBAL_ID = 1
 _UNDER_WAY = text("active_sync_id IS NOT NULL")
 _OPEN = text("status = 'open'")
+_GOING_ON = text("ended_at IS NULL")
 
 
 class Base(DeclarativeBase):
@@ -92,6 +93,9 @@ class Sync(Base):
         Index("ix_sync_runs_workspace", "workspace_id", "created_at", "id"),
         Index("ix_sync_runs_run_id", "run_id"),
         Index("ix_sync_runs_ended_at", "ended_at"),
+        # However long the history is, what is not over is few.
+        Index("ix_sync_runs_going_on", "workspace_id", sqlite_where=_GOING_ON, postgresql_where=_GOING_ON),
+        Index("ix_sync_runs_given_up", "workspace_id", sqlite_where=text("given_up = 1"), postgresql_where=text("given_up")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -119,6 +123,8 @@ class Sync(Base):
     """What is forbidden, in words, or why it failed."""
     status: Mapped[str]
     """One of `words.Status`."""
+    given_up: Mapped[bool] = mapped_column(default=False)
+    """It is over, and its run is still to be discarded: whoever was to do so may have died."""
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 

@@ -95,6 +95,17 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether something was changed behind terraform's back."""
         return any(_drifted(each.change) for each in self.resource_drift or ())
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in it that an apply would do, not even something to read."""
+        resources = any(
+            each.change.actions != ("no-op",) or each.change.importing is not None or each.previous_address is not None
+            for each in self.resource_changes or ()
+        )
+        return not (
+            resources or self.action_invocations or any(each.actions != ("no-op",) for each in (self.output_changes or {}).values())
+        )
+
 
 @dataclass(frozen=True)
 class Step:

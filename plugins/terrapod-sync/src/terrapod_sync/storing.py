@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from sqlalchemy import delete, select
@@ -21,6 +21,8 @@ from terrapod_sync.models import GLOBAL_ID, GlobalConfig, SyncedWorkspace
 from terrapod_sync.schedules import Every
 from terrapod_sync.settings import SyncSettings
 from terrapod_sync.words import ConflictResolution, Status
+
+T = TypeVar("T")
 
 WORD: Final = "invalid_config"
 TRIES: Final = 5
@@ -52,10 +54,13 @@ class Storing:
 
         Raises `Invalid`, `Forbidden`, or `Conflict` where others keep adding entries meanwhile; and then nothing is changed.
         """
+        # Before its thousands of cron expressions are read: they are those of workspaces that the caller may know of.
+        seen = await self._seen(caller, await self._off_loop(configuration.names, body))
         wanted = await self._read(body)
         for _ in range(TRIES):
-            if await self._replaced(caller, wanted, await self._seen(caller, wanted.workspaces)):
+            if await self._replaced(caller, wanted, seen):
                 return
+            seen = await self._seen(caller, wanted.workspaces)
         raise Conflict("Others are changing the configuration at this moment; read it, and put yours again.", code="config_changed")
 
     async def _replaced(self, caller: Caller, wanted: Configuration, seen: Seen) -> bool:
@@ -80,17 +85,20 @@ class Storing:
     # -- what there is
 
     async def _read(self, body: bytes) -> Configuration:
-        try:
-            # Thousands of cron expressions take their time, and the event loop is everybody's.
-            wanted = await asyncio.to_thread(configuration.read, body, self._limits)
-        except InvalidConfig as refusal:
-            raise errors.refused(refusal, WORD) from None
+        wanted = await self._off_loop(configuration.read, body)
         twice = configuration.named_twice(wanted.workspaces, ORGANIZATION)
         if twice is not None:
             raise errors.refused(
                 InvalidConfig(f"workspaces has {twice[0]} and {twice[1]}, which are the same workspace; give one of them."), WORD
             )
         return wanted
+
+    async def _off_loop(self, read: Callable[[bytes, configuration.Limits], T], body: bytes) -> T:
+        """What is found in the document. That takes its time, and the event loop is everybody's."""
+        try:
+            return await asyncio.to_thread(read, body, self._limits)
+        except InvalidConfig as refusal:
+            raise errors.refused(refusal, WORD) from None
 
     async def _seen(self, caller: Caller, names: Iterable[str]) -> Seen:
         """Raises `Invalid` for a name that the caller may not know, as for one that there is not."""

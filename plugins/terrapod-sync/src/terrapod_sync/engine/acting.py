@@ -41,7 +41,7 @@ class Acting:
             lambda session: (store.settings_of(session)[0], session.get(SyncedWorkspace, workspace.id)),
         )
         if row is None or not row.enabled or not enabled:
-            raise plugin.Conflict(f"Sync is disabled for workspace '{workspace.name}'.", code="sync_disabled")
+            raise plugin.Conflict(_disabled(workspace), code="sync_disabled")
         level = "plan" if entry_of(row).intent().mode is Mode.OBSERVE else "write"
         _require(caller, workspace, level)
         if row.active_sync_id is not None:
@@ -115,40 +115,46 @@ class Acting:
                 if store.is_current(row, sync) and sync.ended_at is None:
                     row.active_sync_id, row.looked_at, row.status = sync.id, change.now(), Status.RUNNING
                     sync.status, sync.acting_id = Status.RUNNING, caller.id
-            await self._resolved(change, caller, conflict, decision)
+            await self._resolved(change, caller, conflict, decision, done=True)
             await change.run(lambda session: _with_result(session.get(Conflict, conflict.id), conflict.run_id))
             await change.commit()
 
     async def _settle(self, caller: Caller, conflict: Conflict, decision: Decision, workspace: WorkspaceFacts) -> None:
         """Every other decision gives the plan up, and some begin a sync."""
         begins = decision.resolution in (Resolution.ACCEPT, Resolution.PREFER_REMOTE)
-        following: str | None = None
+        left, following = None, None
         async with self._parts.tables.change() as change:
+            if begins:  # before the row is locked, as wherever a person begins one
+                await change.remember(caller)
             row = await change.run(lambda session: store.locked(session, conflict.workspace_id))
             if row is None:
                 raise NotFound("there is no such conflict")
             if begins:
-                _may_begin(row, workspace, decision)
-                await change.remember(caller)
+                enabled, _ = await change.run(store.settings_of)
+                _may_begin(row, workspace, decision, enabled=enabled)
             await self._resolved(change, caller, conflict, decision)
-            await self._left(change, row, conflict)
+            left = await self._left(change, row, conflict)
             if begins:
                 refresh = decision.resolution is Resolution.PREFER_REMOTE
                 following = await self._conflicts.follow(change, row, caller.id, refresh=refresh)
             elif row.active_sync_id is None:
                 self._later(change, row, decision)
             await change.commit()
-        if conflict.run_id is not None and conflict.kind in store.PARKED:
-            await self._parts.runs.discard(conflict.run_id, caller, f"{conflict.id}: {decision.resolution}")
+        if left is not None and left.run_id is not None:
+            await self._starting.discard(left.id, left.run_id, caller, f"{conflict.id}: {decision.resolution}")
         if following is not None:
             await self._starting.start_quietly(following)
             await self._conflicts.note_result(conflict.id, following)
 
-    async def _left(self, change: Change, row: SyncedWorkspace, conflict: Conflict) -> None:
-        """The sync that waited is over."""
+    async def _left(self, change: Change, row: SyncedWorkspace, conflict: Conflict) -> Sync | None:
+        """The sync whose plan waited, which is over now; its run is still to be discarded."""
         found = await change.run(lambda session: store.locked_with_row(session, conflict.sync_id or ""))
-        if found is not None and found[0].ended_at is None and found[1].active_sync_id != found[0].id:
-            self._ending.differ(change, row, found[0], None)
+        if found is None or found[0].ended_at is not None or found[1].active_sync_id == found[0].id:
+            return None
+        sync = found[0]
+        sync.given_up = sync.run_id is not None
+        self._ending.differ(change, row, sync, None)
+        return sync
 
     def _later(self, change: Change, row: SyncedWorkspace, decision: Decision) -> None:
         """When it is due next, after a decision that begins nothing."""
@@ -158,9 +164,10 @@ class Acting:
         if decision.resolution is Resolution.IGNORE:
             row.rests_until = row.tick_at = row.next_at = decision.until if row.enabled else None
 
-    async def _resolved(self, change: Change, caller: Caller, conflict: Conflict, decision: Decision) -> None:
+    async def _resolved(self, change: Change, caller: Caller, conflict: Conflict, decision: Decision, *, done: bool = False) -> None:
+        """Keep what was decided; of what is `done` already also where somebody else has ended the conflict meanwhile."""
         row = await change.run(lambda session: session.get(Conflict, conflict.id, with_for_update=True, populate_existing=True))
-        if row is None or (row.status != "open" and not (row.status == "resolved" and row.resolved_by_id is None)):
+        if row is None or (row.status != "open" and not (done and row.resolved_by_id is None)):
             raise plugin.Conflict("The conflict is over already.", code="conflict_resolved")
         row.status, row.resolution = "resolved", decision.resolution.value
         row.resolved_by_id, row.resolved_at = caller.id, change.now()
@@ -188,13 +195,19 @@ def _check(conflict: Conflict, decision: Decision) -> None:
         raise plugin.Conflict(_CHANGED, code="conflict_changed")
 
 
-def _may_begin(row: SyncedWorkspace, workspace: WorkspaceFacts, decision: Decision) -> None:
+def _may_begin(row: SyncedWorkspace, workspace: WorkspaceFacts, decision: Decision, *, enabled: bool) -> None:
+    if not row.enabled or not enabled:
+        raise plugin.Conflict(_disabled(workspace), code="sync_disabled")
     if row.active_sync_id is not None:
         raise plugin.Conflict(_BUSY, code="sync_in_progress")
     if workspace.locked:
         raise plugin.Conflict(_LOCKED, code="workspace_locked")
     if decision.resolution is Resolution.PREFER_REMOTE and changes_nothing(entry_of(row).general()):
         raise Forbidden("The workspace's own policy allows nothing to be applied, not even to its state.")
+
+
+def _disabled(workspace: WorkspaceFacts) -> str:
+    return f"Sync is disabled for workspace '{workspace.name}'."
 
 
 def _with_result(conflict: Conflict | None, run_id: str | None) -> None:

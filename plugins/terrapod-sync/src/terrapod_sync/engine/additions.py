@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from terrapod_core.plugin import PluginCondition, WorkspaceAddition, WorkspaceFacts
 from terrapod_sync.engine import store
 from terrapod_sync.engine.parts import Parts
-from terrapod_sync.engine.timetable import entry_of
+from terrapod_sync.engine.timetable import UNREADABLE, entry_of
 from terrapod_sync.models import GLOBAL_ID, Conflict, GlobalConfig, SyncedWorkspace
 from terrapod_sync.words import Status
 
@@ -112,6 +112,7 @@ def _conditions(row: SyncedWorkspace, conflicts: Sequence[Conflict]) -> list[Plu
 def _of_problem(row: SyncedWorkspace) -> PluginCondition:
     codes = {
         "editor-gone": ("sync-editor-gone", _SAVE_AGAIN),
+        UNREADABLE: ("sync-failed", "Change its entry in the Sync configuration."),
         "editor-may-not": ("sync-editor-may-not", f"Give them their right back. Or: {_SAVE_AGAIN}"),
     }
     code, remedy = codes.get(row.problem_code or "", ("sync-failed", "Mend what the run says; then sync the workspace by hand, or wait."))

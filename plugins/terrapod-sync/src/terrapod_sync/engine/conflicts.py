@@ -56,9 +56,10 @@ class Conflicts:
             created_at=now,
         )
         change.add(conflict)
-        change.audit(
-            None, "sync.conflict", "workspaces", workspace_id, conflict=conflict.id, conflict_kind=kind.value, plan=conflict.plan_digest
-        )
+        about = {"conflict": conflict.id, "conflict_kind": kind.value, "plan": conflict.plan_digest}
+        change.audit(None, "sync.conflict", "workspaces", workspace_id, **about)
+        if resolved is not None:
+            change.audit(None, "sync.resolve", "workspaces", workspace_id, **about, resolution=resolved)
         change.emit(SyncConflictArose(workspace_id, conflict.id, kind.value))
         self._parts.metrics.arose(kind)
         return conflict
@@ -96,6 +97,7 @@ class Conflicts:
             if parked:
                 self._ending.wait(change, row, sync, Status.CONFLICT)
             else:
+                sync.given_up = sync.run_id is not None
                 self._ending.differ(change, row, sync, detail)
                 if wanted is None:
                     row.status, row.tick_at, row.next_at = Status.CONFLICT, None, None
@@ -103,7 +105,7 @@ class Conflicts:
                 following = await self.follow(change, row, sync.acting_id, refresh=wanted is _R.PREFER_REMOTE)
             await change.commit()
         if not parked and seen.run_id is not None:
-            await self._parts.runs.discard(seen.run_id, caller, detail[:1000])
+            await self._starting.discard(seen.id, seen.run_id, caller, detail[:1000])
         if following is not None and conflict is not None:
             await self._starting.start_quietly(following)
             await self.note_result(conflict.id, following)

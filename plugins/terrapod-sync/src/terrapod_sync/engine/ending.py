@@ -5,7 +5,6 @@ Everything here changes rows that the caller has locked, within the caller's tra
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from terrapod_core.plugin import Change
@@ -13,7 +12,6 @@ from terrapod_sync.engine.events import SyncDriftFound, SyncFailed, SyncRecovere
 from terrapod_sync.engine.parts import Parts
 from terrapod_sync.engine.store import is_current
 from terrapod_sync.models import Sync, SyncedWorkspace
-from terrapod_sync.retries import pause_before
 from terrapod_sync.words import Status
 
 
@@ -39,12 +37,11 @@ class Ending:
             self._well(change, row, sync)
             self._plan_of(row, sync)
             self._parts.timetable.arm(row, change.now())
-            if row.has_changes and not knew:
-                change.emit(SyncDriftFound(row.workspace_id, sync.id, sync.run_id, bool(sync.drifted)))
+            self._tell_drift(change, row, sync, knew)
 
     def wait(self, change: Change, row: SyncedWorkspace, sync: Sync, status: Status) -> None:
         """Its plan lies there for a person; for the schedule it is over. In a conflict nothing is due until somebody acts."""
-        sync.status = status
+        sync.status, knew = status, row.has_changes
         if not is_current(row, sync):
             return
         self._rest(change, row, sync)
@@ -55,6 +52,7 @@ class Ending:
             row.tick_at = row.next_at = None
         else:
             self._parts.timetable.arm(row, change.now())
+            self._tell_drift(change, row, sync, knew)
 
     def fail(self, change: Change, row: SyncedWorkspace, sync: Sync, code: str, reason: str, *, retried: bool = False) -> None:
         """It did not come to its end. One that is `retried` is tried again after a pause, as often as the operator says."""
@@ -76,8 +74,7 @@ class Ending:
 
     def _retry_later(self, change: Change, row: SyncedWorkspace) -> None:
         row.attempts += 1
-        settings = self._parts.settings
-        pause = pause_before(row.attempts, pause=timedelta(seconds=settings.retry_pause_seconds), retries=settings.retries)
+        pause = self._parts.timetable.pause(row.attempts)
         # A retry stands where the next tick would; after the last one nothing is due until somebody acts.
         row.tick_at, row.next_at = None, change.now() + pause if pause is not None and row.enabled else None
 
@@ -96,6 +93,10 @@ class Ending:
         row.active_sync_id = row.looked_at = None
         row.last_sync_at = change.now()
         row.last_run_id = sync.run_id
+
+    def _tell_drift(self, change: Change, row: SyncedWorkspace, sync: Sync, knew: bool | None) -> None:
+        if row.has_changes and not knew:
+            change.emit(SyncDriftFound(row.workspace_id, sync.id, sync.run_id, bool(sync.drifted)))
 
     def _plan_of(self, row: SyncedWorkspace, sync: Sync) -> None:
         if sync.has_changes is not None:

@@ -5,7 +5,7 @@ So news may come twice, late, or in another order than it happened, and what was
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from terrapod_core.plugin import APIRefused, Caller, Change, ConfigurationUploaded, RunStatusChanged, WorkspaceDeleted
@@ -47,13 +47,33 @@ class Following:
 
     async def sweep(self) -> None:
         """Look at what is under way and was not looked at for a minute."""
-        before = self._parts.clock.now() - UNSEEN
+        now = self._parts.clock.now()
         self._parts.metrics.scheduled(await self._parts.read(store.scheduled))
-        for sync_id in await self._parts.read(lambda session: store.overlooked(session, before, SWEPT)):
+        for sync_id in await self._overlooked(now):
             try:
                 await self.look(sync_id)
             except Exception:
-                self._parts.log.exception("the sync %s could not be looked at; it is tried again", sync_id)
+                self._parts.log.exception("the sync %s could not be looked at; it is tried again in a minute", sync_id)
+
+        for sync in await self._parts.read(lambda session: store.given_up(session, SWEPT)):
+            await self._discard(sync)
+
+    async def _overlooked(self, now: datetime) -> list[str]:
+        found = await self._parts.read(lambda session: store.overlooked(session, now - UNSEEN, SWEPT))
+        if found:
+            async with self._parts.tables.change() as change:
+                await change.run(lambda session: store.looked_at(session, found, now))
+                await change.commit()
+        return found
+
+    async def _discard(self, sync: Sync) -> None:
+        """What somebody gave up and died before it was discarded. In the name of the one it was made for; else the next sync does it."""
+        caller = await self._parts.remembered(sync.acting_id)
+        if caller is not None and sync.run_id is not None:
+            try:
+                await self._starting.discard(sync.id, sync.run_id, caller, f"{sync.id} was given up")
+            except Exception:
+                self._parts.log.exception("the plan of the sync %s could not be discarded; it is tried again", sync.id)
 
     async def tidy(self) -> None:
         """Remove what was over longer ago than history is kept, some at a time."""
@@ -68,7 +88,7 @@ class Following:
         """See how a sync's run stands, and go on."""
         found = await self._parts.read(lambda session: store.sync_with_row(session, sync_id))
         if found is None or found[0].ended_at is not None:
-            await self._let_go(sync_id, found is None)
+            await self._let_go(sync_id)
             return
         sync, row = found
         if sync.run_id is None:
@@ -86,14 +106,10 @@ class Following:
                 raise
             await self._starting.give_up(sync_id, "editor-may-not", f"The one in whose name it is synced may not do so: {refusal.detail}.")
 
-    async def _let_go(self, sync_id: str, gone: bool) -> None:
+    async def _let_go(self, sync_id: str) -> None:
         """A row that still says a sync is under way which is over, or gone."""
-        if gone:
-            return
         async with self._parts.tables.change() as change:
-            found = await change.run(lambda session: store.locked_with_row(session, sync_id))
-            if found is not None and found[1].active_sync_id == sync_id:
-                found[1].active_sync_id = found[1].looked_at = None
+            if await change.run(lambda session: store.let_go(session, sync_id)):
                 await change.commit()
 
     async def _act(self, sync: Sync, row: SyncedWorkspace, seen: RunSeen, caller: Caller) -> None:
@@ -115,12 +131,19 @@ class Following:
             bounded = allowed is not None and any(each["needs"] not in allowed for each in sync.forbidden)
             kind = ConflictKind.POLICY if bounded else ConflictKind.DESTRUCTIVE_PLAN
             await self._conflicts.forbidden(sync, row, caller, kind, sync.reason or _UNJUDGED)
-        elif sync.mode == Mode.SAVE or changes_nothing(general) or not _still_meant(sync, row):
+        elif sync.mode == Mode.SAVE or changes_nothing(general) or not await self._still_meant(sync, row):
             await self._wait(sync.id)
         elif sync.mode == Mode.APPLY and await self._is_behind(sync, seen, caller):
             await self._conflicts.moved(sync, caller, ConflictKind.CONFIG, _CONFIG)
         else:
             await self._confirm(sync, row, seen, caller)
+
+    async def _still_meant(self, sync: Sync, row: SyncedWorkspace) -> bool:
+        """Whether all is allowed today that was when the sync began. Else the plan waits, and the next tick makes another."""
+        enabled, _ = await self._parts.read(store.settings_of)
+        intent = entry_of(row).intent()
+        applies = sync.mode == REFRESH or intent.mode is Mode.APPLY
+        return enabled and row.enabled and applies and set(sync.operations) <= set(intent.operations)
 
     async def _is_behind(self, sync: Sync, seen: RunSeen, caller: Caller) -> bool:
         newest = await self._parts.runs.configuration_of(sync.workspace_id, caller)
@@ -201,6 +224,9 @@ class Following:
         for conflict in await change.run(lambda session: store.open_conflicts(session, row.workspace_id, store.PARKED)):
             conflict.status, conflict.resolution, conflict.resolved_at = "resolved", "accept", change.now()
             conflict.resulting_run_id = sync.run_id
+            about = {"conflict": conflict.id, "conflict_kind": conflict.kind, "plan": conflict.plan_digest, "resolution": "accept"}
+            change.audit(None, "sync.resolve", "workspaces", row.workspace_id, **about)
+        await change.run(lambda session: store.pass_conflicts(session, row.workspace_id, change.now(), (ConflictKind.LOCK,)))
         row.active_sync_id, row.looked_at = sync.id, change.now()
 
     def _end(self, change: Change, row: SyncedWorkspace, sync: Sync, seen: RunSeen) -> None:
@@ -250,10 +276,3 @@ class Following:
         async with self._parts.tables.change() as change:
             await change.run(lambda session: store.forget(session, event.workspace_id))
             await change.commit()
-
-
-def _still_meant(sync: Sync, row: SyncedWorkspace) -> bool:
-    """Whether the entry allows today all that it allowed when the sync began. Else the plan waits, and the next tick makes another."""
-    intent = entry_of(row).intent()
-    applies = sync.mode == REFRESH or intent.mode is Mode.APPLY
-    return row.enabled and applies and set(sync.operations) <= set(intent.operations)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from terrapod_core.plugin import Advise, CheckedRun, Decision, Deny, Stage
 from terrapod_sync import plans
@@ -17,7 +17,8 @@ from terrapod_sync.models import Sync, SyncedWorkspace
 from terrapod_sync.plans import Plan, Verdict
 from terrapod_sync.policies import Mode, Operation, Policy
 
-MISSING = "The runner sent no JSON of the plan, or it is too large to be judged, so nothing of it may be applied."
+MISSING: Final = "The runner sent no JSON of the plan, or it is too large to be judged, so nothing of it may be applied."
+INCOMPLETE: Final = "The plan has changes, and its JSON tells of none, so nothing of it may be applied."
 
 
 class Judging:
@@ -80,7 +81,15 @@ async def _judged(run: CheckedRun, operations: Collection[Operation]) -> tuple[P
     document = await run.plan_json()
     if document is None:
         return None, Verdict((), MISSING)
-    return await asyncio.to_thread(_judge, document, operations)
+    plan, verdict = await asyncio.to_thread(_judge, document, operations)
+    if plan is not None and plan.empty and verdict.allowed and not _may_be_empty(run, operations):
+        return plan, Verdict((), INCOMPLETE)
+    return plan, verdict
+
+
+def _may_be_empty(run: CheckedRun, operations: Collection[Operation]) -> bool:
+    """A refresh changes the state alone; what a destruction drops of data sources, terraform does not tell."""
+    return not run.has_changes or run.refresh_only or (run.is_destroy and Operation.MARKED_TO_DELETION in operations)
 
 
 def _judge(document: bytes, operations: Collection[Operation]) -> tuple[Plan | None, Verdict]:

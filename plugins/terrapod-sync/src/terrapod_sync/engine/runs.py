@@ -71,13 +71,15 @@ class RunsAPI:
         """Let its plan be applied."""
         await self._api.post(f"/api/v2/runs/{run_id}/actions/apply", {"comment": comment} if comment else None, as_=caller)
 
-    async def discard(self, run_id: str, caller: Caller, comment: str) -> None:
-        """Give up its plan; one that is over already, or gone, or the caller's no more, stays as it is."""
+    async def discard(self, run_id: str, caller: Caller, comment: str) -> bool:
+        """Give up its plan; one that is over already, or gone, stays as it is. Not so when the caller may not."""
         try:
             await self._api.post(f"/api/v2/runs/{run_id}/actions/discard", {"comment": comment}, as_=caller)
         except APIRefused as refusal:
             if refusal.http_status not in (403, 404, 409):
                 raise
+            return refusal.http_status != 403
+        return True
 
     async def discarded_by_somebody(self, run_id: str, caller: Caller) -> bool:
         """Whether a person gave up a discarded run; else the server did, as its state had moved."""

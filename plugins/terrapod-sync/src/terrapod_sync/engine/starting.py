@@ -42,6 +42,7 @@ class Starting:
             run_id=None,
             forbidden=[],
             status=Status.PENDING.value,
+            given_up=False,
             created_at=now,
         )
 
@@ -82,6 +83,7 @@ class Starting:
             found = await change.run(lambda session: store.locked_with_row(session, sync_id))
             if found is None or found[0].ended_at is not None:
                 return
+            found[0].given_up = found[0].run_id is not None
             self._ending.fail(change, found[1], found[0], code, reason, retried=retried)
             await change.commit()
 
@@ -99,12 +101,21 @@ class Starting:
     async def _discard_former(self, sync: Sync, caller: Caller) -> None:
         """The plan that lies there since the last time is replaced by this one."""
         for sync_id, run_id in await self._parts.read(lambda session: store.left_over(session, sync.workspace_id, sync.id)):
-            await self._parts.runs.discard(run_id, caller, f"a newer plan is made by {sync.id}")
+            done = await self._parts.runs.discard(run_id, caller, f"a newer plan is made by {sync.id}")
             async with self._parts.tables.change() as change:
                 former = await change.run(lambda session, former=sync_id: store.locked_with_row(session, former))  # type: ignore[misc]
-                if former is not None and former[0].ended_at is None:
-                    self._ending.differ(change, former[1], former[0], "A newer plan was made.")
+                if former is not None:
+                    former[0].given_up = not done
+                    if former[0].ended_at is None:
+                        self._ending.differ(change, former[1], former[0], "A newer plan was made.")
                     await change.commit()
+
+    async def discard(self, sync_id: str, run_id: str, caller: Caller, comment: str) -> None:
+        """Discard the run of a sync that was given up. What does not come to it is made up for by the sweep, and by the next sync."""
+        if await self._parts.runs.discard(run_id, caller, comment):
+            async with self._parts.tables.change() as change:
+                await change.run(lambda session: store.discarded(session, sync_id))
+                await change.commit()
 
     async def _note(self, sync_id: str, run_id: str, caller: Caller) -> None:
         async with self._parts.tables.change() as change:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CursorResult, Update, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, Update, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from terrapod_sync.models import GLOBAL_ID, Conflict, GlobalConfig, Sync, SyncedWorkspace
@@ -80,6 +80,35 @@ def overlooked(session: Session, before: datetime, most: int) -> list[str]:
     return [each for each in session.execute(query).scalars() if each is not None]
 
 
+def looked_at(session: Session, sync_ids: Collection[str], now: datetime) -> None:
+    """These are being looked at, whatever comes of it: who is looked at in vain has no turn before the others have had theirs."""
+    _look_at(session, now, SyncedWorkspace.active_sync_id.in_(sync_ids))
+
+
+def of_the_future(session: Session, now: datetime) -> bool:
+    """Whether a sync has ended later than now: the clock was set back while nobody was there to see it."""
+    query = select(SyncedWorkspace.workspace_id).where(SyncedWorkspace.last_sync_at > now).limit(1)
+    return session.execute(query).first() is not None
+
+
+def look_sooner(session: Session, now: datetime) -> None:
+    """Nobody looks at what is under way in the future."""
+    _look_at(session, now, SyncedWorkspace.active_sync_id.is_not(None), SyncedWorkspace.looked_at > now)
+
+
+def _look_at(session: Session, now: datetime, *which: ColumnElement[bool]) -> None:
+    """Locked in the order of everybody who locks several, so that nobody waits for somebody who waits for them."""
+    row = SyncedWorkspace
+    session.execute(select(row.workspace_id).where(*which).order_by(row.workspace_id).with_for_update()).all()
+    changed(session, update(row).where(*which).values(looked_at=now))
+
+
+def postpone(session: Session, due: Due, until: datetime) -> None:
+    """Have a due moment come later, if it is still the one that was seen."""
+    row = SyncedWorkspace
+    changed(session, update(row).where(row.workspace_id == due.workspace_id, row.next_at == due.next_at).values(next_at=until))
+
+
 def armed(session: Session, after: str, most: int) -> Sequence[SyncedWorkspace]:
     """Rows behind this id that wait for their next moment, with their locks."""
     row = SyncedWorkspace
@@ -102,6 +131,12 @@ def claim(session: Session, workspace_id: str, sync_id: str, now: datetime, seen
     if changed(session, statement.values(active_sync_id=sync_id, looked_at=now)) != 1:
         return None
     return locked(session, workspace_id)
+
+
+def let_go(session: Session, sync_id: str) -> bool:
+    """Whether this sync was said to be under way; it is not any more."""
+    row = SyncedWorkspace
+    return bool(changed(session, update(row).where(row.active_sync_id == sync_id).values(active_sync_id=None, looked_at=None)))
 
 
 def changed(session: Session, statement: Update) -> int:
@@ -142,10 +177,19 @@ def is_current(row: SyncedWorkspace, sync: Sync) -> bool:
 
 def left_over(session: Session, workspace_id: str, but: str) -> list[tuple[str, str]]:
     """Id and run of syncs whose saved plan still lies there, of a workspace for which another is made now."""
-    query = select(Sync.id, Sync.run_id).where(
-        Sync.workspace_id == workspace_id, Sync.id != but, Sync.status.in_(WAITING), Sync.ended_at.is_(None), Sync.run_id.is_not(None)
-    )
-    return [(each.id, each.run_id) for each in session.execute(query)]
+    own = select(Sync.id, Sync.run_id).where(Sync.workspace_id == workspace_id, Sync.id != but, Sync.run_id.is_not(None))
+    queries = (own.where(Sync.ended_at.is_(None), Sync.status.in_(WAITING)), own.where(Sync.given_up))
+    return [(each.id, each.run_id) for query in queries for each in session.execute(query)]
+
+
+def given_up(session: Session, most: int) -> Sequence[Sync]:
+    """Syncs that are over, and whose run nobody has come to discard, the newest first: the old ones may be nobody's any more."""
+    return session.execute(select(Sync).where(Sync.given_up).order_by(Sync.created_at.desc()).limit(most)).scalars().all()
+
+
+def discarded(session: Session, sync_id: str) -> None:
+    """The run of a sync that was given up is discarded."""
+    changed(session, update(Sync).where(Sync.id == sync_id).values(given_up=False))
 
 
 def open_conflicts(session: Session, workspace_id: str, kinds: Sequence[ConflictKind] = BLOCKING) -> Sequence[Conflict]:

@@ -6,8 +6,9 @@ While nothing is due a tick is one query over one index, however many workspaces
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -20,11 +21,13 @@ from terrapod_sync.engine.store import Due
 from terrapod_sync.models import SyncedWorkspace
 from terrapod_sync.words import ConflictKind, Status
 
+T = TypeVar("T")
 SET_BACK: Final = timedelta(seconds=5)
 """A clock that loses less than this is one that is kept in time."""
 BEYOND: Final = 100
 """How many more than may start are looked at: those that are under way already only move on."""
 BATCH: Final = 500
+POSTPONED: Final = timedelta(minutes=1)
 
 
 class Ticking:
@@ -39,13 +42,13 @@ class Ticking:
     async def tick(self) -> None:
         """Start what is due, as far as the cap allows; what waits is taken at a later tick, the longest overdue first."""
         now = self._parts.clock.now()
-        if self._last is not None and now < self._last - SET_BACK:
+        if await self._set_back(now):
             await self._rearm(now)
         self._last = now
         cap = self._parts.settings.max_concurrent_runs
         due = await self._parts.read(lambda session: store.due(session, now, cap + BEYOND))
         for each in [each for each in due if each.under_way]:
-            await self._move_on(each)
+            await self._guarded(each, self._move_on(each))
         waiting = [each for each in due if not each.under_way]
         if waiting:
             free = cap - await self._parts.read(store.under_way)
@@ -53,9 +56,25 @@ class Ticking:
 
     async def _fire(self, waiting: list[Due]) -> None:
         facts = await self._parts.workspaces.by_id(each.workspace_id for each in waiting)
-        claimed = [await self._claim(each, facts.get(each.workspace_id)) for each in waiting]
+        claimed = [await self._guarded(each, self._claim(each, facts.get(each.workspace_id))) for each in waiting]
         # Nobody's moment waits until the runs of others are made.
         await asyncio.gather(*(self._starting.start_quietly(each) for each in claimed if each is not None))
+
+    async def _set_back(self, now: datetime) -> bool:
+        """Whether the clock was, since the last tick of this process; before its first one, since the end of any sync."""
+        last, moment = self._last, now + SET_BACK
+        return moment < last if last is not None else await self._parts.read(lambda session: store.of_the_future(session, moment))
+
+    async def _guarded(self, due: Due, doing: Awaitable[T]) -> T | None:
+        """Do it; what goes wrong with one workspace keeps no other from its turn."""
+        try:
+            return await doing
+        except Exception:
+            self._parts.log.exception("the sync of %s could not be begun; it is tried again in a minute", due.workspace_id)
+        async with self._parts.tables.change() as change:
+            await change.run(lambda session: store.postpone(session, due, change.now() + POSTPONED))
+            await change.commit()
+        return None
 
     async def _move_on(self, due: Due) -> None:
         """The tick of a workspace that is being synced is dropped."""
@@ -108,6 +127,9 @@ class Ticking:
     async def _rearm(self, now: datetime) -> None:
         """The clock was set back: what was to be due by the old one is due no later than by the new one."""
         self._parts.log.warning("the clock was set back; due times are worked out anew")
+        async with self._parts.tables.change() as change:
+            await change.run(lambda session: store.look_sooner(session, now))
+            await change.commit()
         after: str | None = ""
         while after is not None:
             async with self._parts.tables.change() as change:
@@ -118,10 +140,13 @@ class Ticking:
                 await change.commit()
 
     def _sooner(self, row: SyncedWorkspace, now: datetime) -> None:
-        if row.attempts or row.rests_until is not None:
-            return  # a retry's pause is short, and a rest is until a date
+        if row.rests_until is not None:
+            return  # until a date
         tick, due = row.tick_at, row.next_at
-        self._parts.timetable.arm(row, now)
+        if row.attempts and row.active_sync_id is None:  # a retry
+            row.next_at = now + (self._parts.timetable.pause(row.attempts) or timedelta())
+        else:
+            self._parts.timetable.arm(row, now)
         if due is not None and (row.next_at is None or due < row.next_at):
             row.tick_at, row.next_at = tick, due
 

@@ -13,6 +13,7 @@ depends_on = None
 TIME = sa.DateTime(timezone=True)
 UNDER_WAY = sa.text("active_sync_id IS NOT NULL")
 OPEN = sa.text("status = 'open'")
+GOING_ON = sa.text("ended_at IS NULL")
 
 
 def upgrade() -> None:
@@ -115,6 +116,7 @@ def _runs() -> None:
         sa.Column("forbidden", sa.Text(), nullable=False),
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
+        sa.Column("given_up", sa.Boolean(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("ended_at", TIME, nullable=True),
         sa.ForeignKeyConstraint(
@@ -123,5 +125,14 @@ def _runs() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_runs")),
     )
     op.create_index("ix_sync_runs_ended_at", "sync_runs", ["ended_at"], unique=False)
+    op.create_index("ix_sync_runs_going_on", "sync_runs", ["workspace_id"], unique=False, sqlite_where=GOING_ON, postgresql_where=GOING_ON)
+    op.create_index(
+        "ix_sync_runs_given_up",
+        "sync_runs",
+        ["workspace_id"],
+        unique=False,
+        sqlite_where=sa.text("given_up = 1"),
+        postgresql_where=sa.text("given_up"),
+    )
     op.create_index("ix_sync_runs_run_id", "sync_runs", ["run_id"], unique=False)
     op.create_index("ix_sync_runs_workspace", "sync_runs", ["workspace_id", "created_at", "id"], unique=False)
