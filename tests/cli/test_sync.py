@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support import wire
+from tests.support.providers import make_provider, publish_unsigned
+from tests.support.real_provider import configuration, release
 from tests.support.server import Server
 from tests.support.waiting import until
 
@@ -102,6 +105,37 @@ def test_what_was_changed_behind_terraforms_back_is_put_right(server: Server) ->
     assert stands(server, workspace, "success", "conflict", "error") == "success"
     configure(server, {})
     assert addresses(server, workspace)["terraform_data.one"]["input"] == {"value": "first", "type": "string"}
+
+
+def test_what_the_schedule_finds_changed_is_told_to_clients_of_every_kind(server: Server) -> None:
+    name = wire.fresh("provider")
+    make_provider(server.api, name)
+    publish_unsigned(server.api, release(name, "1.0.0"))
+    (workspace,) = applied(server, configuration(f"{server.host}/default/{name}"))
+    path, title = f"workspaces/{workspace['id']}", workspace["attributes"]["name"]
+    elsewhere = wire.document("vars", key="FAKE_THING_ID", value="thing-two", category="env")
+    wire.data(server.api.post(f"{path}/vars", json=elsewhere), 201)
+    configure(server, {title: {"enabled": True, "sync_interval": "10m", "policy": "observe"}})
+    stands(server, workspace, "out_of_sync")
+    shown = ask(server, "GET", f"/workspaces/{title}")
+    assert shown["drifted"] is True
+    (line,) = ask(server, "GET", f"/workspaces/{title}/history")["syncs"]
+    assert (line["run_id"], line["drifted"]) == (shown["run_id"], True)
+    attributes = wire.attributes(server.api.get(path))
+    assert attributes["sync-drifted"] is True
+    assert [each["code"] for each in attributes["conditions"] if each["code"].startswith("sync-")] == ["sync-drift"]
+    result = until(lambda: assessed_by(server, path, shown["run_id"]), "the result of the schedule's run")
+    assert (result["drifted"], result["succeeded"], result["resources-drifted"]) == (True, True, 1)
+    told = httpx.get(f"{server.url}/metrics", trust_env=False).text
+    assert re.search(r'^terrapod_sync_syncs_total\{result="out_of_sync"\} [1-9]', told, re.MULTILINE), told
+    configure(server, {})
+
+
+def assessed_by(server: Server, path: str, run_id: str) -> dict[str, Any] | None:
+    """The newest assessment's attributes, when it is this run's."""
+    answer = server.api.get(f"{path}/current-assessment-result")
+    found = wire.data(answer) if answer.status_code == 200 else None
+    return found["attributes"] if found is not None and found["relationships"]["run"]["data"]["id"] == run_id else None
 
 
 def test_a_parked_plan_is_accepted_by_a_person_and_applied(server: Server) -> None:
