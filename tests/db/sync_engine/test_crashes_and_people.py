@@ -12,6 +12,7 @@ from terrapod_core.authz import PlatformRole
 from terrapod_core.plugin import Forbidden, Invalid
 from terrapod_core.workspaces.documents import CreateWorkspace, UpdateWorkspace
 from terrapod_sync.engine import following
+from terrapod_sync.engine.acting import Acting
 from terrapod_sync.engine.runs import RunsAPI
 from terrapod_sync.engine.starting import Starting
 from terrapod_sync.models import Sync, SyncedWorkspace
@@ -135,6 +136,42 @@ async def test_a_crash_while_the_configuration_decides_leaves_no_plan_either(
     assert (await synced.run(run_id)).status == "planned_and_saved"
     await after_a_minute(synced)
     assert (await synced.run(run_id)).status == "discarded"
+
+
+async def test_an_acceptance_that_was_not_noted_is_known_by_its_run(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = await synced.workspace(policy="apply")
+    await synced.tick()
+    run_id = await synced.last_run(workspace)
+    await synced.plan(run_id, "delete")
+    (conflict,) = await synced.conflicts(workspace)
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        patch.setattr(Acting, "_resolved", die)
+        await synced.resolve(conflict, Resolution.ACCEPT)
+    await synced.apply(run_id)
+    assert [(each.status, each.resolution) for each in await synced.conflicts(workspace, None)] == [("resolved", "accept")]
+    assert (await synced.row(workspace)).status == "success"
+
+
+async def test_a_crash_while_a_saved_plan_is_replaced_leaves_the_new_one_alone(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = await synced.workspace()
+    await synced.tick()
+    former = await synced.last(workspace)
+    await synced.plan(str(former.run_id), "create")
+    discard = RunsAPI.discard
+
+    async def discard_and_die(self: RunsAPI, *arguments: Any) -> None:
+        await discard(self, *arguments)
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunsAPI, "discard", discard_and_die)
+        await synced.tick(minutes=12)
+    assert len(await synced.runs(workspace)) == 1
+    await after_a_minute(synced)
+    (first, second) = sorted(await synced.runs(workspace), key=lambda run: run.created_at)
+    assert (first.status, second.status) == ("discarded", "plan_queued")
+    (ended, going_on) = await synced.syncs(workspace)
+    assert (ended.id, ended.ended_at is not None, going_on.run_id) == (former.id, True, second.id)
 
 
 async def test_the_plan_of_somebody_who_may_no_more_is_given_up_by_who_comes_next(synced: Synced) -> None:
