@@ -29,7 +29,7 @@ def test_a_conflict_of_the_schedule_stands_on_the_workspaces_page_with_what_to_d
     person.sign_in(f"/app/default/workspaces/{name}")
     condition = person.page.get_by_role("region", name="warning sync-conflict")
     expect(condition).to_contain_text("terraform_data.two")
-    expect(condition).to_contain_text("resolve the conflict by the Sync API")
+    expect(condition).to_contain_text("terrapod sync resolve conflict-")
     assert api.put(config, json={**sent, "workspaces": {}}).status_code == 200
     person.page.reload()
     expect(condition).to_have_count(0)

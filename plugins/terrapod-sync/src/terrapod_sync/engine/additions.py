@@ -123,7 +123,8 @@ def _of_conflict(conflict: Conflict) -> PluginCondition:
     return PluginCondition(
         "sync-conflict",
         conflict.detail,
-        "Accept the plan, prefer what is there, ignore it until a date, or discard it: resolve the conflict by the Sync API.",
+        "Accept the plan, prefer what is there, ignore it until a date, or discard it:"
+        f" terrapod sync resolve {conflict.id} accept|prefer_remote|ignore|discard, or by the Sync API.",
         since=conflict.created_at,
         run_id=conflict.run_id,
     )
