@@ -47,6 +47,7 @@ def _repeats(item: pytest.Item, seen: set[str]) -> bool:
 def pytest_collection_finish() -> None:
     """What was imported stays: the collector need not look through all of it again whenever a test's rubbish is cleared away."""
     gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -70,6 +70,16 @@ _ACCEPTABLE_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 log = structlog.get_logger("terrapod.access")
 
 
+async def _end_body(asked: Request, response: Response) -> None:
+    """Read a little of what nobody has read of the body, and tell the client when the server will hang up on the rest."""
+    body = asked.body
+    if isinstance(body, BoundedBody) and body.is_read:
+        return
+    await drain(asked)
+    if isinstance(body, BoundedBody) and not body.is_whole and asked.http_version.startswith("1"):
+        response.headers["Connection"] = "close"  # else its next request would be sent there, and lost
+
+
 def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None) -> None:
     """Register the hooks on the application. `meter` counts requests; without one this process counts for itself."""
     versions = {"TFP-API-Version": API_VERSION, "TFP-AppName": APP_NAME, "X-TFE-Version": settings.tfe_version}
@@ -101,8 +111,7 @@ def dress(app: TerrapodQuart, settings: Settings, meter: Meter | None = None) ->
     @app.after_request
     async def finish(response: Response) -> Response:
         asked, noted = _current()
-        if not isinstance(asked.body, BoundedBody) or not asked.body.is_read:
-            await drain(asked)
+        await _end_body(asked, response)
         request_id = noted.get("request_id", "-")
         # A page may have its own; all in one go, because each look into a response's headers reads through all of them.
         own = {name.lower() for name, _ in response.headers}

@@ -204,6 +204,14 @@ def test_workspaces_of_one_person_have_a_limit(narrow: Server) -> None:
         wire.make_workspace(narrow.api)  # platform admins have none
 
 
+def test_a_client_whose_body_does_not_come_is_told_that_the_connection_ends(narrow: Server) -> None:
+    with Raw(f"{narrow.url}/api/v2/{wire.ORG}/workspaces") as raw:
+        raw.head("POST", {"Content-Type": wire.JSON_API, "Content-Length": "2"})
+        answer = raw.answer()
+        check(answer, 401)
+        assert answer.headers["connection"] == "close"
+
+
 def test_a_refusal_that_came_before_the_body_leaves_the_connection_usable(narrow: Server) -> None:
     """Clients keep connections; one that the server closed in silence makes their next request fail."""
     headers = {"Content-Type": wire.JSON_API, "Content-Length": "2"}
