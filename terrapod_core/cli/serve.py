@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from terrapod_core.cli import startup
 from terrapod_core.cli.common import UsageProblem, configure_logging, data_dir_option, load_settings
 from terrapod_core.cli.hiding import keep_to_itself
 from terrapod_core.metrics.workers import share
@@ -45,6 +46,7 @@ def serve(
     if settings.server.workers > 1 and not settings.embedded:
         numbers = settings.data_dir / "metrics" / str(os.getpid())
         share(numbers)
+    startup.begin()
     from terrapod_core.cli import serving
 
     if dev_tls:
@@ -64,6 +66,7 @@ def worker(data_dir: Path | None) -> None:
         )
     configure_logging(settings)
     keep_to_itself(settings)
+    startup.begin()
     from terrapod_core.cli import serving
 
     serving.work(settings)

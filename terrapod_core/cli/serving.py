@@ -25,7 +25,7 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config, Sockets
 
 from terrapod_core.app import Prepared, Terrapod, prepare
-from terrapod_core.cli import dev_tls
+from terrapod_core.cli import dev_tls, startup
 from terrapod_core.cli.common import UsageProblem, explained
 from terrapod_core.cli.crew import Crew, Part
 from terrapod_core.cli.network import LOOPBACK, check_network, reporting_to, unreachable
@@ -51,6 +51,7 @@ def serve(settings: Settings, *, jobs: bool, numbers: Path | None) -> None:
         if numbers is not None:
             grace = settings.server.leave_seconds + settings.server.drain_seconds
             crew = Crew(settings.server.workers, bound, grace, partial(_greet, settings), lambda pid: forget(pid, numbers))
+            startup.done()  # for the one that stays behind, too
             part = crew.split()
         # One process of a server does the background work: they share the machine that runs are carried out on.
         uvloop.run(_serve(settings, bound, part, jobs=jobs and (part is None or part.number == 0)))
@@ -111,6 +112,7 @@ async def _serve(settings: Settings, bound: socket.socket, part: Part | None, *,
     config = _config(settings)
     config.bind = [f"fd://{bound.fileno()}"]
     terrapod = Terrapod(settings, jobs=jobs)
+    startup.done()
     await terrapod.trial.once()
     if jobs:
         await check_network(settings, terrapod.runner_backend)
@@ -151,6 +153,7 @@ def _listen(settings: Settings) -> Sockets:
 async def _work(settings: Settings, address: str) -> None:
     await prepare(settings)
     terrapod = Terrapod(settings, jobs=True, serves=False)
+    startup.done()
     await check_network(settings, terrapod.runner_backend)
     problem = await unreachable(address)
     if problem is not None:  # no reason not to start: they may come up together, and runs wait for their server
