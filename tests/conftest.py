@@ -33,10 +33,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+ALIKE = ("agents", "assessments", "bundles", "configurations", "ingress", "mirrors", "registry", "roles", "sync", "ui", "vcs")
+"""Rooms whose queries are plain. Their tests run on SQLite each day, on PostgreSQL with `nox -s long`; `replicas` asks there too."""
+
+
 def _repeats(item: pytest.Item, seen: set[str]) -> bool:
-    """Whether it is one more case, on PostgreSQL, of a test whose cases all run on SQLite and whose first runs on both."""
+    """Whether it shows on PostgreSQL what runs on SQLite: a test of a plain room, or one more case of one whose first case runs on both."""
     found: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
-    if found.get("databases") != "postgresql" or len(found) == 1:
+    if found.get("databases") != "postgresql":
+        return False
+    if item.path.is_relative_to(ROOT / "tests/db") and item.path.relative_to(ROOT / "tests/db").parts[0] in ALIKE:
+        return True
+    if len(found) == 1:
         return False
     test = item.nodeid.partition("[")[0]
     repeats = test in seen
