@@ -27,10 +27,10 @@ def mount(
     app: TerrapodQuart, failures: Failures, found: Sequence[tuple[str, Routes]], current: Current, meter: Meter | None, failed: Failed
 ) -> None:
     """Register each plugin's blueprints under their prefixes. A plugin of which one cannot be has no routes, and `failed` hears of it."""
-    broken: dict[str, str] = {}
+    broken = set[str]()
     for plugin, routes in found:
         if plugin not in broken and (reason := _refused(routes, routes.mounted_at(plugin))) is not None:
-            broken[plugin] = reason
+            broken.add(plugin)
             failed(plugin, reason)
     for number, (plugin, routes) in enumerate(found):
         if plugin in broken:

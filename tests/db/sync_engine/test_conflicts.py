@@ -178,34 +178,33 @@ async def test_a_locked_workspace_is_passed_over_and_the_conflict_goes_away_by_i
     assert len(await synced.runs(workspace)) == 1
 
 
-@pytest.mark.parametrize("resolution", [R.DISCARD, R.IGNORE, R.PREFER_REMOTE, R.ACCEPT])
-async def test_a_plan_that_a_lock_kept_from_being_applied_is_given_up_with_the_conflict(synced: Synced, resolution: R) -> None:
+async def locked_while_planned(synced: Synced) -> tuple[Workspace, str]:
+    """A workspace that somebody locked while the schedule's run was planned, and that run."""
     workspace = await synced.workspace(policy="full-control")
     await synced.tick()
-    run_id, locks = await synced.last_run(workspace), synced.engine.terrapod.workspaces.locks
+    run_id = await synced.last_run(workspace)
 
     async def lock() -> None:
-        await locks.lock(synced.admin, workspace.id, "mine")
+        await synced.engine.terrapod.workspaces.locks.lock(synced.admin, workspace.id, "mine")
 
     await synced.plan(run_id, "update", meanwhile=lock)
+    return workspace, run_id
+
+
+@pytest.mark.parametrize("resolution", [R.DISCARD, R.IGNORE, R.PREFER_REMOTE, R.ACCEPT])
+async def test_a_plan_that_a_lock_kept_from_being_applied_is_given_up_with_the_conflict(synced: Synced, resolution: R) -> None:
+    workspace, run_id = await locked_while_planned(synced)
     (conflict,) = await synced.conflicts(workspace)
     assert (conflict.kind, conflict.run_id, (await synced.row(workspace)).status) == ("lock", run_id, "awaiting_approval")
-    await locks.unlock(synced.admin, workspace.id)
+    await synced.engine.terrapod.workspaces.locks.unlock(synced.admin, workspace.id)
     await synced.resolve(conflict, resolution, until=synced.clock.now() + timedelta(days=1) if resolution is R.IGNORE else None)
     assert (await synced.run(run_id)).status == "discarded"
     assert len(await synced.runs(workspace)) == (2 if resolution in (R.PREFER_REMOTE, R.ACCEPT) else 1)
 
 
 async def test_a_plan_that_a_lock_kept_from_being_applied_ends_the_conflict_when_somebody_applies_it(synced: Synced) -> None:
-    workspace = await synced.workspace(policy="full-control")
-    await synced.tick()
-    run_id, locks = await synced.last_run(workspace), synced.engine.terrapod.workspaces.locks
-
-    async def lock() -> None:
-        await locks.lock(synced.admin, workspace.id, "mine")
-
-    await synced.plan(run_id, "update", meanwhile=lock)
-    await locks.unlock(synced.admin, workspace.id)
+    workspace, run_id = await locked_while_planned(synced)
+    await synced.engine.terrapod.workspaces.locks.unlock(synced.admin, workspace.id)
     await synced.engine.runs.confirm(synced.admin, run_id)
     await synced.engine.look()
     assert await synced.conflicts(workspace) == []
